@@ -1,0 +1,55 @@
+// The options that have one meaning everywhere: attention modes, selectors, cache types, sampling. Plain data.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace longhaul {
+
+// How the KV cache stores an element; K and V are chosen apart.
+enum class KvType : uint8_t { kF16, kQ8_0 };
+
+// What the next tokens attend to. See docs/modes.md.
+enum class AttentionMode : uint8_t {
+  kDense,   // every earlier token
+  kSparse,  // the selected blocks
+  kResa,    // sparse, with a dense pass over the last rectify_every tokens that rewrites their K and V
+  kExact,   // sparse drafts verified by the dense pass: the output is that of dense decoding
+  kAuto,    // dense below the measured crossover, `exact` above it
+};
+
+// Who chooses the blocks of a sparse step.
+enum class SelectorKind : uint8_t {
+  kMinMax,  // an upper bound of q.k from the block's min and max key (ReSA, Quest)
+  kWindow,  // the first and the newest blocks: the baseline
+  kOracle,  // the blocks with the greatest true attention mass: for measuring, reads the whole cache
+};
+
+struct AttentionOptions {
+  AttentionMode mode = AttentionMode::kDense;
+  SelectorKind selector = SelectorKind::kMinMax;
+  double sparse_ratio = 0.1;    // share of the blocks selected, in (0, 1]
+  size_t token_budget = 0;      // tokens selected, instead of the ratio; 0 means use the ratio
+  size_t min_blocks = 16;       // never fewer than this many (or all there are)
+  size_t local_blocks = 1;      // newest blocks always selected
+  size_t sink_blocks = 0;       // first blocks always selected; `window` uses at least 1
+  size_t rectify_every = 32;    // resa: tokens between dense passes; exact: the longest draft
+};
+
+struct SamplingOptions {
+  float temperature = 0.0F;  // 0 is greedy
+  size_t top_k = 0;          // 0: off
+  float top_p = 1.0F;        // 1: off
+  float min_p = 0.0F;        // 0: off
+  float repetition_penalty = 1.0F;
+  float presence_penalty = 0.0F;
+  float frequency_penalty = 0.0F;
+  size_t penalty_last_n = 64;  // how many of the last tokens the penalties look at
+  std::vector<std::pair<int32_t, float>> logit_bias;
+  uint64_t seed = 0;
+};
+
+}  // namespace longhaul
