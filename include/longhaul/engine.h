@@ -1,0 +1,152 @@
+// The public face of the engine: load a model, open sessions, generate. Nothing here ends the process or prints.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "longhaul/options.h"
+
+namespace longhaul {
+
+struct EngineOptions {
+  std::string model_path;
+  size_t n_threads = 0;         // 0: as many as the machine has cores
+  size_t ctx_size = 0;          // tokens a session can hold; 0: the length the model was trained for
+  KvType k_type = KvType::kF16;
+  KvType v_type = KvType::kF16;
+  size_t block_size = 16;       // tokens per selection block: a power of two from 4 to 256
+  size_t prefill_chunk = 512;   // tokens per pass over a prompt; never changes the result
+  size_t max_sessions = 1;      // the cache has room for this many sessions of ctx_size tokens
+};
+
+struct ModelInfo {
+  std::string name;
+  std::string architecture;
+  size_t n_layers = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0, d_model = 0, d_ff = 0, vocab_size = 0;
+  size_t context_length = 0;    // tokens, as trained
+  size_t n_parameters = 0;
+  size_t weight_bytes = 0;
+  std::string rope;             // the effective set-up, in words
+};
+
+enum class FinishReason : uint8_t { kStop, kLength, kCancelled };
+
+struct Timings {
+  double prefill_s = 0;
+  double decode_s = 0;
+  size_t decoded_tokens = 0;    // tokens whose time is in decode_s: all but the first, which the prefill gives
+  double decode_tokens_per_s() const { return decode_s > 0 ? static_cast<double>(decoded_tokens) / decode_s : 0; }
+};
+
+// What the attention really did; counts are blocks summed over layers and KV heads.
+struct AttentionStats {
+  AttentionMode mode = AttentionMode::kDense;  // what ran; with `auto`, the last choice
+  size_t dense_steps = 0;       // one-token steps over all blocks
+  size_t sparse_steps = 0;      // one-token steps over selected blocks
+  size_t blocks_read = 0;       // by one-token steps
+  size_t blocks_total = 0;      // that dense steps would have read
+  size_t rectifications = 0;    // dense passes over decoded tokens (resa), or verifications (exact)
+  size_t drafted = 0;           // exact: tokens drafted by sparse steps
+  size_t accepted = 0;          // exact: drafts the dense pass agreed with
+  std::string reason;           // `auto`: why this mode
+};
+
+struct GenerateRequest {
+  std::vector<int32_t> prompt;  // appended to what the session holds; at least one token unless the session has a next one
+  size_t max_tokens = 256;
+  SamplingOptions sampling;
+  AttentionOptions attention;
+  std::vector<std::string> stop;  // texts that end the answer; may span tokens; not part of the answer
+  bool ignore_eos = false;
+  // Text that is final (in `exact`: verified), whole UTF-8 characters only. Return false to stop.
+  std::function<bool(std::string_view text)> on_text;
+  // Called after each chunk of the prompt and after each decoded token. Return false to stop.
+  std::function<bool(size_t prompt_done, size_t prompt_total, size_t generated)> on_progress;
+};
+
+struct GenerateResult {
+  std::string text;
+  std::vector<int32_t> tokens;  // generated, the end-of-generation token included if there was one
+  size_t prompt_tokens = 0;
+  FinishReason finish_reason = FinishReason::kLength;
+  Timings timings;
+  AttentionStats attention;
+};
+
+struct ChatTurn {
+  std::string role;  // "system", "user" or "assistant"
+  std::string content;
+};
+
+class Engine;
+
+// One growing text and its cache. Move-only; must not outlive its engine; used by one thread at a time.
+class Session {
+ public:
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+  ~Session();
+
+  // Every token of the text so far, the last one perhaps not yet in the cache.
+  std::span<const int32_t> tokens() const;
+  // Extends the text. A prompt that does not fit is refused with both counts, before any work.
+  Result<GenerateResult> generate(const GenerateRequest& request);
+  // Forgets everything after the first n_tokens tokens.
+  void truncate(size_t n_tokens);
+  // A second session with the same text; the cache is shared until one of them writes.
+  Result<Session> fork() const;
+  // Writes the state to a checksummed file / brings it back into this (then replaced) session.
+  Status save(const std::string& path) const;
+  Result<size_t> restore(const std::string& path);  // tokens brought back
+
+ private:
+  friend class Engine;
+  struct Impl;
+  explicit Session(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+class Engine {
+ public:
+  static Result<std::unique_ptr<Engine>> load(const EngineOptions& options);
+  ~Engine();
+
+  const ModelInfo& model_info() const;
+  const EngineOptions& options() const;  // with the zeros filled in
+  // Things a user should know: a context beyond the trained one, a missing pre-tokenizer.
+  std::span<const std::string> warnings() const;
+
+  Result<Session> new_session();
+
+  // add_bos follows the model's metadata; special tokens in the text are parsed only on request.
+  std::vector<int32_t> tokenize(std::string_view text, bool add_bos, bool parse_special) const;
+  std::string detokenize(std::span<const int32_t> tokens) const;
+  // The tokens of a conversation in the model's own chat format, ready for the answer. Error if the format is unknown.
+  Result<std::vector<int32_t>> tokenize_chat(std::span<const ChatTurn> turns) const;
+
+ private:
+  friend class Session;
+  struct Impl;
+  explicit Engine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// Refuses impossible options (ratio 0, a budget below one block) with the field, what is allowed, and what was found.
+Status validate(const AttentionOptions& options, size_t block_size);
+
+// "dense", "minmax", "q8_0": the names of the command line, both ways.
+std::string_view to_string(AttentionMode mode);
+std::string_view to_string(SelectorKind kind);
+std::string_view to_string(KvType type);
+std::string_view to_string(FinishReason reason);
+Result<AttentionMode> parse_attention_mode(std::string_view name);
+Result<SelectorKind> parse_selector(std::string_view name);
+Result<KvType> parse_kv_type(std::string_view name);
+
+}  // namespace longhaul
