@@ -140,13 +140,14 @@ class Engine {
 // Refuses impossible options (ratio 0, a budget below one block) with the field, what is allowed, and what was found.
 Status validate(const AttentionOptions& options, size_t block_size);
 
-// "dense", "minmax", "q8_0": the names of the command line, both ways.
+// The selectors this build has, for messages and help: "minmax", "oracle", "window".
+std::vector<std::string_view> selector_names();
+
+// "dense", "q8_0", "stop": the names of the command line, both ways.
 std::string_view to_string(AttentionMode mode);
-std::string_view to_string(SelectorKind kind);
 std::string_view to_string(KvType type);
 std::string_view to_string(FinishReason reason);
 Result<AttentionMode> parse_attention_mode(std::string_view name);
-Result<SelectorKind> parse_selector(std::string_view name);
 Result<KvType> parse_kv_type(std::string_view name);
 
 }  // namespace longhaul

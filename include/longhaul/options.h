@@ -21,16 +21,10 @@ enum class AttentionMode : uint8_t {
   kAuto,    // dense below the measured crossover, `exact` above it
 };
 
-// Who chooses the blocks of a sparse step.
-enum class SelectorKind : uint8_t {
-  kMinMax,  // an upper bound of q.k from the block's min and max key (ReSA, Quest)
-  kWindow,  // the first and the newest blocks: the baseline
-  kOracle,  // the blocks with the greatest true attention mass: for measuring, reads the whole cache
-};
-
 struct AttentionOptions {
   AttentionMode mode = AttentionMode::kDense;
-  SelectorKind selector = SelectorKind::kMinMax;
+  // Who chooses the blocks of a sparse step, by the name of its folder in attention/: `minmax`, `window`, `oracle`.
+  std::string selector = "minmax";
   double sparse_ratio = 0.1;    // share of the blocks selected, in (0, 1]
   size_t token_budget = 0;      // tokens selected, instead of the ratio; 0 means use the ratio
   size_t min_blocks = 16;       // never fewer than this many (or all there are)
