@@ -42,7 +42,7 @@ struct SamplingOptions {
   float presence_penalty = 0.0F;
   float frequency_penalty = 0.0F;
   size_t penalty_last_n = 64;  // how many of the last tokens the penalties look at
-  std::vector<std::pair<int32_t, float>> logit_bias;
+  std::vector<std::pair<int32_t, float>> logit_bias = {};
   uint64_t seed = 0;
 };
 

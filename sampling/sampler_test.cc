@@ -1,0 +1,195 @@
+#include "sampling/sampler.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+
+namespace longhaul {
+namespace {
+
+constexpr float kInf = std::numeric_limits<float>::infinity();
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+using Row = std::vector<float>;
+
+Sampler make(const SamplingOptions& options, size_t vocab_size) {
+  auto sampler = Sampler::create(options, vocab_size);
+  EXPECT_TRUE(sampler.has_value()) << sampler.error().message;
+  return std::move(*sampler);
+}
+
+// Pearson's statistic of counts against probabilities; cells of probability 0 must stay empty.
+double chi_square(const std::vector<size_t>& counts, const Row& probs, size_t n_draws) {
+  double sum = 0.0;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    const double expected = static_cast<double>(probs[i]) * static_cast<double>(n_draws);
+    const double found = static_cast<double>(counts[i]);
+    if (expected == 0.0) {
+      if (counts[i] != 0) return std::numeric_limits<double>::infinity();
+      continue;
+    }
+    sum += (found - expected) * (found - expected) / expected;
+  }
+  return sum;
+}
+
+// The 99.99% point of chi-square with 7 degrees of freedom; fewer degrees lie below it. The seeds
+// are fixed, so a right implementation passes always, and a wrong distribution is far above.
+constexpr double kChiSquareLimit = 29.9;
+constexpr size_t kDraws = 50000;
+
+TEST(Sampler, RefusesImpossibleOptionsByName) {
+  const auto message = [](const SamplingOptions& options) -> std::string {
+    const auto sampler = Sampler::create(options, 8);
+    return sampler ? "accepted" : sampler.error().message;
+  };
+  EXPECT_EQ(message({}), "accepted");
+  EXPECT_NE(message({.temperature = -1.0F}).find("temperature"), std::string::npos);
+  EXPECT_NE(message({.temperature = kNan}).find("temperature"), std::string::npos);
+  EXPECT_NE(message({.top_p = 1.5F}).find("top_p: expected a number in [0, 1], found 1.5"),
+            std::string::npos);
+  EXPECT_NE(message({.min_p = kNan}).find("min_p"), std::string::npos);
+  EXPECT_NE(message({.repetition_penalty = 0.0F}).find("repetition_penalty"), std::string::npos);
+  EXPECT_NE(message({.presence_penalty = kInf}).find("presence_penalty"), std::string::npos);
+  EXPECT_NE(message({.frequency_penalty = kNan}).find("frequency_penalty"), std::string::npos);
+  EXPECT_NE(message({.logit_bias = {{8, 1.0F}}}).find("[0, 8), found 8"), std::string::npos);
+  EXPECT_NE(message({.logit_bias = {{-1, 1.0F}}}).find("found -1"), std::string::npos);
+  EXPECT_NE(message({.logit_bias = {{1, kInf}}}).find("token 1"), std::string::npos);
+  EXPECT_FALSE(Sampler::create({}, 0).has_value());
+}
+
+TEST(Sampler, GreedyTakesTheLowerIndexOfEquals) {
+  Sampler sampler = make({}, 4);
+  EXPECT_TRUE(sampler.greedy());
+  EXPECT_EQ(sampler.sample(Row{0.0F, 2.0F, 2.0F, kNan}), 1);
+  Row probs(4);
+  sampler.distribution(Row{0.0F, 2.0F, 2.0F, kNan}, probs);
+  EXPECT_EQ(probs, (Row{0.0F, 1.0F, 0.0F, 0.0F}));
+}
+
+TEST(Sampler, GreedyHeedsPenaltiesAndBias) {
+  Sampler penalised = make({.repetition_penalty = 4.0F}, 3);
+  const Row logits = {2.0F, 1.0F, 0.0F};
+  EXPECT_EQ(penalised.sample(logits), 0);
+  penalised.accept(0);
+  EXPECT_EQ(penalised.sample(logits), 1);
+  penalised.rollback(1);
+  EXPECT_EQ(penalised.sample(logits), 0);
+  Sampler biased = make({.logit_bias = {{0, -kInf}}}, 3);
+  EXPECT_EQ(biased.sample(logits), 1);
+}
+
+TEST(Sampler, SaysWhenNoTokenCanBeChosen) {
+  Sampler sampler = make({.temperature = 1.0F, .logit_bias = {{0, -kInf}}}, 2);
+  EXPECT_TRUE(sampler.any_candidate(Row{0.0F, 1.0F}));
+  EXPECT_FALSE(sampler.any_candidate(Row{0.0F, kNan}));
+  EXPECT_EQ(sampler.sample(Row{0.0F, kNan}), 0);
+}
+
+TEST(Sampler, TheWholeChainSumsToOne) {
+  Sampler sampler = make({.temperature = 0.7F,
+                          .top_k = 6,
+                          .top_p = 0.95F,
+                          .min_p = 0.02F,
+                          .repetition_penalty = 1.1F,
+                          .presence_penalty = 0.2F,
+                          .frequency_penalty = 0.1F,
+                          .logit_bias = {{3, 1.0F}}},
+                         8);
+  for (const int32_t token : {1, 2, 2}) sampler.accept(token);
+  Row probs(8);
+  sampler.distribution(Row{0.1F, 2.0F, 1.5F, 0.3F, kNan, -1.0F, 0.9F, 0.0F}, probs);
+  double sum = 0.0;
+  for (const float p : probs) sum += p;
+  EXPECT_NEAR(sum, 1.0, 1e-6);
+  EXPECT_EQ(probs[4], 0.0F);
+}
+
+TEST(Sampler, HugeValuesStayFinite) {
+  const float max = std::numeric_limits<float>::max();
+  Sampler sampler =
+      make({.temperature = 0.01F, .repetition_penalty = 1e-30F, .logit_bias = {{1, max}}}, 3);
+  sampler.accept(1);
+  Row probs(3);
+  sampler.distribution(Row{kInf, max, -max}, probs);
+  for (const float p : probs) EXPECT_TRUE(std::isfinite(p));
+}
+
+TEST(Sampler, TheSameSeedGivesTheSameTokens) {
+  const Row logits = {0.0F, 0.5F, 1.0F, 0.2F};
+  std::vector<int32_t> runs[3];
+  for (size_t run = 0; run < 3; ++run) {
+    Sampler sampler = make({.temperature = 1.0F, .seed = run == 2 ? 5U : 4U}, 4);
+    for (int i = 0; i < 64; ++i) runs[run].push_back(sampler.sample(logits));
+  }
+  EXPECT_EQ(runs[0], runs[1]);
+  EXPECT_NE(runs[0], runs[2]);
+}
+
+TEST(Sampler, SamplesFollowTheDistribution) {
+  Sampler sampler = make({.temperature = 0.8F, .top_k = 6, .seed = 11}, 8);
+  const Row logits = {0.0F, 1.0F, -1.0F, 2.0F, 0.5F, -3.0F, 1.5F, 0.2F};
+  Row probs(8);
+  sampler.distribution(logits, probs);
+  std::vector<size_t> counts(8);
+  for (size_t i = 0; i < kDraws; ++i) ++counts[static_cast<size_t>(sampler.sample(logits))];
+  EXPECT_LT(chi_square(counts, probs, kDraws), kChiSquareLimit);
+}
+
+TEST(VerifyDraft, GreedyAcceptsTheDenseChoiceOnly) {
+  Sampler sampler = make({}, 3);
+  const Row dense = {0.0F, 1.0F, 0.0F};
+  const Row sparse = {1.0F, 0.0F, 0.0F};
+  const Verdict right = verify_draft(sampler, 1, dense, dense);
+  EXPECT_TRUE(right.accepted);
+  EXPECT_EQ(right.token, 1);
+  const Verdict wrong = verify_draft(sampler, 0, sparse, dense);
+  EXPECT_FALSE(wrong.accepted);
+  EXPECT_EQ(wrong.token, 1);
+}
+
+TEST(VerifyDraft, EqualRowsAlwaysAccept) {
+  Sampler sampler = make({.temperature = 1.0F, .seed = 3}, 4);
+  const Row p = {0.1F, 0.2F, 0.3F, 0.4F};
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(verify_draft(sampler, sampler.draw(p), p, p).accepted);
+  }
+}
+
+// The heart of `exact`: drafts come from p_sparse, yet what comes out follows p_dense.
+class SpeculativeSampling : public ::testing::TestWithParam<Row> {};
+
+TEST_P(SpeculativeSampling, FollowsTheDenseDistribution) {
+  const Row dense = {0.02F, 0.28F, 0.1F, 0.0F, 0.25F, 0.05F, 0.1F, 0.2F};
+  const Row& sparse = GetParam();
+  Sampler sampler = make({.temperature = 1.0F, .seed = 2024}, 8);
+  std::vector<size_t> drafts(8);
+  std::vector<size_t> counts(8);
+  size_t n_accepted = 0;
+  for (size_t i = 0; i < kDraws; ++i) {
+    const int32_t drafted = sampler.draw(sparse);
+    const Verdict verdict = verify_draft(sampler, drafted, sparse, dense);
+    ++drafts[static_cast<size_t>(drafted)];
+    ++counts[static_cast<size_t>(verdict.token)];
+    n_accepted += verdict.accepted ? 1 : 0;
+  }
+  EXPECT_LT(chi_square(counts, dense, kDraws), kChiSquareLimit);
+  // The test can fail: the drafts themselves are far from the dense distribution.
+  EXPECT_GT(chi_square(drafts, dense, kDraws), 10 * kChiSquareLimit);
+  // Acceptance is the overlap of the two distributions.
+  double overlap = 0.0;
+  for (size_t i = 0; i < 8; ++i) overlap += std::min(dense[i], sparse[i]);
+  EXPECT_NEAR(static_cast<double>(n_accepted) / kDraws, overlap, 0.01);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Drafts, SpeculativeSampling,
+    ::testing::Values(Row{0.125F, 0.125F, 0.125F, 0.125F, 0.125F, 0.125F, 0.125F, 0.125F},
+                      Row{0.05F, 0.25F, 0.1F, 0.03F, 0.22F, 0.05F, 0.1F, 0.2F},
+                      Row{0.0F, 0.0F, 0.0F, 1.0F, 0.0F, 0.0F, 0.0F, 0.0F},
+                      Row{0.0F, 0.5F, 0.0F, 0.0F, 0.5F, 0.0F, 0.0F, 0.0F},
+                      Row{0.6F, 0.01F, 0.2F, 0.1F, 0.02F, 0.03F, 0.04F, 0.0F}));
+
+}  // namespace
+}  // namespace longhaul
