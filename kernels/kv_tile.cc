@@ -1,0 +1,126 @@
+#include "kernels/kv_tile.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/kv_tile_f16.h"
+
+namespace longhaul {
+namespace {
+
+constexpr size_t kTileAlignment = 64;
+
+size_t tile_bytes(KvType type, size_t head_dim) {
+  const size_t n = kTileTokens * head_dim;
+  const size_t n_bytes = type == KvType::kF16 ? n * 2 : n + n / kScaleDims * 2;
+  return (n_bytes + kTileAlignment - 1) / kTileAlignment * kTileAlignment;
+}
+
+void store_f16(std::byte* at, float x) {
+  const uint16_t h = f16_from_f32(x);
+  std::memcpy(at, &h, sizeof(h));
+}
+
+float load_f16(const std::byte* at) {
+  uint16_t h;
+  std::memcpy(&h, at, sizeof(h));
+  return f32_from_f16(h);
+}
+
+// Where element `dim` of token `slot` lies, in elements from the start of the tile.
+size_t k_f16_index(size_t slot, size_t dim) { return dim * kTileTokens + slot; }
+size_t v_f16_index(size_t slot, size_t dim, size_t head_dim) { return slot * head_dim + dim; }
+size_t k_q8_index(size_t slot, size_t dim) { return (dim / 4 * kTileTokens + slot) * 4 + dim % 4; }
+size_t v_q8_index(size_t slot, size_t dim, size_t head_dim) {
+  return (slot / 4 * head_dim + dim) * 4 + slot % 4;
+}
+size_t scale_offset(size_t slot, size_t chunk, size_t head_dim) {
+  return kTileTokens * head_dim + (chunk * kTileTokens + slot) * 2;
+}
+
+// Quantises 32 numbers to integers in [-127, 127] and returns the f16 scale; NaN and infinity go
+// into the scale.
+uint16_t quantise(const float* x, int8_t* q) {
+  uint32_t amax_bits = 0;  // magnitudes order like their bits, NaN last
+  for (size_t i = 0; i < kScaleDims; ++i) {
+    amax_bits = std::max(amax_bits, std::bit_cast<uint32_t>(x[i]) & 0x7FFFFFFFU);
+  }
+  const uint16_t scale_bits = f16_from_f32(std::bit_cast<float>(amax_bits) / 127.0F);
+  const float scale = f32_from_f16(scale_bits);
+  const bool usable = scale > 0.0F && std::isfinite(scale);
+  for (size_t i = 0; i < kScaleDims; ++i) {
+    const float steps = usable ? std::clamp(x[i] / scale, -127.0F, 127.0F) : 1.0F;
+    q[i] = static_cast<int8_t>(std::nearbyint(steps));
+  }
+  return scale_bits;
+}
+
+// index(dim) is the place of an element in bytes; kBias makes the stored integer unsigned.
+template <int kBias, class Index>
+void write_q8(std::byte* tile, size_t slot, const float* x, size_t head_dim, Index index) {
+  for (size_t chunk = 0; chunk < head_dim / kScaleDims; ++chunk) {
+    int8_t q[kScaleDims];
+    const uint16_t scale = quantise(x + chunk * kScaleDims, q);
+    for (size_t i = 0; i < kScaleDims; ++i) {
+      tile[index(chunk * kScaleDims + i)] = static_cast<std::byte>(q[i] + kBias);
+    }
+    std::memcpy(tile + scale_offset(slot, chunk, head_dim), &scale, sizeof(scale));
+  }
+}
+
+template <int kBias, class Index>
+void read_q8(const std::byte* tile, size_t slot, float* x, size_t head_dim, Index index) {
+  for (size_t dim = 0; dim < head_dim; ++dim) {
+    const auto q = static_cast<int8_t>(std::to_integer<int>(tile[index(dim)]) - kBias);
+    x[dim] =
+        static_cast<float>(q) * load_f16(tile + scale_offset(slot, dim / kScaleDims, head_dim));
+  }
+}
+
+}  // namespace
+
+size_t k_tile_bytes(KvType type, size_t head_dim) { return tile_bytes(type, head_dim); }
+size_t v_tile_bytes(KvType type, size_t head_dim) { return tile_bytes(type, head_dim); }
+
+void write_k(KvType type, std::byte* tile, size_t slot, const float* k, size_t head_dim) {
+  if (type == KvType::kQ8_0) {
+    write_q8<128>(tile, slot, k, head_dim, [=](size_t dim) { return k_q8_index(slot, dim); });
+    return;
+  }
+  for (size_t dim = 0; dim < head_dim; ++dim) store_f16(tile + 2 * k_f16_index(slot, dim), k[dim]);
+}
+
+void write_v(KvType type, std::byte* tile, size_t slot, const float* v, size_t head_dim) {
+  if (type == KvType::kQ8_0) {
+    write_q8<0>(tile, slot, v, head_dim,
+                [=](size_t dim) { return v_q8_index(slot, dim, head_dim); });
+    return;
+  }
+  for (size_t dim = 0; dim < head_dim; ++dim) {
+    store_f16(tile + 2 * v_f16_index(slot, dim, head_dim), v[dim]);
+  }
+}
+
+void read_k(KvType type, const std::byte* tile, size_t slot, float* k, size_t head_dim) {
+  if (type == KvType::kQ8_0) {
+    read_q8<128>(tile, slot, k, head_dim, [=](size_t dim) { return k_q8_index(slot, dim); });
+    return;
+  }
+  for (size_t dim = 0; dim < head_dim; ++dim) k[dim] = load_f16(tile + 2 * k_f16_index(slot, dim));
+}
+
+void read_v(KvType type, const std::byte* tile, size_t slot, float* v, size_t head_dim) {
+  if (type == KvType::kQ8_0) {
+    read_q8<0>(tile, slot, v, head_dim,
+               [=](size_t dim) { return v_q8_index(slot, dim, head_dim); });
+    return;
+  }
+  for (size_t dim = 0; dim < head_dim; ++dim) {
+    v[dim] = load_f16(tile + 2 * v_f16_index(slot, dim, head_dim));
+  }
+}
+
+}  // namespace longhaul
