@@ -54,7 +54,9 @@ function(longhaul_room name)
   endif()
 endfunction()
 
-# longhaul_test(NAME SOURCES x_test.cc ... LINK rooms ... [LABELS unit|slow|per_target|golden])
+add_custom_target(tsan_tests)  # the tests labelled tsan; see ci/run.sh
+
+# longhaul_test(NAME SOURCES x_test.cc ... LINK rooms ... [LABELS unit slow per_target golden tsan])
 # One gtest program, registered with CTest as one test; the tests find the source tree in LONGHAUL_SOURCE_DIR.
 function(longhaul_test name)
   if(NOT LONGHAUL_BUILD_TESTS)
@@ -69,6 +71,9 @@ function(longhaul_test name)
   target_compile_definitions(${name} PRIVATE LONGHAUL_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 600)
+  if("tsan" IN_LIST ARG_LABELS)
+    add_dependencies(tsan_tests ${name})
+  endif()
 endfunction()
 
 # longhaul_bench(NAME SOURCES x_bench.cc ... LINK rooms ...)

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# The checks, for people and machines. Stages run in the order given and stop at the first failure.
+# usage: ci/run.sh [stage ...]    default: format includes links dev
+#   format       clang-format agrees with every C++ file
+#   includes     #include arrows between rooms follow the table of docs/architecture.md
+#   links        paths and links in the documents exist
+#   dev          build with warnings as errors, run all tests
+#   asan, tsan   build and run the tests that say most under that sanitizer
+#   fuzz-replay  replay every stored fuzz input under ASan and UBSan
+#   fuzz         libFuzzer (clang), FUZZ_SECONDS (default 30) for each target
+#   lint         clang-tidy (.clang-tidy) on the files changed since LINT_BASE (default: main)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+jobs=$(nproc)
+
+cpp_files() { git -c safe.directory='*' ls-files -co --exclude-standard '*.cc' '*.h'; }
+
+# build PRESET [cmake --build arguments]: configures once, then builds.
+build() {
+  local preset=$1
+  shift
+  [[ -f build/$preset/build.ninja ]] || cmake --preset "$preset" ${CMAKE_ARGS:-} >/dev/null
+  cmake --build --preset "$preset" -j "$jobs" "$@"
+}
+
+stage_format() { cpp_files | xargs clang-format --dry-run -Werror; }
+stage_includes() { ci/check_includes; }
+stage_links() { ci/check_links; }
+
+stage_dev() {
+  build dev
+  ctest --preset dev -j "$jobs"
+}
+
+# The sanitizers run everything but the tests labelled slow or sweeping all instruction sets.
+stage_asan() {
+  build asan
+  UBSAN_OPTIONS=print_stacktrace=1 ctest --preset asan -j "$jobs" -LE 'slow|per_target'
+}
+
+# Threads meet in the pool and wherever an engine runs on it; the other tests have one thread.
+stage_tsan() {
+  build tsan --target tsan_tests
+  ctest --preset tsan -L tsan
+}
+
+stage_fuzz_replay() {
+  build asan
+  ctest --preset asan -R '_replay$'
+}
+
+stage_fuzz() {
+  build fuzz
+  local target
+  for target in $(find build/fuzz -maxdepth 2 -type f -executable -name '*_fuzz'); do
+    echo "fuzz: $target"
+    "$target" -max_total_time="${FUZZ_SECONDS:-30}" -print_final_stats=1
+  done
+}
+
+stage_lint() {
+  cmake --preset dev >/dev/null
+  git diff --name-only --diff-filter=d "${LINT_BASE:-main}" -- '*.cc' |
+    xargs --no-run-if-empty -n 1 -P "$jobs" clang-tidy -p build/dev --quiet --warnings-as-errors='*'
+}
+
+[[ $# -gt 0 ]] || set -- format includes links dev
+for stage in "$@"; do
+  declare -F "stage_${stage//-/_}" >/dev/null || { echo "ci/run.sh: no stage named $stage" >&2; exit 2; }
+  echo "== $stage"
+  "stage_${stage//-/_}"
+done
