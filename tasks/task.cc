@@ -26,12 +26,13 @@ std::string_view take_step(std::string_view& rest) {
 
 // Words and names that consonant-vowel pairs happen to spell.
 constexpr std::array kEnglish = {
-    "data", "zero", "hero", "solo", "logo", "sofa", "soda", "memo", "demo", "veto", "halo", "polo",
-    "taxi", "semi", "mini", "kilo", "dodo", "mama", "papa", "gala", "saga", "lava", "visa", "diva",
-    "boga", "toga", "yoga", "mono", "nano", "tofu", "guru", "menu", "tutu", "judo", "ludo", "lulu",
-    "peru", "mali", "fiji", "togo", "lima", "rosa", "sara", "nina", "lisa", "dana", "lara", "mira",
-    "roma", "lola", "pisa", "nazi", "levi", "gigi", "zulu", "limo", "silo", "typo", "puma", "tuna",
-    "luna", "nova", "vega", "lego", "dali", "bali", "mesa", "mono", "pita", "rota", "sumo", "tiki"};
+    "data", "zero", "hero", "solo", "logo", "sofa", "soda", "memo", "demo", "veto", "halo",
+    "polo", "taxi", "semi", "mini", "kilo", "dodo", "mama", "papa", "gala", "saga", "lava",
+    "visa", "diva", "sega", "toga", "yoga", "mono", "nano", "tofu", "guru", "menu", "tutu",
+    "judo", "ludo", "lulu", "peru", "mali", "fiji", "togo", "lima", "rosa", "sara", "nina",
+    "lisa", "dana", "lara", "mira", "roma", "lola", "pisa", "nazi", "levi", "gigi", "zulu",
+    "limo", "silo", "typo", "puma", "tuna", "luna", "nova", "vega", "lego", "dali", "bali",
+    "mesa", "nasa", "pita", "rota", "sumo", "tiki", "nato", "nero", "tina", "demi"};
 
 std::vector<std::string> make_names() {
   constexpr std::string_view kConsonants = "bdfgklmnprstvz";
