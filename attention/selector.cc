@@ -1,0 +1,96 @@
+#include "attention/selector.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/check.h"
+#include "kernels/kv_tile.h"
+#include "kernels/top_k.h"
+
+namespace longhaul {
+namespace {
+
+// Bits [first, last) of a tile's mask.
+uint16_t mask_bits(size_t first, size_t last) {
+  return static_cast<uint16_t>(((1U << last) - 1U) & ~((1U << first) - 1U));
+}
+
+void mean_over_group(const AttentionJob& job, float* mean) {
+  const size_t head_dim = job.kv.head_dim;
+  for (size_t j = 0; j < head_dim; ++j) {
+    float sum = 0.0F;
+    for (size_t head = 0; head < job.n_group; ++head) sum += job.q[head * head_dim + j];
+    mean[j] = sum / static_cast<float>(job.n_group);
+  }
+}
+
+}  // namespace
+
+size_t n_selected_blocks(const AttentionOptions& options, const Selector& selector, size_t n_blocks, size_t block_size) {
+  const size_t n_sinks = std::max(options.sink_blocks, selector.least_sink_blocks);
+  const size_t n_forced = std::min(n_blocks, options.local_blocks + n_sinks);
+  size_t n_selected = 0;
+  if (options.token_budget > 0) {
+    n_selected = options.token_budget / block_size;
+  } else {
+    // The small term keeps 0.1 * 30 = 3.0000000000000004 from becoming 4 blocks.
+    const double share = options.sparse_ratio * static_cast<double>(n_blocks);
+    n_selected = std::max(static_cast<size_t>(std::ceil(share - 1e-9)), std::min(n_blocks, options.min_blocks));
+  }
+  return std::clamp(n_selected, std::max<size_t>(n_forced, 1), n_blocks);
+}
+
+void SelectionBuffer::reserve(size_t n_blocks, size_t block_size, size_t head_dim) {
+  scores_.ensure(n_blocks);
+  scratch_.ensure(n_blocks);
+  ids_.ensure(n_blocks);
+  tiles_.ensure(n_blocks * std::max<size_t>(1, block_size / kTileTokens));
+  q_mean_.ensure(head_dim);
+}
+
+std::span<const TileRef> SelectionBuffer::select(const Selector& selector, const AttentionOptions& options,
+                                                 SelectionInput input, size_t n_tokens,
+                                                 AttentionWorkspace& workspace) {
+  const size_t n_blocks = input.n_blocks;
+  LH_CHECK(n_blocks > 0 && n_blocks <= scores_.size() && input.query->n_rows == 1);
+  const size_t n_selected = n_selected_blocks(options, selector, n_blocks, input.block_size);
+  mean_over_group(*input.query, q_mean_.data());
+  input.q_mean = q_mean_.data();
+
+  const auto scores = scores_.span().first(n_blocks);
+  selector.score(input, scores, workspace);
+  constexpr float kForced = std::numeric_limits<float>::infinity();
+  const size_t n_sinks = std::min(n_blocks, std::max(options.sink_blocks, selector.least_sink_blocks));
+  const size_t n_local = std::min(n_blocks, options.local_blocks);
+  std::fill(scores.begin(), scores.begin() + static_cast<std::ptrdiff_t>(n_sinks), kForced);
+  std::fill(scores.end() - static_cast<std::ptrdiff_t>(n_local), scores.end(), kForced);
+
+  top_k(scores, n_selected, ids_.data(), scratch_.span());
+  n_ids_ = n_selected;
+  const size_t n_tiles = expand_blocks(block_ids(), input.block_size, n_tokens, tiles_.span());
+  return {tiles_.data(), n_tiles};
+}
+
+size_t expand_blocks(std::span<const uint32_t> block_ids, size_t block_size, size_t n_tokens, std::span<TileRef> tiles) {
+  size_t n_tiles = 0;
+  for (const uint32_t block : block_ids) {
+    const size_t first = block * block_size;
+    const size_t last = std::min(first + block_size, n_tokens);
+    for (size_t pos = first; pos < last;) {
+      const size_t tile = pos / kTileTokens;
+      const size_t tile_end = std::min((tile + 1) * kTileTokens, last);
+      const uint16_t mask = mask_bits(pos % kTileTokens, tile_end - tile * kTileTokens);
+      if (n_tiles > 0 && tiles[n_tiles - 1].tile == tile) {
+        tiles[n_tiles - 1].mask |= mask;
+      } else {
+        LH_DCHECK(n_tiles < tiles.size());
+        tiles[n_tiles++] = TileRef{static_cast<uint32_t>(tile), mask};
+      }
+      pos = tile_end;
+    }
+  }
+  return n_tiles;
+}
+
+}  // namespace longhaul

@@ -1,0 +1,229 @@
+// The forward pass: one page from tokens to logits, then the steps it names.
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "kernels/linear.h"
+#include "kernels/ops.h"
+#include "model/model.h"
+#include "model/model_impl.h"
+
+namespace longhaul {
+namespace {
+
+// Below this many rows a fork and join costs more than the loop.
+constexpr size_t kSerialRows = 4;
+
+void for_each(ThreadPool& pool, size_t n, size_t serial, FunctionRef<void(size_t, size_t)> task) {
+  if (n <= serial) {
+    for (size_t i = 0; i < n; ++i) task(i, 0);
+  } else {
+    pool.run(n, task);
+  }
+}
+
+}  // namespace
+
+Status Model::forward(std::span<const Chunk> chunks, MatrixView<float> logits, ForwardStats* stats) {
+  Impl& m = *impl_;
+  LH_RETURN_IF_ERROR(m.begin(chunks));
+  m.embed();
+  for (size_t layer = 0; layer < m.config.n_layers; ++layer) {
+    const LayerWeights& w = m.weights.layers[layer];
+    m.norm(m.x, w.attn_norm.data());
+    m.project_qkv(w);
+    m.rotate_and_store(chunks, layer, w);
+    m.select_blocks(chunks, layer, stats);
+    attend(m.pool, m.jobs, m.attention_workspace);
+    m.add_product(m.attention_out, m.config.q_dim(), w.wo);  // x += attention Wo
+    m.norm(m.x, w.ffn_norm.data());
+    m.feed_forward(w);  // x += (silu(x Wgate) * x Wup) Wdown
+  }
+  m.project_logits(chunks, logits);
+  return {};
+}
+
+Status Model::Impl::begin(std::span<const Chunk> chunks) {
+  rows.clear();
+  for (size_t c = 0; c < chunks.size(); ++c) {
+    const Chunk& chunk = chunks[c];
+    LH_CHECK(!chunk.tokens.empty() && chunk.n_logits <= chunk.tokens.size());
+    LH_CHECK(chunk.selector == nullptr || (chunk.tokens.size() == 1 && chunk.attention != nullptr));
+    LH_CHECK(rows.size() + chunk.tokens.size() <= max_rows);
+    for (size_t i = 0; i < chunk.tokens.size(); ++i) {
+      const int32_t token = chunk.tokens[i];
+      if (token < 0 || static_cast<size_t>(token) >= config.vocab_size) {
+        return bad_input("token {} at position {}: expected 0 to {}", token, chunk.first_pos + i, config.vocab_size - 1);
+      }
+      rows.push_back({token, chunk.first_pos + i});
+    }
+  }
+  lengths_before.clear();
+  for (size_t c = 0; c < chunks.size(); ++c) {
+    lengths_before.push_back(chunks[c].sequence->n_tokens());
+    if (auto status = chunks[c].sequence->prepare_write(chunks[c].first_pos, chunks[c].tokens.size()); !status) {
+      for (size_t done = 0; done < c; ++done) chunks[done].sequence->truncate(lengths_before[done]);
+      return status;
+    }
+  }
+  return {};
+}
+
+void Model::Impl::embed() {
+  const size_t n_angles = rope.n_frequencies();
+  for_each(pool, rows.size(), kSerialRows, [&](size_t r, size_t) {
+    embed_row(weights.embedding_type, weights.embedding, config.d_model, static_cast<size_t>(rows[r].token),
+              x.data() + r * config.d_model);
+    rope.angles(rows[r].pos, cos.data() + r * n_angles, sin.data() + r * n_angles);
+  });
+}
+
+// normed = RMSNorm(x) * weight
+void Model::Impl::norm(const AlignedBuffer<float>& input, const float* weight) {
+  const size_t d = config.d_model;
+  for_each(pool, rows.size(), kSerialRows, [&](size_t r, size_t) {
+    rms_norm(input.data() + r * d, weight, config.norm_eps, d, normed.data() + r * d);
+  });
+}
+
+void Model::Impl::project_qkv(const LayerWeights& w) {
+  const size_t n = rows.size();
+  prepare(pool, MatrixView<const float>(normed.data(), n, config.d_model), activations);
+  const MatmulTask tasks[] = {
+      {&w.wq, MatrixView<float>(q.data(), n, config.q_dim()), w.bq.data()},
+      {&w.wk, MatrixView<float>(k.data(), n, config.kv_dim()), w.bk.data()},
+      {&w.wv, MatrixView<float>(v.data(), n, config.kv_dim()), w.bv.data()},
+  };
+  matmul(pool, activations, tasks);
+}
+
+// RoPE (after QK-norm where the model has it) on q and k, then K and V into the cache.
+void Model::Impl::rotate_and_store(std::span<const Chunk> chunks, size_t layer, const LayerWeights& w) {
+  const size_t n_angles = rope.n_frequencies();
+  const auto rotate = [&](float* heads, size_t n_heads, const AlignedBuffer<float>& norm_weight, size_t r) {
+    if (norm_weight.size() > 0) {
+      for (size_t h = 0; h < n_heads; ++h) {
+        float* head = heads + h * config.head_dim;
+        rms_norm(head, norm_weight.data(), config.norm_eps, config.head_dim, head);
+      }
+    }
+    apply_rope(heads, n_heads, config.head_dim, config.rope.dim, cos.data() + r * n_angles, sin.data() + r * n_angles,
+               config.rope.layout);
+  };
+  for_each(pool, rows.size(), kSerialRows, [&](size_t r, size_t) {
+    rotate(q.data() + r * config.q_dim(), config.n_heads, w.q_norm, r);
+    rotate(k.data() + r * config.kv_dim(), config.n_kv_heads, w.k_norm, r);
+  });
+
+  const size_t n_kv_heads = config.n_kv_heads;
+  chunk_rows.clear();
+  for (size_t c = 0, row = 0; c < chunks.size(); row += chunks[c++].tokens.size()) chunk_rows.push_back(row);
+  const size_t serial = rows.size() <= kSerialRows ? chunks.size() * n_kv_heads : 0;
+  for_each(pool, chunks.size() * n_kv_heads, serial, [&](size_t task, size_t) {
+    const Chunk& chunk = chunks[task / n_kv_heads];
+    const size_t head = task % n_kv_heads;
+    const size_t offset = chunk_rows[task / n_kv_heads] * config.kv_dim() + head * config.head_dim;
+    chunk.sequence->write(layer, head, chunk.first_pos, chunk.tokens.size(), k.data() + offset, v.data() + offset,
+                          config.kv_dim());
+  });
+}
+
+// One attention job per (chunk, kv head); a sparse chunk gets the tiles its selector chooses.
+void Model::Impl::select_blocks(std::span<const Chunk> chunks, size_t layer, ForwardStats* stats) {
+  const size_t n_kv_heads = config.n_kv_heads;
+  jobs.resize(chunks.size() * n_kv_heads);
+  if (selections.size() < jobs.size()) selections.resize(jobs.size());
+  bool any_sparse = false;
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    const Chunk& chunk = chunks[i / n_kv_heads];
+    const size_t head = i % n_kv_heads;
+    const size_t offset = chunk_rows[i / n_kv_heads] * config.q_dim() + head * config.n_group() * config.head_dim;
+    AttentionJob job;
+    job.kv = chunk.sequence->view(layer, head);
+    job.q = q.data() + offset;
+    job.q_stride = config.q_dim();
+    job.n_rows = chunk.tokens.size();
+    job.n_group = config.n_group();
+    job.first_pos = static_cast<uint32_t>(chunk.first_pos);
+    job.scale = 1.0F / std::sqrt(static_cast<float>(config.head_dim));
+    job.out = attention_out.data() + offset;
+    job.out_stride = config.q_dim();
+    jobs[i] = job;
+    any_sparse |= chunk.selector != nullptr;
+  }
+  if (any_sparse) {
+    for_each(pool, jobs.size(), 1, [&](size_t i, size_t worker) {
+      const Chunk& chunk = chunks[i / n_kv_heads];
+      if (chunk.selector != nullptr) select_for_job(chunk, layer, i, worker);
+    });
+  }
+  if (stats == nullptr) return;
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    const Chunk& chunk = chunks[i / n_kv_heads];
+    if (chunk.tokens.size() != 1) continue;
+    const size_t block_size = chunk.sequence->block_size();
+    const size_t n_blocks = (chunk.first_pos + block_size) / block_size;
+    stats->blocks_total += n_blocks;
+    stats->blocks_read += chunk.selector == nullptr ? n_blocks : selections[i].block_ids().size();
+  }
+}
+
+void Model::Impl::select_for_job(const Chunk& chunk, size_t layer, size_t job_index, size_t worker) {
+  const size_t n_tokens = chunk.first_pos + 1;
+  LH_CHECK(n_tokens == chunk.sequence->n_tokens());  // a sparse step is at the end of its sequence
+  const size_t block_size = chunk.sequence->block_size();
+  AttentionJob& job = jobs[job_index];
+  SelectionInput input;
+  input.query = &job;
+  input.bounds = chunk.sequence->bounds(layer, job_index % config.n_kv_heads);
+  input.block_size = block_size;
+  input.n_blocks = (n_tokens + block_size - 1) / block_size;
+  SelectionBuffer& selection = selections[job_index];
+  selection.reserve(input.n_blocks, block_size, config.head_dim);
+  job.tiles = selection.select(*chunk.selector, *chunk.attention, input, n_tokens, worker_workspaces[worker]);
+  job.all_tiles = false;
+}
+
+// x += input W^T, for input [rows, n_in].
+void Model::Impl::add_product(const AlignedBuffer<float>& input, size_t n_in, const PackedMatrix& w) {
+  const size_t n = rows.size();
+  const size_t d = config.d_model;
+  prepare(pool, MatrixView<const float>(input.data(), n, n_in), activations);
+  const MatmulTask task = {&w, MatrixView<float>(product.data(), n, d), nullptr};
+  matmul(pool, activations, {&task, 1});
+  for_each(pool, n, kSerialRows,
+           [&](size_t r, size_t) { add_in_place(x.data() + r * d, product.data() + r * d, d); });
+}
+
+void Model::Impl::feed_forward(const LayerWeights& w) {
+  const size_t n = rows.size();
+  const size_t d_ff = config.d_ff;
+  prepare(pool, MatrixView<const float>(normed.data(), n, config.d_model), activations);
+  const MatmulTask tasks[] = {
+      {&w.w_gate, MatrixView<float>(gate.data(), n, d_ff), nullptr},
+      {&w.w_up, MatrixView<float>(up.data(), n, d_ff), nullptr},
+  };
+  matmul(pool, activations, tasks);
+  for_each(pool, n, kSerialRows, [&](size_t r, size_t) {
+    silu_mul(gate.data() + r * d_ff, up.data() + r * d_ff, d_ff, gate.data() + r * d_ff);
+  });
+  add_product(gate, d_ff, w.w_down);
+}
+
+void Model::Impl::project_logits(std::span<const Chunk> chunks, MatrixView<float> logits) {
+  const size_t d = config.d_model;
+  size_t n_wanted = 0;
+  for (size_t c = 0; c < chunks.size(); ++c) {
+    const size_t first = chunk_rows[c] + chunks[c].tokens.size() - chunks[c].n_logits;
+    for (size_t i = 0; i < chunks[c].n_logits; ++i, ++n_wanted) {
+      rms_norm(x.data() + (first + i) * d, weights.output_norm.data(), config.norm_eps, d, normed.data() + n_wanted * d);
+    }
+  }
+  if (n_wanted == 0) return;
+  LH_CHECK(logits.n_rows >= n_wanted && logits.n_cols == config.vocab_size);
+  prepare(pool, MatrixView<const float>(normed.data(), n_wanted, d), activations);
+  const MatmulTask task = {&weights.output, logits.rows(0, n_wanted), nullptr};
+  matmul(pool, activations, {&task, 1});
+}
+
+}  // namespace longhaul

@@ -1,0 +1,58 @@
+// The insides of Model: weights, buffers of one pass, and the steps of forward() (forward.cc).
+#pragma once
+
+#include <vector>
+
+#include "model/model.h"
+
+namespace longhaul {
+
+struct Model::Impl {
+  struct Row {
+    int32_t token;
+    size_t pos;
+  };
+
+  Impl(ThreadPool& thread_pool, ModelConfig model_config, ModelWeights model_weights, size_t n_max_rows);
+
+  Status begin(std::span<const Chunk> chunks);
+  void embed();
+  void norm(const AlignedBuffer<float>& input, const float* weight);
+  void project_qkv(const LayerWeights& w);
+  void rotate_and_store(std::span<const Chunk> chunks, size_t layer, const LayerWeights& w);
+  void select_blocks(std::span<const Chunk> chunks, size_t layer, ForwardStats* stats);
+  void select_for_job(const Chunk& chunk, size_t layer, size_t job_index, size_t worker);
+  void add_product(const AlignedBuffer<float>& input, size_t n_in, const PackedMatrix& w);
+  void feed_forward(const LayerWeights& w);
+  void project_logits(std::span<const Chunk> chunks, MatrixView<float> logits);
+
+  ThreadPool& pool;
+  ModelConfig config;
+  ModelWeights weights;
+  RopeTable rope;
+  size_t max_rows;
+
+  // One pass. Rows are the tokens of all chunks, one after another.
+  std::vector<Row> rows;
+  std::vector<size_t> chunk_rows;      // first row of each chunk
+  std::vector<size_t> lengths_before;  // of the chunks' sequences
+  AlignedBuffer<float> x;              // [rows, d_model], residual stream
+  AlignedBuffer<float> normed;         // [rows, d_model]
+  AlignedBuffer<float> product;        // [rows, d_model]
+  AlignedBuffer<float> q;              // [rows, n_heads, head_dim]
+  AlignedBuffer<float> k;              // [rows, n_kv_heads, head_dim]
+  AlignedBuffer<float> v;              // [rows, n_kv_heads, head_dim]
+  AlignedBuffer<float> attention_out;  // [rows, n_heads, head_dim]
+  AlignedBuffer<float> gate;           // [rows, d_ff]
+  AlignedBuffer<float> up;             // [rows, d_ff]
+  AlignedBuffer<float> cos;            // [rows, rope.dim / 2]
+  AlignedBuffer<float> sin;            // [rows, rope.dim / 2]
+  Activations activations;             // of the product being computed
+
+  std::vector<AttentionJob> jobs;            // [chunks, n_kv_heads]
+  std::vector<SelectionBuffer> selections;   // as jobs
+  AttentionWorkspace attention_workspace;
+  std::vector<AttentionWorkspace> worker_workspaces;  // for selectors that compute attention
+};
+
+}  // namespace longhaul

@@ -1,0 +1,33 @@
+// Rotary position embedding: the frequencies of a model, with linear, YaRN or per-frequency scaling applied once.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model/config.h"
+
+namespace longhaul {
+
+class RopeTable {
+ public:
+  // `factors` divide the frequencies one by one (Llama 3's rope_freqs.weight); empty, or config.dim / 2 long.
+  RopeTable(const RopeConfig& config, std::span<const float> factors);
+
+  // Writes cos and sin of the angles of one position, times the YaRN magnitude; each config.dim / 2 long.
+  void angles(size_t pos, float* cos, float* sin) const;
+
+  size_t n_frequencies() const { return frequencies_.size(); }
+  std::span<const double> frequencies() const { return frequencies_; }
+  double magnitude() const { return magnitude_; }
+
+ private:
+  std::vector<double> frequencies_;  // radians per position
+  double magnitude_ = 1.0;
+};
+
+// The effective set-up in words: "theta 1e6, 64 of 64 dimensions, YaRN x4 from 32768".
+std::string describe(const RopeConfig& config, size_t head_dim);
+
+}  // namespace longhaul
