@@ -101,9 +101,10 @@ class Session {
   void truncate(size_t n_tokens);
   // A second session with the same text; the cache is shared until one of them writes.
   Result<Session> fork() const;
-  // Writes the state to a checksummed file / brings it back into this (then replaced) session.
-  Status save(const std::string& path) const;
-  Result<size_t> restore(const std::string& path);  // tokens brought back
+  // Writes the state to a checksummed file: the tokens and their dense cache (what sparse steps left is computed first).
+  Status save(const std::string& path);
+  // Replaces what the session holds; returns how many tokens came back. After an error the session is as before.
+  Result<size_t> restore(const std::string& path);
 
  private:
   friend class Engine;

@@ -1,0 +1,128 @@
+#include "engine/decode.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace longhaul {
+
+void SequenceState::truncate(size_t n_tokens) {
+  tokens.resize(std::min(n_tokens, tokens.size()));
+  cache.truncate(std::min(n_tokens, cache.n_tokens()));
+  n_clean = std::min(n_clean, cache.n_tokens());
+}
+
+DecodeContext::DecodeContext(Model& model_in, SequenceState& state_in, Sampler& sampler_in,
+                             const AttentionOptions& options_in, std::function<bool(int32_t)> is_end_in)
+    : model(model_in),
+      state(state_in),
+      sampler(sampler_in),
+      options(options_in),
+      selector(*find_selector(options_in.selector)),
+      is_end(std::move(is_end_in)),
+      logits_(model_in.config().vocab_size) {
+  stats.mode = options.mode;
+}
+
+bool DecodeContext::selects_everything() const {
+  const size_t n_blocks = (state.cache.n_tokens() + block_size()) / block_size();  // with the newest token
+  return n_selected_blocks(options, selector, n_blocks, block_size()) == n_blocks;
+}
+
+Result<std::span<const float>> DecodeContext::step(const Selector* chosen) {
+  const size_t pos = state.cache.n_tokens();
+  LH_CHECK(pos + 1 == state.tokens.size());
+  Chunk chunk;
+  chunk.sequence = &state.cache;
+  chunk.tokens = std::span<const int32_t>(state.tokens).last(1);
+  chunk.first_pos = pos;
+  chunk.n_logits = 1;
+  chunk.selector = chosen;
+  chunk.attention = &options;
+  ForwardStats read;
+  const size_t vocab_size = model.config().vocab_size;
+  LH_RETURN_IF_ERROR(model.forward({&chunk, 1}, MatrixView<float>(logits_.data(), 1, vocab_size), &read));
+  stats.blocks_read += read.blocks_read;
+  stats.blocks_total += read.blocks_total;
+  return std::span<const float>(logits_.data(), vocab_size);
+}
+
+Result<std::span<const float>> DecodeContext::sparse_step() {
+  ++stats.sparse_steps;
+  return step(&selector);
+}
+
+Result<std::span<const float>> DecodeContext::dense_step() {
+  ++stats.dense_steps;
+  if (state.n_clean == state.cache.n_tokens()) ++state.n_clean;
+  return step(nullptr);
+}
+
+Status DecodeContext::rectify(size_t first) {
+  LH_CHECK(first <= state.n_clean);
+  const size_t end = state.cache.n_tokens();
+  for (size_t pos = first; pos < end;) {
+    const size_t n = std::min(end - pos, model.max_rows());
+    Chunk chunk;
+    chunk.sequence = &state.cache;
+    chunk.tokens = std::span<const int32_t>(state.tokens).subspan(pos, n);
+    chunk.first_pos = pos;
+    LH_RETURN_IF_ERROR(model.forward({&chunk, 1}, {}));
+    pos += n;
+  }
+  state.n_clean = end;
+  ++stats.rectifications;
+  return {};
+}
+
+Result<MatrixView<const float>> DecodeContext::prefill(size_t first, size_t n_logits,
+                                                       FunctionRef<bool(size_t)> on_chunk) {
+  const size_t vocab_size = model.config().vocab_size;
+  LH_CHECK(n_logits <= model.max_rows() && first + n_logits <= state.tokens.size());
+  logits_.ensure(n_logits * vocab_size);
+  const bool clean = state.n_clean >= first;
+  const size_t end = state.tokens.size();
+  for (size_t pos = first; pos < end;) {
+    // The rows with logits go into the last pass together.
+    const size_t n_before = end - n_logits > pos ? end - n_logits - pos : 0;
+    const size_t n = end - pos <= model.max_rows() ? end - pos : std::min(n_before, model.max_rows());
+    Chunk chunk;
+    chunk.sequence = &state.cache;
+    chunk.tokens = std::span<const int32_t>(state.tokens).subspan(pos, n);
+    chunk.first_pos = pos;
+    chunk.n_logits = pos + n == end ? n_logits : 0;
+    LH_RETURN_IF_ERROR(model.forward({&chunk, 1}, MatrixView<float>(logits_.data(), chunk.n_logits, vocab_size)));
+    pos += n;
+    if (clean) state.n_clean = pos;
+    if (!on_chunk(pos - first)) return make_error(ErrorCode::kCancelled, "stopped by the caller");
+  }
+  return MatrixView<const float>(logits_.data(), n_logits, vocab_size);
+}
+
+Status DecodeContext::append_sample(std::span<const float> logits) {
+  if (!sampler.any_candidate(logits)) {
+    return bad_input("no token can follow position {}: every logit is NaN or -infinity", state.tokens.size() - 1);
+  }
+  const int32_t token = sampler.sample(logits);
+  sampler.accept(token);
+  state.tokens.push_back(token);
+  return {};
+}
+
+std::unique_ptr<DecodeMode> make_mode(AttentionMode mode) {
+  switch (mode) {
+    case AttentionMode::kDense:
+      return make_dense_mode();
+    case AttentionMode::kSparse:
+      return make_sparse_mode();
+    case AttentionMode::kResa:
+      return make_resa_mode();
+    case AttentionMode::kExact:
+      return make_exact_mode();
+    case AttentionMode::kAuto:
+      return make_auto_mode();
+  }
+  LH_CHECK(false);
+}
+
+}  // namespace longhaul

@@ -1,0 +1,121 @@
+#include "longhaul/engine.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "engine/engine_impl.h"
+#include "tokenizer/chat_template.h"
+
+namespace longhaul {
+namespace {
+
+ModelInfo describe_model(const Model& model, const GgufFile& file) {
+  const ModelConfig& config = model.config();
+  ModelInfo info;
+  info.name = config.name;
+  info.architecture = config.architecture;
+  info.n_layers = config.n_layers;
+  info.n_heads = config.n_heads;
+  info.n_kv_heads = config.n_kv_heads;
+  info.head_dim = config.head_dim;
+  info.d_model = config.d_model;
+  info.d_ff = config.d_ff;
+  info.vocab_size = config.vocab_size;
+  info.context_length = config.context_length;
+  info.n_parameters = model.weights().n_parameters;
+  for (const GgufTensor& tensor : file.tensors()) info.weight_bytes += tensor.data.size();
+  info.rope = describe(config.rope, config.head_dim);
+  return info;
+}
+
+Status check_options(const EngineOptions& options) {
+  if (options.prefill_chunk == 0) return bad_input("prefill chunk: expected at least 1 token, found 0");
+  if (options.max_sessions == 0) return bad_input("sessions: expected at least 1, found 0");
+  return {};
+}
+
+}  // namespace
+
+Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Engine::~Engine() = default;
+
+Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
+  LH_RETURN_IF_ERROR(check_options(options));
+  auto impl = std::make_unique<Impl>();
+  impl->options = options;
+  EngineOptions& effective = impl->options;
+  if (effective.n_threads == 0) effective.n_threads = std::max(1U, std::thread::hardware_concurrency());
+  impl->pool = std::make_unique<ThreadPool>(effective.n_threads);
+
+  LH_ASSIGN_OR_RETURN(GgufFile file, GgufFile::open(options.model_path));
+  impl->file = std::make_unique<GgufFile>(std::move(file));
+  LH_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::load(*impl->file));
+  impl->tokenizer = std::make_unique<Tokenizer>(std::move(tokenizer));
+  LH_ASSIGN_OR_RETURN(impl->model, Model::load(*impl->file, *impl->pool, effective.prefill_chunk));
+  impl->info = describe_model(*impl->model, *impl->file);
+  if (impl->tokenizer->vocab_size() > impl->info.vocab_size) {
+    return bad_input("{}: {} tokens in the vocabulary, but only {} rows in token_embd.weight", options.model_path,
+                     impl->tokenizer->vocab_size(), impl->info.vocab_size);
+  }
+
+  if (effective.ctx_size == 0) effective.ctx_size = impl->info.context_length;
+  for (const auto& warning : impl->tokenizer->warnings()) impl->warnings.push_back(warning);
+  if (effective.ctx_size > impl->info.context_length) {
+    impl->warnings.push_back(fmt::format("a context of {} tokens is beyond the {} the model was trained for",
+                                         effective.ctx_size, impl->info.context_length));
+  }
+
+  CacheConfig cache;
+  cache.n_layers = impl->info.n_layers;
+  cache.n_kv_heads = impl->info.n_kv_heads;
+  cache.head_dim = impl->info.head_dim;
+  cache.k_type = effective.k_type;
+  cache.v_type = effective.v_type;
+  cache.block_size = effective.block_size;
+  cache.max_tokens = effective.ctx_size * effective.max_sessions;
+  LH_ASSIGN_OR_RETURN(impl->cache, KvCache::create(cache));
+  return std::unique_ptr<Engine>(new Engine(std::move(impl)));
+}
+
+const ModelInfo& Engine::model_info() const { return impl_->info; }
+const EngineOptions& Engine::options() const { return impl_->options; }
+std::span<const std::string> Engine::warnings() const { return impl_->warnings; }
+
+Result<Session> Engine::new_session() {
+  auto session = std::make_unique<Session::Impl>(
+      Session::Impl{impl_.get(), SequenceState{impl_->cache->new_sequence(), {}, 0}});
+  session->state.tokens.reserve(impl_->options.ctx_size);
+  return Session(std::move(session));
+}
+
+std::vector<int32_t> Engine::tokenize(std::string_view text, bool add_bos, bool parse_special) const {
+  Tokenizer::EncodeOptions options;
+  options.add_bos = add_bos && impl_->tokenizer->add_bos();
+  options.parse_special = parse_special;
+  return impl_->tokenizer->encode(text, options);
+}
+
+std::string Engine::detokenize(std::span<const int32_t> tokens) const { return impl_->tokenizer->decode(tokens); }
+
+Result<std::vector<int32_t>> Engine::tokenize_chat(std::span<const ChatTurn> turns) const {
+  LH_ASSIGN_OR_RETURN(const ChatTemplate format, ChatTemplate::detect(impl_->tokenizer->chat_template()));
+  std::vector<ChatMessage> messages;
+  for (const ChatTurn& turn : turns) messages.push_back({turn.role, turn.content});
+  LH_ASSIGN_OR_RETURN(const std::string text, format.render(messages, true));
+  Tokenizer::EncodeOptions options;
+  options.add_bos = impl_->tokenizer->add_bos() && !format.writes_bos();
+  options.parse_special = true;
+  return impl_->tokenizer->encode(text, options);
+}
+
+// Name, shape and size tell models apart; the bytes of the output norm tell apart two trainings of the same shape.
+std::string Engine::Impl::model_id() const {
+  uint64_t hash = 1469598103934665603ULL;  // FNV-1a
+  const auto& norm = model->weights().output_norm;
+  const auto* bytes = reinterpret_cast<const unsigned char*>(norm.data());
+  for (size_t i = 0; i < norm.size() * sizeof(float); ++i) hash = (hash ^ bytes[i]) * 1099511628211ULL;
+  return fmt::format("{} {} {}x{} {} parameters {:016x}", info.architecture, info.name, info.n_layers, info.d_model,
+                     info.n_parameters, hash);
+}
+
+}  // namespace longhaul

@@ -1,0 +1,42 @@
+// The insides of Engine and Session.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cache/kv_cache.h"
+#include "engine/decode.h"
+#include "io/gguf.h"
+#include "longhaul/engine.h"
+#include "model/model.h"
+#include "parallel/thread_pool.h"
+#include "tokenizer/tokenizer.h"
+
+namespace longhaul {
+
+struct Engine::Impl {
+  EngineOptions options;
+  ModelInfo info;
+  std::vector<std::string> warnings;
+  std::unique_ptr<ThreadPool> pool;
+  std::unique_ptr<GgufFile> file;  // the mapping behind model and tokenizer
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<KvCache> cache;
+
+  // Names the model in state files: they restore only into the same weights.
+  std::string model_id() const;
+};
+
+struct Session::Impl {
+  Engine::Impl* engine = nullptr;
+  SequenceState state;
+
+  Status check_request(const GenerateRequest& request) const;
+  // Brings the cache up to all tokens but the newest; returns the logits after it.
+  Result<std::span<const float>> prefill(DecodeContext& context, const GenerateRequest& request);
+  Status decode(DecodeContext& context, const GenerateRequest& request, size_t n_prompt, GenerateResult& result);
+};
+
+}  // namespace longhaul

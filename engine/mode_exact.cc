@@ -1,0 +1,130 @@
+// exact: sparse steps draft a few tokens; one dense pass over them gives the logits dense decoding would have had, in the
+// same bits, and rewrites their K and V on the way. Drafts that agree are kept, the first that does not is replaced by the
+// dense choice, and the cache is cut after it. Greedy output is that of dense decoding token for token; with sampling,
+// the speculative rule keeps the dense distribution (methods page of ReSA, "Verified decoding").
+#include <algorithm>
+#include <cmath>
+
+#include "base/check.h"
+#include "engine/decode.h"
+
+namespace longhaul {
+namespace {
+
+constexpr size_t kLeastDraft = 2;
+// How much of the acceptance estimate survives a round.
+constexpr double kMemory = 0.9;
+
+// Chooses the length of the next draft from the drafts accepted so far. It never looks at a clock, so that a request with
+// a seed gives the same text every time.
+class DraftLength {
+ public:
+  size_t next(size_t longest) const {
+    // With acceptance a per token, a/(1-a) drafts are accepted on average before the first miss.
+    const double misses = std::max(1e-3, 1.0 - n_accepted_ / n_judged_);
+    const double expected = (1.0 - misses) / misses;
+    return std::clamp(static_cast<size_t>(std::lround(expected)), std::min(kLeastDraft, longest), longest);
+  }
+  void update(size_t n_accepted, size_t n_judged) {
+    n_accepted_ = n_accepted_ * kMemory + static_cast<double>(n_accepted);
+    n_judged_ = n_judged_ * kMemory + static_cast<double>(n_judged);
+  }
+
+ private:
+  double n_accepted_ = 15.0;  // as if 15 of 16 had been accepted
+  double n_judged_ = 16.0;
+};
+
+class ExactMode : public DecodeMode {
+ public:
+  Status step(DecodeContext& context) override {
+    SequenceState& state = context.state;
+    LH_CHECK(state.n_clean == state.cache.n_tokens());
+    const size_t longest =
+        std::min({context.options.rectify_every, context.n_left() - 1, context.model.max_rows() - 1});
+    if (longest == 0 || context.selects_everything()) {
+      LH_ASSIGN_OR_RETURN(const auto logits, context.dense_step());
+      return context.append_sample(logits);
+    }
+    const size_t first = state.cache.n_tokens();  // where the newest token will stand
+    LH_RETURN_IF_ERROR(draft(context, length_.next(longest)));
+    const size_t n_drafted = state.tokens.size() - first - 1;
+    LH_ASSIGN_OR_RETURN(const auto logits, context.prefill(first, n_drafted + 1, [](size_t) { return true; }));
+    LH_ASSIGN_OR_RETURN(const size_t n_accepted, judge(context, first + 1, n_drafted, logits));
+    // The newest token stays out of the cache; everything before it was just written by the dense pass.
+    state.cache.truncate(state.tokens.size() - 1);
+    state.n_clean = state.cache.n_tokens();
+    ++context.stats.rectifications;
+    context.stats.drafted += n_drafted;
+    context.stats.accepted += n_accepted;
+    length_.update(n_accepted, std::min(n_drafted, n_accepted + 1));
+    return {};
+  }
+
+ private:
+  // Appends up to n drafts; stops after one that would end the text.
+  Status draft(DecodeContext& context, size_t n) {
+    const size_t vocab_size = context.model.config().vocab_size;
+    if (!context.sampler.greedy()) draft_probs_.ensure(n * vocab_size);
+    size_t n_drafted = 0;
+    while (n_drafted < n) {
+      LH_ASSIGN_OR_RETURN(const auto logits, context.sparse_step());
+      if (context.sampler.greedy()) {
+        LH_RETURN_IF_ERROR(context.append_sample(logits));
+      } else {
+        const auto probs = draft_row(n_drafted, vocab_size);
+        context.sampler.distribution(logits, probs);
+        const int32_t token = context.sampler.draw(probs);
+        context.sampler.accept(token);
+        context.state.tokens.push_back(token);
+      }
+      ++n_drafted;
+      if (context.is_end(context.state.tokens.back())) break;
+    }
+    context.sampler.rollback(n_drafted);
+    return {};
+  }
+
+  // Replaces the drafts at tokens[first_draft..] by the final tokens: the accepted ones, then one dense choice. Returns
+  // how many drafts were accepted.
+  Result<size_t> judge(DecodeContext& context, size_t first_draft, size_t n_drafted, MatrixView<const float> logits) {
+    std::vector<int32_t>& tokens = context.state.tokens;
+    for (size_t i = 0; i < n_drafted; ++i) {
+      int32_t& token = tokens[first_draft + i];
+      const Verdict verdict = judge_one(context, token, i, {logits.row(i), logits.n_cols});
+      token = verdict.token;
+      context.sampler.accept(token);
+      if (!verdict.accepted || context.is_end(token)) {
+        tokens.resize(first_draft + i + 1);
+        return verdict.accepted ? i + 1 : i;
+      }
+    }
+    LH_RETURN_IF_ERROR(context.append_sample({logits.row(n_drafted), logits.n_cols}));
+    return n_drafted;
+  }
+
+  Verdict judge_one(DecodeContext& context, int32_t drafted, size_t index, std::span<const float> logits) {
+    if (context.sampler.greedy()) {
+      const int32_t dense = context.sampler.sample(logits);
+      return {dense == drafted, dense};
+    }
+    dense_probs_.ensure(logits.size());
+    const auto p_dense = dense_probs_.span().first(logits.size());
+    context.sampler.distribution(logits, p_dense);
+    return verify_draft(context.sampler, drafted, draft_row(index, logits.size()), p_dense);
+  }
+
+  std::span<float> draft_row(size_t index, size_t vocab_size) {
+    return draft_probs_.span().subspan(index * vocab_size, vocab_size);
+  }
+
+  DraftLength length_;
+  AlignedBuffer<float> draft_probs_;  // [drafts, vocab_size]; with sampling only
+  AlignedBuffer<float> dense_probs_;  // [vocab_size]
+};
+
+}  // namespace
+
+std::unique_ptr<DecodeMode> make_exact_mode() { return std::make_unique<ExactMode>(); }
+
+}  // namespace longhaul

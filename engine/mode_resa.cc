@@ -1,0 +1,30 @@
+// ReSA (arXiv 2506.04108): sparse steps, and every rectify_every tokens one dense pass over the tokens decoded since the
+// last one, which rewrites their K and V. Counted from the last clean token, so that truncation cannot break the rhythm.
+#include "engine/decode.h"
+
+namespace longhaul {
+namespace {
+
+class ResaMode : public DecodeMode {
+ public:
+  Status step(DecodeContext& context) override {
+    SequenceState& state = context.state;
+    // While the budget covers every block, a step is dense and leaves nothing to rectify.
+    if (context.selects_everything() && state.n_clean == state.cache.n_tokens()) {
+      LH_ASSIGN_OR_RETURN(const auto logits, context.dense_step());
+      return context.append_sample(logits);
+    }
+    LH_ASSIGN_OR_RETURN(const auto logits, context.sparse_step());
+    LH_RETURN_IF_ERROR(context.append_sample(logits));
+    if (state.cache.n_tokens() - state.n_clean >= context.options.rectify_every) {
+      LH_RETURN_IF_ERROR(context.rectify(state.n_clean));
+    }
+    return {};
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<DecodeMode> make_resa_mode() { return std::make_unique<ResaMode>(); }
+
+}  // namespace longhaul

@@ -1,0 +1,154 @@
+#include <chrono>
+
+#include "base/check.h"
+#include "engine/engine_impl.h"
+#include "engine/text_output.h"
+
+namespace longhaul {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+}  // namespace
+
+Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+Session::~Session() = default;
+
+std::span<const int32_t> Session::tokens() const { return impl_->state.tokens; }
+
+void Session::truncate(size_t n_tokens) { impl_->state.truncate(n_tokens); }
+
+Result<Session> Session::fork() const {
+  LH_ASSIGN_OR_RETURN(KvSequence cache, impl_->state.cache.fork());
+  auto copy = std::make_unique<Impl>(
+      Impl{impl_->engine, SequenceState{std::move(cache), impl_->state.tokens, impl_->state.n_clean}});
+  return Session(std::move(copy));
+}
+
+Status Session::Impl::check_request(const GenerateRequest& request) const {
+  LH_RETURN_IF_ERROR(validate(request.attention, engine->options.block_size));
+  const size_t vocab_size = engine->info.vocab_size;
+  for (size_t i = 0; i < request.prompt.size(); ++i) {
+    const int32_t token = request.prompt[i];
+    if (token < 0 || static_cast<size_t>(token) >= vocab_size) {
+      return bad_input("prompt token {}: expected 0 to {}, found {}", i, vocab_size - 1, token);
+    }
+  }
+  const size_t n_total = state.tokens.size() + request.prompt.size();
+  if (n_total == 0) return bad_input("the prompt is empty and so is the session: nothing to continue");
+  if (n_total > engine->options.ctx_size) {
+    return bad_input("a prompt of {} tokens after {} in the session does not fit in the context of {} tokens",
+                     request.prompt.size(), state.tokens.size(), engine->options.ctx_size);
+  }
+  return {};
+}
+
+Result<std::span<const float>> Session::Impl::prefill(DecodeContext& context, const GenerateRequest& request) {
+  // Every mode but `sparse` starts from a clean cache: what sparse steps left behind is computed again.
+  const bool keep_unclean = request.attention.mode == AttentionMode::kSparse;
+  size_t first = keep_unclean ? state.cache.n_tokens() : state.n_clean;
+  first = std::min(first, state.tokens.size() - 1);  // the newest token's logits are always needed
+  const size_t n_total = state.tokens.size() - first;
+  LH_ASSIGN_OR_RETURN(const auto logits, context.prefill(first, 1, [&](size_t n_done) {
+    return !request.on_progress || request.on_progress(n_done, n_total, 0);
+  }));
+  return std::span<const float>(logits.row(0), logits.n_cols);
+}
+
+Status Session::Impl::decode(DecodeContext& context, const GenerateRequest& request, size_t n_prompt,
+                             GenerateResult& result) {
+  TextOutput output(*engine->tokenizer, request.stop, request.on_text);
+  const std::unique_ptr<DecodeMode> mode = make_mode(request.attention.mode);
+  bool over = context.n_left() == 0;
+  for (size_t next = n_prompt; !over;) {
+    if (next == state.tokens.size()) LH_RETURN_IF_ERROR(mode->step(context));
+    for (; next < state.tokens.size() && !over; ++next) {
+      const int32_t token = state.tokens[next];
+      if (context.is_end(token)) {
+        result.finish_reason = FinishReason::kStop;
+        over = true;
+      } else if (!output.add(token)) {
+        over = true;
+      }
+      if (request.on_progress && !request.on_progress(n_prompt, n_prompt, next + 1 - n_prompt)) {
+        result.finish_reason = FinishReason::kCancelled;
+        over = true;
+      }
+    }
+    state.truncate(next);  // what a mode found beyond the end of the text
+    over = over || context.n_left() == 0;
+  }
+  output.finish();
+  if (output.stopped()) result.finish_reason = FinishReason::kStop;
+  if (output.cancelled()) result.finish_reason = FinishReason::kCancelled;
+  result.text = output.take_text();
+  return {};
+}
+
+Result<GenerateResult> Session::generate(const GenerateRequest& request) {
+  SequenceState& state = impl_->state;
+  LH_RETURN_IF_ERROR(impl_->check_request(request));
+  LH_ASSIGN_OR_RETURN(Sampler sampler, Sampler::create(request.sampling, impl_->engine->info.vocab_size));
+
+  const size_t n_before = state.tokens.size();
+  state.tokens.insert(state.tokens.end(), request.prompt.begin(), request.prompt.end());
+  const size_t n_prompt = state.tokens.size();
+  for (size_t i = n_prompt - std::min(n_prompt, request.sampling.penalty_last_n); i < n_prompt; ++i) {
+    sampler.accept(state.tokens[i]);
+  }
+  const Tokenizer& tokenizer = *impl_->engine->tokenizer;
+  DecodeContext context(*impl_->engine->model, state, sampler, request.attention, [&](int32_t token) {
+    return !request.ignore_eos && tokenizer.is_end_of_generation(token);
+  });
+  context.max_tokens = n_prompt + std::min(request.max_tokens, impl_->engine->options.ctx_size - n_prompt);
+
+  GenerateResult result;
+  result.prompt_tokens = n_prompt - n_before;
+  auto start = Clock::now();
+  const auto logits = impl_->prefill(context, request);
+  if (!logits && logits.error().code == ErrorCode::kCancelled) {
+    result.finish_reason = FinishReason::kCancelled;
+    return result;
+  }
+  LH_RETURN_IF_ERROR(logits);
+  if (context.n_left() > 0) LH_RETURN_IF_ERROR(context.append_sample(*logits));
+  result.timings.prefill_s = seconds_since(start);
+
+  start = Clock::now();
+  const Status status = impl_->decode(context, request, n_prompt, result);
+  result.timings.decode_s = seconds_since(start);
+  LH_RETURN_IF_ERROR(status);
+  result.tokens.assign(state.tokens.begin() + static_cast<std::ptrdiff_t>(n_prompt), state.tokens.end());
+  result.timings.decoded_tokens = result.tokens.empty() ? 0 : result.tokens.size() - 1;
+  result.attention = context.stats;
+  return result;
+}
+
+Status Session::save(const std::string& path) {
+  SequenceState& state = impl_->state;
+  const Engine::Impl& engine = *impl_->engine;
+  if (state.tokens.empty()) return bad_input("{}: the session is empty: nothing to save", path);
+  // A file holds exactly the dense cache of all its tokens, so that a restore has nothing to guess.
+  LH_ASSIGN_OR_RETURN(Sampler sampler, Sampler::create({}, engine.info.vocab_size));
+  const AttentionOptions dense;
+  DecodeContext context(*engine.model, state, sampler, dense, [](int32_t) { return false; });
+  if (state.n_clean < state.tokens.size()) {
+    LH_ASSIGN_OR_RETURN(const auto logits, context.prefill(state.n_clean, 0, [](size_t) { return true; }));
+    (void)logits;
+  }
+  return state.cache.save(path, state.tokens, engine.model_id());
+}
+
+Result<size_t> Session::restore(const std::string& path) {
+  SequenceState& state = impl_->state;
+  LH_ASSIGN_OR_RETURN(RestoredState restored, state.cache.restore(path, impl_->engine->model_id()));
+  state.tokens = std::move(restored.tokens);
+  state.n_clean = state.cache.n_tokens();
+  return state.n_clean;
+}
+
+}  // namespace longhaul
