@@ -1,0 +1,335 @@
+// The modes against dense decoding, through the public API.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+
+#include "longhaul/engine.h"
+#include "tests/tiny_model.h"
+
+namespace longhaul {
+namespace {
+
+std::unique_ptr<Engine> load(const TinyModelSpec& spec, KvType kv_type = KvType::kF16, size_t n_threads = 2,
+                             size_t ctx_size = 0) {
+  EngineOptions options;
+  options.model_path = write_tiny_model(spec);
+  options.n_threads = n_threads;
+  options.ctx_size = ctx_size;
+  options.k_type = options.v_type = kv_type;
+  options.max_sessions = 4;
+  auto engine = Engine::load(options);
+  EXPECT_TRUE(engine.has_value()) << (engine ? "" : engine.error().message);
+  return engine ? std::move(*engine) : nullptr;
+}
+
+GenerateRequest request_of(AttentionMode mode, size_t max_tokens, std::vector<int32_t> prompt) {
+  GenerateRequest request;
+  request.prompt = std::move(prompt);
+  request.max_tokens = max_tokens;
+  request.ignore_eos = true;
+  request.attention.mode = mode;
+  request.attention.sparse_ratio = 0.05;
+  request.attention.min_blocks = 4;
+  return request;
+}
+
+GenerateResult generate(Engine& engine, const GenerateRequest& request) {
+  auto session = engine.new_session();
+  EXPECT_TRUE(session.has_value());
+  auto result = session->generate(request);
+  EXPECT_TRUE(result.has_value()) << (result ? "" : result.error().message);
+  return result ? std::move(*result) : GenerateResult{};
+}
+
+struct ExactCase {
+  std::string architecture;
+  uint64_t seed;
+  KvType kv_type;
+  size_t rectify_every;
+};
+
+class ExactIsDense : public testing::TestWithParam<ExactCase> {};
+
+TEST_P(ExactIsDense, TokenForToken) {
+  TinyModelSpec spec;
+  spec.architecture = GetParam().architecture;
+  spec.seed = GetParam().seed;
+  spec.type = TensorType::kQ8_0;
+  const auto engine = load(spec, GetParam().kv_type);
+  ASSERT_NE(engine, nullptr);
+  const auto prompt = random_tokens(500, GetParam().seed);
+  constexpr size_t kTokens = 1500;
+  const auto dense = generate(*engine, request_of(AttentionMode::kDense, kTokens, prompt));
+  auto request = request_of(AttentionMode::kExact, kTokens, prompt);
+  request.attention.rectify_every = GetParam().rectify_every;
+  const auto exact = generate(*engine, request);
+  EXPECT_EQ(dense.tokens, exact.tokens);
+  EXPECT_EQ(exact.tokens.size(), kTokens);
+  // The sparse path ran, and its drafts were judged, not waved through.
+  EXPECT_GT(exact.attention.sparse_steps, 0U);
+  EXPECT_GT(exact.attention.rectifications, 0U);
+  EXPECT_GE(exact.attention.drafted, exact.attention.accepted);
+  EXPECT_GT(exact.attention.accepted, 0U);
+  EXPECT_LT(exact.attention.blocks_read, exact.attention.blocks_total);
+  EXPECT_EQ(dense.attention.blocks_read, dense.attention.blocks_total);
+  // Sparse decoding alone says something else, so equality above is not an accident.
+  const auto sparse = generate(*engine, request_of(AttentionMode::kSparse, kTokens, prompt));
+  EXPECT_NE(dense.tokens, sparse.tokens);
+  EXPECT_EQ(sparse.attention.sparse_steps, kTokens - 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, ExactIsDense,
+                         testing::Values(ExactCase{"qwen3", 1, KvType::kF16, 32}, ExactCase{"qwen3", 2, KvType::kQ8_0, 8},
+                                         ExactCase{"llama", 3, KvType::kQ8_0, 32},
+                                         ExactCase{"qwen2", 4, KvType::kF16, 17}),
+                         [](const auto& info) { return info.param.architecture + std::to_string(info.param.seed); });
+
+TEST(Modes, ExactHandlesPenaltiesLikeDense) {
+  const auto engine = load({});
+  auto request = request_of(AttentionMode::kDense, 400, random_tokens(300, 5));
+  request.sampling.repetition_penalty = 1.3F;
+  request.sampling.frequency_penalty = 0.5F;
+  const auto dense = generate(*engine, request);
+  request.attention.mode = AttentionMode::kExact;
+  EXPECT_EQ(dense.tokens, generate(*engine, request).tokens);
+}
+
+TEST(Modes, AutoSaysWhatDenseSays) {
+  const auto engine = load({});
+  auto request = request_of(AttentionMode::kDense, 1200, random_tokens(400, 6));
+  const auto dense = generate(*engine, request);
+  request.attention.mode = AttentionMode::kAuto;
+  const auto chosen = generate(*engine, request);
+  EXPECT_EQ(dense.tokens, chosen.tokens);
+  EXPECT_FALSE(chosen.attention.reason.empty());
+}
+
+TEST(Modes, ResaRectifiesEveryFTokens) {
+  const auto engine = load({});
+  auto request = request_of(AttentionMode::kResa, 321, random_tokens(400, 7));
+  request.attention.rectify_every = 32;
+  const auto result = generate(*engine, request);
+  // The first token comes from the prefill; 320 steps follow, every one sparse at this length.
+  EXPECT_EQ(result.attention.sparse_steps, 320U);
+  EXPECT_EQ(result.attention.rectifications, 10U);
+}
+
+// With f = 1 every stored K and V is dense: only the newest token's own logits are sparse. A dense continuation then says
+// what it would say after a dense prefill of the same tokens.
+TEST(Modes, ResaLeavesADenseCache) {
+  const auto engine = load({});
+  auto session = engine->new_session();
+  auto request = request_of(AttentionMode::kResa, 100, random_tokens(400, 8));
+  request.attention.rectify_every = 1;
+  ASSERT_TRUE(session->generate(request).has_value());
+  const std::vector<int32_t> text(session->tokens().begin(), session->tokens().end());
+  const auto continued = session->generate(request_of(AttentionMode::kDense, 50, {}));
+  ASSERT_TRUE(continued.has_value());
+  EXPECT_EQ(continued->tokens, generate(*engine, request_of(AttentionMode::kDense, 50, text)).tokens);
+}
+
+// A dense turn after a sparse one starts by computing again what the sparse steps left.
+TEST(Modes, DenseAfterSparseStartsClean) {
+  const auto engine = load({});
+  auto session = engine->new_session();
+  ASSERT_TRUE(session->generate(request_of(AttentionMode::kSparse, 200, random_tokens(400, 9))).has_value());
+  const std::vector<int32_t> text(session->tokens().begin(), session->tokens().end());
+  const auto continued = session->generate(request_of(AttentionMode::kDense, 80, {}));
+  ASSERT_TRUE(continued.has_value());
+  EXPECT_EQ(continued->tokens, generate(*engine, request_of(AttentionMode::kDense, 80, text)).tokens);
+}
+
+TEST(Modes, ATurnInTwoPartsIsOneTurn) {
+  const auto engine = load({});
+  for (const AttentionMode mode : {AttentionMode::kDense, AttentionMode::kSparse, AttentionMode::kExact}) {
+    const auto prompt = random_tokens(300, 10);
+    const auto whole = generate(*engine, request_of(mode, 200, prompt));
+    auto session = engine->new_session();
+    auto parts = session->generate(request_of(mode, 90, prompt))->tokens;
+    const auto second = session->generate(request_of(mode, 110, {}))->tokens;
+    parts.insert(parts.end(), second.begin(), second.end());
+    EXPECT_EQ(whole.tokens, parts) << to_string(mode);
+  }
+}
+
+// Sampling in `exact` follows the dense distribution. The two-sample statistic is compared with a bound that sparse
+// decoding, drawn the same way, exceeds by far.
+TEST(Modes, ExactSamplingFollowsTheDenseDistribution) {
+  TinyModelSpec spec;
+  spec.attention_gain = 4.0F;
+  const auto engine = load(spec, KvType::kF16, 1);
+  auto prefix = engine->new_session();
+  auto prefill = request_of(AttentionMode::kDense, 0, random_tokens(600, 11));
+  ASSERT_TRUE(prefix->generate(prefill).has_value());
+
+  // Counts of the last two of four tokens: they depend on drafts before them.
+  const auto sample = [&](AttentionMode mode, uint64_t first_seed, size_t n_samples) {
+    std::map<std::pair<int32_t, int32_t>, double> counts;
+    for (uint64_t seed = 0; seed < n_samples; ++seed) {
+      auto session = prefix->fork();
+      auto request = request_of(mode, 4, {});
+      request.attention.min_blocks = 2;
+      request.attention.sparse_ratio = 0.01;
+      request.sampling.temperature = 1.0F;
+      request.sampling.top_k = 3;
+      request.sampling.seed = first_seed + seed;
+      const auto result = session->generate(request);
+      EXPECT_TRUE(result.has_value());
+      counts[{result->tokens[1], result->tokens[2]}] += 1.0;
+    }
+    return counts;
+  };
+  // Chi-square of two samples of equal size, per degree of freedom: about 1 if they are drawn from one distribution.
+  const auto distance = [](const auto& a, const auto& b) {
+    std::map<std::pair<int32_t, int32_t>, std::pair<double, double>> joint;
+    for (const auto& [key, n] : a) joint[key].first = n;
+    for (const auto& [key, n] : b) joint[key].second = n;
+    double chi2 = 0;
+    double cells = 0;
+    for (const auto& [key, n] : joint) {
+      const double total = n.first + n.second;
+      if (total < 10) continue;
+      chi2 += (n.first - n.second) * (n.first - n.second) / total;
+      cells += 1;
+    }
+    return chi2 / std::max(1.0, cells - 1);
+  };
+  constexpr size_t kSamples = 3000;
+  const auto dense = sample(AttentionMode::kDense, 0, kSamples);
+  const auto exact = sample(AttentionMode::kExact, 100000, kSamples);
+  const auto sparse = sample(AttentionMode::kSparse, 200000, kSamples);
+  EXPECT_LT(distance(dense, exact), 2.0);
+  EXPECT_GT(distance(dense, sparse), 4.0);
+}
+
+TEST(Modes, SameSeedSameText) {
+  const auto engine = load({});
+  auto request = request_of(AttentionMode::kExact, 200, random_tokens(400, 12));
+  request.sampling.temperature = 0.8F;
+  request.sampling.seed = 42;
+  const auto first = generate(*engine, request);
+  EXPECT_EQ(first.tokens, generate(*engine, request).tokens);
+  request.sampling.seed = 43;
+  EXPECT_NE(first.tokens, generate(*engine, request).tokens);
+}
+
+TEST(Modes, SavedAndRestoredSessionGoesOnAlike) {
+  const auto engine = load({});
+  const std::string path = testing::TempDir() + "modes_test.state";
+  auto session = engine->new_session();
+  ASSERT_TRUE(session->generate(request_of(AttentionMode::kDense, 60, random_tokens(300, 13))).has_value());
+  const auto saved = session->save(path);
+  ASSERT_TRUE(saved.has_value()) << saved.error().message;
+  auto copy = engine->new_session();
+  const auto n_tokens = copy->restore(path);
+  ASSERT_TRUE(n_tokens.has_value()) << n_tokens.error().message;
+  EXPECT_EQ(*n_tokens, session->tokens().size());
+  const auto go_on = request_of(AttentionMode::kExact, 100, {});
+  EXPECT_EQ(session->generate(go_on)->tokens, copy->generate(go_on)->tokens);
+  std::filesystem::remove(path);
+}
+
+TEST(Modes, StateOfAnotherModelIsRefused) {
+  const std::string path = testing::TempDir() + "modes_test_other.state";
+  const auto engine = load({});
+  auto session = engine->new_session();
+  ASSERT_TRUE(session->generate(request_of(AttentionMode::kDense, 5, random_tokens(30, 14))).has_value());
+  ASSERT_TRUE(session->save(path).has_value());
+  TinyModelSpec other;
+  other.seed = 99;
+  const auto other_engine = load(other);
+  auto other_session = other_engine->new_session();
+  ASSERT_FALSE(other_session->restore(path).has_value());
+  EXPECT_TRUE(other_session->tokens().empty());
+  std::filesystem::remove(path);
+}
+
+TEST(Modes, PromptBeyondTheContextIsRefusedWithBothCounts) {
+  const auto engine = load({}, KvType::kF16, 1, 256);
+  auto session = engine->new_session();
+  const auto result = session->generate(request_of(AttentionMode::kDense, 10, random_tokens(300, 15)));
+  ASSERT_FALSE(result.has_value());
+  EXPECT_EQ(result.error().code, ErrorCode::kBadInput);
+  EXPECT_NE(result.error().message.find("300"), std::string::npos) << result.error().message;
+  EXPECT_NE(result.error().message.find("256"), std::string::npos) << result.error().message;
+  EXPECT_TRUE(session->tokens().empty());
+}
+
+TEST(Modes, GenerationStopsAtTheEndOfTheContext) {
+  const auto engine = load({}, KvType::kF16, 1, 256);
+  for (const AttentionMode mode : {AttentionMode::kDense, AttentionMode::kExact, AttentionMode::kResa}) {
+    const auto result = generate(*engine, request_of(mode, 1000, random_tokens(200, 16)));
+    EXPECT_EQ(result.tokens.size(), 56U) << to_string(mode);
+    EXPECT_EQ(result.finish_reason, FinishReason::kLength);
+  }
+}
+
+TEST(Modes, ContextBeyondTheTrainedOneIsWarnedAbout) {
+  const auto engine = load({}, KvType::kF16, 1, 8192);
+  ASSERT_EQ(engine->warnings().size(), 1U);
+  EXPECT_NE(engine->warnings()[0].find("4096"), std::string::npos);
+}
+
+TEST(Modes, StopStringsMaySpanTokensAndEndTheText) {
+  const auto engine = load({});
+  auto request = request_of(AttentionMode::kDense, 200, random_tokens(100, 17));
+  const auto free_run = generate(*engine, request);
+  // Two neighbouring characters of the free text, from the first place where they are plain ASCII.
+  std::string stop;
+  for (size_t i = 10; i + 1 < free_run.text.size() && stop.empty(); ++i) {
+    if (free_run.text[i] > 32 && free_run.text[i] < 127 && free_run.text[i + 1] > 32 && free_run.text[i + 1] < 127) {
+      stop = free_run.text.substr(i, 2);
+    }
+  }
+  ASSERT_FALSE(stop.empty());
+  request.stop = {stop};
+  for (const AttentionMode mode : {AttentionMode::kDense, AttentionMode::kExact}) {
+    request.attention.mode = mode;
+    std::string streamed;
+    request.on_text = [&](std::string_view text) {
+      streamed += text;
+      return true;
+    };
+    const auto stopped = generate(*engine, request);
+    EXPECT_EQ(stopped.finish_reason, FinishReason::kStop);
+    EXPECT_EQ(stopped.text, free_run.text.substr(0, free_run.text.find(stop)));
+    EXPECT_EQ(streamed, stopped.text);
+  }
+}
+
+TEST(Modes, CallerCanStop) {
+  const auto engine = load({});
+  auto session = engine->new_session();
+  auto request = request_of(AttentionMode::kDense, 200, random_tokens(100, 18));
+  request.on_progress = [](size_t, size_t, size_t generated) { return generated < 10; };
+  const auto result = session->generate(request);
+  ASSERT_TRUE(result.has_value());
+  EXPECT_EQ(result->finish_reason, FinishReason::kCancelled);
+  EXPECT_EQ(result->tokens.size(), 10U);
+  EXPECT_EQ(session->tokens().size(), 110U);
+  EXPECT_TRUE(session->generate(request_of(AttentionMode::kDense, 5, {})).has_value());
+}
+
+TEST(Modes, ImpossibleOptionsAreNamed) {
+  AttentionOptions options;
+  EXPECT_TRUE(validate(options, 16).has_value());
+  options.sparse_ratio = 0;
+  EXPECT_NE(validate(options, 16).error().message.find("ratio"), std::string::npos);
+  options = {};
+  options.token_budget = 15;
+  EXPECT_NE(validate(options, 16).error().message.find("budget"), std::string::npos);
+  options = {};
+  options.selector = "magic";
+  EXPECT_NE(validate(options, 16).error().message.find("magic"), std::string::npos);
+  EngineOptions engine_options;
+  engine_options.model_path = write_tiny_model({});
+  engine_options.block_size = 0;
+  const auto engine = Engine::load(engine_options);
+  ASSERT_FALSE(engine.has_value());
+  EXPECT_NE(engine.error().message.find("block"), std::string::npos) << engine.error().message;
+}
+
+}  // namespace
+}  // namespace longhaul

@@ -1,0 +1,259 @@
+// The promise that everything stands on: the logits of a position have the same bits alone, in any chunking, in a batch,
+// for any number of threads, from a forked or restored prefix; and sparse attention over all blocks is dense attention.
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "kernels/kv_tile.h"
+#include "model/model.h"
+#include "tests/tiny_model.h"
+
+namespace longhaul {
+namespace {
+
+struct Case {
+  std::string architecture;
+  TensorType type;
+  KvType k_type;
+  KvType v_type;
+};
+
+// A model with its own pool, cache and file bytes.
+struct Rig {
+  Rig(const Case& c, size_t n_threads) : bytes(make_tiny_model(spec_of(c))), pool(n_threads) {
+    auto parsed = GgufFile::parse(bytes, "tiny");
+    EXPECT_TRUE(parsed.has_value());
+    file = std::make_unique<GgufFile>(std::move(*parsed));
+    auto loaded = Model::load(*file, pool, 256);
+    EXPECT_TRUE(loaded.has_value()) << (loaded ? "" : loaded.error().message);
+    model = std::move(*loaded);
+    CacheConfig config;
+    config.n_layers = model->config().n_layers;
+    config.n_kv_heads = model->config().n_kv_heads;
+    config.head_dim = model->config().head_dim;
+    config.k_type = c.k_type;
+    config.v_type = c.v_type;
+    config.max_tokens = 16384;
+    auto created = KvCache::create(config);
+    EXPECT_TRUE(created.has_value());
+    cache = std::move(*created);
+  }
+
+  static TinyModelSpec spec_of(const Case& c) {
+    TinyModelSpec spec;
+    spec.architecture = c.architecture;
+    spec.type = c.type;
+    return spec;
+  }
+
+  size_t vocab_size() const { return model->config().vocab_size; }
+
+  std::vector<std::byte> bytes;
+  ThreadPool pool;
+  std::unique_ptr<GgufFile> file;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<KvCache> cache;
+};
+
+// Logits of every token, computed in chunks of the given size.
+std::vector<float> all_logits(Rig& rig, KvSequence& sequence, std::span<const int32_t> tokens, size_t chunk_size,
+                              const Selector* selector = nullptr, const AttentionOptions* options = nullptr) {
+  std::vector<float> logits(tokens.size() * rig.vocab_size());
+  for (size_t pos = 0; pos < tokens.size();) {
+    const size_t n = std::min(chunk_size, tokens.size() - pos);
+    Chunk chunk;
+    chunk.sequence = &sequence;
+    chunk.tokens = tokens.subspan(pos, n);
+    chunk.first_pos = pos;
+    chunk.n_logits = n;
+    chunk.selector = selector;
+    chunk.attention = options;
+    MatrixView<float> out(logits.data() + pos * rig.vocab_size(), n, rig.vocab_size());
+    EXPECT_TRUE(rig.model->forward({&chunk, 1}, out).has_value());
+    pos += n;
+  }
+  return logits;
+}
+
+// The first row that differs in its bits, or -1.
+std::ptrdiff_t first_difference(const std::vector<float>& a, const std::vector<float>& b, size_t n_cols) {
+  EXPECT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (std::memcmp(&a[i], &b[i], sizeof(float)) != 0) return static_cast<std::ptrdiff_t>(i / n_cols);
+  }
+  return -1;
+}
+
+// The key or value of one token as attention reads it.
+void read_token(const KvView& view, size_t pos, bool key, float* out) {
+  const size_t tile = pos / kTileTokens;
+  const size_t page = view.pages[tile / view.tiles_per_page];
+  const size_t in_page = tile % view.tiles_per_page;
+  if (key) {
+    const std::byte* base = view.k_base + page * view.k_page_stride;
+    read_k(view.k_type, base + in_page * k_tile_bytes(view.k_type, view.head_dim), pos % kTileTokens, out,
+           view.head_dim);
+  } else {
+    const std::byte* base = view.v_base + page * view.v_page_stride;
+    read_v(view.v_type, base + in_page * v_tile_bytes(view.v_type, view.head_dim), pos % kTileTokens, out,
+           view.head_dim);
+  }
+}
+
+class SameBits : public testing::TestWithParam<Case> {};
+
+TEST_P(SameBits, AnyChunking) {
+  Rig rig(GetParam(), 1);
+  const auto tokens = random_tokens(300, 7);
+  auto alone = rig.cache->new_sequence();
+  const auto expected = all_logits(rig, alone, tokens, 1);
+  for (const size_t chunk_size : {2, 7, 16, 33, 64, 256}) {
+    auto sequence = rig.cache->new_sequence();
+    const auto found = all_logits(rig, sequence, tokens, chunk_size);
+    EXPECT_EQ(first_difference(expected, found, rig.vocab_size()), -1) << "chunks of " << chunk_size;
+  }
+}
+
+TEST_P(SameBits, AnyNumberOfThreads) {
+  const auto tokens = random_tokens(120, 8);
+  Rig one(GetParam(), 1);
+  auto sequence = one.cache->new_sequence();
+  const auto expected = all_logits(one, sequence, tokens, 50);
+  for (const size_t n_threads : {2, 3, 5}) {
+    Rig many(GetParam(), n_threads);
+    for (const size_t chunk_size : {1, 50}) {
+      auto other = many.cache->new_sequence();
+      const auto found = all_logits(many, other, tokens, chunk_size);
+      EXPECT_EQ(first_difference(expected, found, one.vocab_size()), -1) << n_threads << " threads";
+    }
+  }
+}
+
+TEST_P(SameBits, InABatchOfSequences) {
+  Rig rig(GetParam(), 2);
+  const size_t lengths[] = {5, 40, 17};
+  std::vector<std::vector<int32_t>> texts;
+  std::vector<std::vector<float>> expected;
+  for (size_t i = 0; i < 3; ++i) {
+    texts.push_back(random_tokens(lengths[i], 100 + i));
+    auto sequence = rig.cache->new_sequence();
+    expected.push_back(all_logits(rig, sequence, texts[i], 256));
+  }
+  std::vector<KvSequence> sequences;
+  std::vector<Chunk> chunks(3);
+  size_t n_rows = 0;
+  for (size_t i = 0; i < 3; ++i) sequences.push_back(rig.cache->new_sequence());
+  for (size_t i = 0; i < 3; ++i) {
+    chunks[i].sequence = &sequences[i];
+    chunks[i].tokens = texts[i];
+    chunks[i].n_logits = texts[i].size();
+    n_rows += texts[i].size();
+  }
+  std::vector<float> logits(n_rows * rig.vocab_size());
+  ASSERT_TRUE(rig.model->forward(chunks, MatrixView<float>(logits.data(), n_rows, rig.vocab_size())).has_value());
+  auto from = logits.begin();
+  for (size_t i = 0; i < 3; ++i) {
+    const auto to = from + static_cast<std::ptrdiff_t>(expected[i].size());
+    EXPECT_EQ(first_difference(expected[i], std::vector<float>(from, to), rig.vocab_size()), -1) << "sequence " << i;
+    from = to;
+  }
+}
+
+TEST_P(SameBits, SparseWithEveryBlockIsDense) {
+  Rig rig(GetParam(), 2);
+  const auto tokens = random_tokens(300, 9);
+  auto dense = rig.cache->new_sequence();
+  const auto expected = all_logits(rig, dense, tokens, 1);
+  AttentionOptions all;
+  all.sparse_ratio = 1.0;
+  for (const char* name : {"minmax", "window", "oracle"}) {
+    auto sparse = rig.cache->new_sequence();
+    const auto found = all_logits(rig, sparse, tokens, 1, find_selector(name), &all);
+    EXPECT_EQ(first_difference(expected, found, rig.vocab_size()), -1) << name;
+  }
+  // And with few blocks it is not: otherwise the lines above prove nothing.
+  AttentionOptions few;
+  few.sparse_ratio = 0.05;
+  few.min_blocks = 2;
+  auto sparse = rig.cache->new_sequence();
+  const auto found = all_logits(rig, sparse, tokens, 1, find_selector("minmax"), &few);
+  EXPECT_NE(first_difference(expected, found, rig.vocab_size()), -1);
+}
+
+// ReSA's claim: after sparse steps, one dense pass over their tokens leaves the cache of a dense prefill, to the bit.
+TEST_P(SameBits, RectificationRestoresTheDenseCache) {
+  Rig rig(GetParam(), 2);
+  const auto tokens = random_tokens(200, 10);
+  const std::span<const int32_t> all(tokens);
+  auto dense = rig.cache->new_sequence();
+  const auto expected = all_logits(rig, dense, tokens, 256);
+
+  auto repaired = rig.cache->new_sequence();
+  (void)all_logits(rig, repaired, all.first(160), 256);
+  AttentionOptions few;
+  few.sparse_ratio = 0.05;
+  few.min_blocks = 2;
+  for (size_t pos = 160; pos < 192; ++pos) {
+    Chunk step{&repaired, all.subspan(pos, 1), pos, 0, find_selector("minmax"), &few};
+    ASSERT_TRUE(rig.model->forward({&step, 1}, {}).has_value());
+  }
+  Chunk rectify{&repaired, all.subspan(160, 32), 160, 0, nullptr, nullptr};
+  ASSERT_TRUE(rig.model->forward({&rectify, 1}, {}).has_value());
+  std::vector<float> logits(8 * rig.vocab_size());
+  Chunk rest{&repaired, all.subspan(192, 8), 192, 8, nullptr, nullptr};
+  ASSERT_TRUE(rig.model->forward({&rest, 1}, MatrixView<float>(logits.data(), 8, rig.vocab_size())).has_value());
+  const std::vector<float> tail(expected.end() - static_cast<std::ptrdiff_t>(logits.size()), expected.end());
+  EXPECT_EQ(first_difference(tail, logits, rig.vocab_size()), -1);
+
+  // The stored keys and values too, byte for byte, and the descriptors.
+  for (size_t layer = 0; layer < rig.model->config().n_layers; ++layer) {
+    std::vector<float> a(rig.model->config().head_dim);
+    std::vector<float> b(a.size());
+    for (size_t head = 0; head < rig.model->config().n_kv_heads; ++head) {
+      for (size_t pos = 0; pos < 200; ++pos) {
+        for (const bool keys : {true, false}) {
+          read_token(dense.view(layer, head), pos, keys, a.data());
+          read_token(repaired.view(layer, head), pos, keys, b.data());
+          EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)), 0) << layer << ' ' << head << ' ' << pos;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(SameBits, ForkedAndTruncatedPrefix) {
+  Rig rig(GetParam(), 2);
+  const auto tokens = random_tokens(150, 11);
+  const std::span<const int32_t> all(tokens);
+  auto straight = rig.cache->new_sequence();
+  const auto expected = all_logits(rig, straight, tokens, 256);
+
+  auto other_text = random_tokens(150, 12);
+  std::copy(tokens.begin(), tokens.begin() + 71, other_text.begin());
+  auto first = rig.cache->new_sequence();
+  (void)all_logits(rig, first, other_text, 256);
+  auto forked = first.fork();
+  ASSERT_TRUE(forked.has_value());
+  forked->truncate(71);
+  std::vector<float> logits(79 * rig.vocab_size());
+  Chunk rest{&*forked, all.subspan(71), 71, 79, nullptr, nullptr};
+  ASSERT_TRUE(rig.model->forward({&rest, 1}, MatrixView<float>(logits.data(), 79, rig.vocab_size())).has_value());
+  const std::vector<float> tail(expected.end() - static_cast<std::ptrdiff_t>(logits.size()), expected.end());
+  EXPECT_EQ(first_difference(tail, logits, rig.vocab_size()), -1);
+}
+
+constexpr KvType kF16 = KvType::kF16;
+constexpr KvType kQ8 = KvType::kQ8_0;
+INSTANTIATE_TEST_SUITE_P(Models, SameBits,
+                         testing::Values(Case{"llama", TensorType::kF32, kF16, kF16},
+                                         Case{"qwen2", TensorType::kQ8_0, kQ8, kQ8},
+                                         Case{"qwen3", TensorType::kQ8_0, kF16, kQ8},
+                                         Case{"qwen3", TensorType::kQ4_0, kQ8, kF16},
+                                         Case{"llama", TensorType::kBF16, kQ8, kQ8}),
+                         [](const auto& info) {
+                           return fmt::format("{}_{}_{}", info.param.architecture,
+                                              tensor_type_info(info.param.type).name, info.index);
+                         });
+
+}  // namespace
+}  // namespace longhaul
