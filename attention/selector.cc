@@ -42,11 +42,13 @@ size_t n_selected_blocks(const AttentionOptions& options, const Selector& select
 }
 
 void SelectionBuffer::reserve(size_t n_blocks, size_t block_size, size_t head_dim) {
+  q_mean_.ensure(head_dim);
+  if (n_blocks <= scores_.size()) return;
+  n_blocks = std::max(n_blocks, 2 * scores_.size());  // a growing context reallocates rarely
   scores_.ensure(n_blocks);
   scratch_.ensure(n_blocks);
   ids_.ensure(n_blocks);
   tiles_.ensure(n_blocks * std::max<size_t>(1, block_size / kTileTokens));
-  q_mean_.ensure(head_dim);
 }
 
 std::span<const TileRef> SelectionBuffer::select(const Selector& selector, const AttentionOptions& options,

@@ -1,0 +1,71 @@
+// Decoding allocates nothing per token: malloc is counted while steps run. Not built with sanitizers, which own malloc.
+#include <gtest/gtest.h>
+#include <malloc.h>
+
+#include <atomic>
+#include <cstdlib>
+
+#include "model/model.h"
+#include "tests/tiny_model.h"
+
+namespace {
+std::atomic<size_t> n_allocations{0};
+}
+
+extern "C" {
+void* __libc_malloc(size_t);
+void* __libc_memalign(size_t, size_t);
+void* malloc(size_t size) {
+  n_allocations.fetch_add(1, std::memory_order_relaxed);
+  return __libc_malloc(size);
+}
+void* aligned_alloc(size_t alignment, size_t size) {
+  n_allocations.fetch_add(1, std::memory_order_relaxed);
+  return __libc_memalign(alignment, size);
+}
+}
+
+namespace longhaul {
+namespace {
+
+TEST(Allocation, DecodeStepsAllocateNothing) {
+  const auto bytes = make_tiny_model({});
+  auto file = GgufFile::parse(bytes, "tiny");
+  ASSERT_TRUE(file.has_value());
+  ThreadPool pool(2);
+  auto model = Model::load(*file, pool, 512);
+  ASSERT_TRUE(model.has_value());
+  CacheConfig config;
+  config.n_layers = (*model)->config().n_layers;
+  config.n_kv_heads = (*model)->config().n_kv_heads;
+  config.head_dim = (*model)->config().head_dim;
+  config.max_tokens = 4096;
+  auto cache = KvCache::create(config);
+  ASSERT_TRUE(cache.has_value());
+  auto sequence = (*cache)->new_sequence();
+  const auto tokens = random_tokens(2048, 1);
+  const std::span<const int32_t> all(tokens);
+  std::vector<float> logits((*model)->config().vocab_size);
+  const MatrixView<float> out(logits.data(), 1, logits.size());
+  const auto step = [&](size_t pos, const Selector* selector, const AttentionOptions& options) {
+    Chunk chunk{&sequence, all.subspan(pos, 1), pos, 1, selector, &options};
+    return (*model)->forward({&chunk, 1}, out).has_value();
+  };
+  const AttentionOptions options;
+  for (size_t pos = 0; pos < 1024; pos += 512) {
+    Chunk chunk{&sequence, all.subspan(pos, 512), pos, 0, nullptr, nullptr};
+    ASSERT_TRUE((*model)->forward({&chunk, 1}, {}).has_value());
+  }
+  const Selector* minmax = find_selector("minmax");
+  ASSERT_TRUE(step(1024, nullptr, options));
+  ASSERT_TRUE(step(1025, minmax, options));
+  const size_t before = n_allocations.load();
+  for (size_t pos = 1026; pos < 1426; ++pos) {
+    if (!step(pos, pos % 2 == 0 ? minmax : nullptr, options)) FAIL();
+  }
+  EXPECT_EQ(n_allocations.load() - before, 0U);
+  EXPECT_GT(before, 0U);  // the counter works
+}
+
+}  // namespace
+}  // namespace longhaul
