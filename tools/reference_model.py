@@ -1,0 +1,207 @@
+"""An independent forward pass for GGUF models: float64, plain dense attention, no cache, nothing shared with the engine.
+
+Reads `llama`, `qwen2` and `qwen3` files through PyPI's `gguf` package, which also decodes the weight types. Slow and
+obvious on purpose; docs/rope.md has the position equations. Needs numpy and gguf (`pip install numpy gguf`).
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import gguf
+import numpy as np
+
+
+@dataclass
+class Config:
+    """What the file's metadata says, with defaults applied."""
+
+    arch: str
+    n_layers: int
+    d_model: int
+    n_heads: int
+    n_kv_heads: int
+    head_dim: int
+    norm_eps: float
+    context_length: int
+    n_rot: int
+    rope_base: float
+    rope_type: str
+    rope_factor: float
+    rope_original_context: int
+    rope_attn_factor: float
+    yarn_ext_factor: float
+    yarn_attn_factor: float
+    yarn_beta_fast: float
+    yarn_beta_slow: float
+
+    @property
+    def interleaved(self):
+        return self.arch == "llama"
+
+
+@dataclass
+class Noise:
+    """What to round on the way, to estimate the error of an engine that computes with fewer bits.
+
+    activations: "none", "f16", or "q8" (blocks of 32, scale amax/127 in f16), applied to the input of every matrix.
+    kv_f16: whether keys and values are stored as f16. mutate: names of deliberate mistakes (see `Model.forward`).
+    """
+
+    activations: str = "none"
+    kv_f16: bool = False
+    mutate: frozenset = field(default_factory=frozenset)
+
+
+def _scalar(reader, key, default=None):
+    entry = reader.get_field(key)
+    if entry is None:
+        if default is None:
+            raise KeyError(key)
+        return default
+    return entry.contents()
+
+
+def read_config(reader):
+    arch = _scalar(reader, "general.architecture")
+    if arch not in ("llama", "qwen2", "qwen3"):
+        raise ValueError(f"general.architecture: {arch}")
+    get = lambda key, default=None: _scalar(reader, f"{arch}.{key}", default)
+    d_model, n_heads = get("embedding_length"), get("attention.head_count")
+    head_dim = get("attention.key_length", d_model // n_heads)
+    context_length = get("context_length")
+    factor = get("rope.scaling.factor", get("rope.scale_linear", 0.0))
+    return Config(
+        arch=arch, n_layers=get("block_count"), d_model=d_model, n_heads=n_heads,
+        n_kv_heads=get("attention.head_count_kv", n_heads), head_dim=head_dim,
+        norm_eps=get("attention.layer_norm_rms_epsilon"), context_length=context_length,
+        n_rot=get("rope.dimension_count", head_dim), rope_base=get("rope.freq_base", 10000.0),
+        rope_type=get("rope.scaling.type", "linear"), rope_factor=factor or 1.0,
+        rope_original_context=get("rope.scaling.original_context_length", context_length),
+        rope_attn_factor=get("rope.scaling.attn_factor", 1.0),
+        yarn_ext_factor=get("rope.scaling.yarn_ext_factor", 1.0),
+        yarn_attn_factor=get("rope.scaling.yarn_attn_factor", 1.0),
+        yarn_beta_fast=get("rope.scaling.yarn_beta_fast", 32.0),
+        yarn_beta_slow=get("rope.scaling.yarn_beta_slow", 1.0))
+
+
+def rope_frequencies(config, factors=None):
+    """The angle per position of each pair [n_rot/2], and the factor on cos and sin (docs/rope.md)."""
+    n_rot, base, scale = config.n_rot, config.rope_base, config.rope_factor
+    pairs = np.arange(n_rot // 2, dtype=np.float64)
+    freqs = base ** (-2.0 * pairs / n_rot)
+    if factors is not None:
+        freqs = freqs / factors
+    if config.rope_type == "none":
+        return freqs, config.rope_attn_factor
+    if config.rope_type == "linear":
+        return freqs / scale, config.rope_attn_factor
+    if config.rope_type != "yarn":
+        raise ValueError(f"rope.scaling.type: {config.rope_type}")
+    pair_at = lambda turns: (n_rot * math.log(config.rope_original_context / (2 * math.pi * turns))
+                             / (2 * math.log(base)))
+    first = max(0.0, math.floor(pair_at(config.yarn_beta_fast)))
+    last = min(n_rot - 1.0, math.ceil(pair_at(config.yarn_beta_slow)))
+    ramp = np.clip((pairs - first) / max(0.001, last - first), 0.0, 1.0)
+    keep = config.yarn_ext_factor * (1.0 - ramp)
+    sharpen = 1.0 + 0.1 * math.log(scale) if config.yarn_ext_factor != 0.0 else 1.0
+    return freqs * ((1.0 - keep) / scale + keep), config.rope_attn_factor * config.yarn_attn_factor * sharpen
+
+
+def rotate(x, positions, freqs, magnitude, interleaved):
+    """x [n_tokens, n_heads, head_dim], the first 2 * len(freqs) elements of each head turned."""
+    n_rot = 2 * len(freqs)
+    angles = positions[:, None, None] * freqs
+    cos, sin = np.cos(angles) * magnitude, np.sin(angles) * magnitude
+    if interleaved:
+        a, b = np.arange(0, n_rot, 2), np.arange(1, n_rot, 2)
+    else:
+        a, b = np.arange(n_rot // 2), np.arange(n_rot // 2, n_rot)
+    y = x.copy()
+    y[..., a] = x[..., a] * cos - x[..., b] * sin
+    y[..., b] = x[..., a] * sin + x[..., b] * cos
+    return y
+
+
+def rms_norm(x, weight, eps):
+    return x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + eps) * weight
+
+
+def softmax(x):
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def round_activations(x, kind):
+    if kind == "f16":
+        return x.astype(np.float16).astype(np.float64)
+    if kind == "q8":
+        blocks = x.reshape(*x.shape[:-1], -1, 32)
+        scale = np.abs(blocks).max(axis=-1, keepdims=True) / 127.0
+        scale = scale.astype(np.float16).astype(np.float64)
+        safe = np.where(scale == 0.0, 1.0, scale)
+        return (np.clip(np.rint(blocks / safe), -127, 127) * scale).reshape(x.shape)
+    return x
+
+
+class Model:
+    """All weights of one file as float64 [n_out, n_in]."""
+
+    def __init__(self, path):
+        reader = gguf.GGUFReader(path)
+        self.config = read_config(reader)
+        self.tensors = {}
+        for t in reader.tensors:
+            values = gguf.dequantize(t.data, t.tensor_type).astype(np.float64)
+            self.tensors[t.name] = values.reshape([int(n) for n in reversed(t.shape)])
+
+    def _linear(self, x, name, noise):
+        # Rounding follows the type of the matrix: only integer weight types meet 8-bit activations.
+        y = round_activations(x, noise.activations) @ self.tensors[f"{name}.weight"].T
+        bias = self.tensors.get(f"{name}.bias")
+        return y if bias is None or "no_bias" in noise.mutate else y + bias
+
+    def _attention(self, layer, x, noise):
+        c, n = self.config, len(x)
+        name = f"blk.{layer}.attn"
+        q = self._linear(x, f"{name}_q", noise).reshape(n, c.n_heads, c.head_dim)
+        k = self._linear(x, f"{name}_k", noise).reshape(n, c.n_kv_heads, c.head_dim)
+        v = self._linear(x, f"{name}_v", noise).reshape(n, c.n_kv_heads, c.head_dim)
+        if f"{name}_q_norm.weight" in self.tensors and "no_qk_norm" not in noise.mutate:
+            q = rms_norm(q, self.tensors[f"{name}_q_norm.weight"], c.norm_eps)
+            k = rms_norm(k, self.tensors[f"{name}_k_norm.weight"], c.norm_eps)
+        factors = self.tensors.get("rope_freqs.weight")
+        freqs, magnitude = rope_frequencies(c, factors)
+        if "plain_rope" in noise.mutate:
+            freqs, magnitude = c.rope_base ** (-2.0 * np.arange(c.n_rot // 2) / c.n_rot), 1.0
+        interleaved = c.interleaved != ("other_layout" in noise.mutate)
+        positions = np.arange(n, dtype=np.float64)
+        q = rotate(q, positions, freqs, magnitude, interleaved)
+        k = rotate(k, positions, freqs, magnitude, interleaved)
+        if noise.kv_f16:
+            k, v = k.astype(np.float16).astype(np.float64), v.astype(np.float16).astype(np.float64)
+        group = c.n_heads // c.n_kv_heads
+        k, v = np.repeat(k, group, axis=1), np.repeat(v, group, axis=1)
+        scores = np.einsum("qhd,khd->hqk", q, k) / math.sqrt(c.head_dim)
+        scores = np.where(positions[None, :] <= positions[:, None], scores, -np.inf)
+        out = np.einsum("hqk,khd->qhd", softmax(scores), v).reshape(n, -1)
+        return self._linear(out, f"{name}_output", noise)
+
+    def _ffn(self, layer, x, noise):
+        gate = self._linear(x, f"blk.{layer}.ffn_gate", noise)
+        up = self._linear(x, f"blk.{layer}.ffn_up", noise)
+        return self._linear(gate / (1.0 + np.exp(-gate)) * up, f"blk.{layer}.ffn_down", noise)
+
+    def forward(self, tokens, noise=Noise()):
+        """Logits [n_tokens, vocab_size] of a whole sequence.
+
+        Deliberate mistakes that `noise.mutate` may name, to see how far off they put the logits: no_bias, no_qk_norm,
+        plain_rope (scalings and factors ignored), other_layout (interleaved for half-split and the reverse).
+        """
+        t, c = self.tensors, self.config
+        x = t["token_embd.weight"][np.asarray(tokens)]
+        for layer in range(c.n_layers):
+            x = x + self._attention(layer, rms_norm(x, t[f"blk.{layer}.attn_norm.weight"], c.norm_eps), noise)
+            x = x + self._ffn(layer, rms_norm(x, t[f"blk.{layer}.ffn_norm.weight"], c.norm_eps), noise)
+        x = rms_norm(x, t["output_norm.weight"], c.norm_eps)
+        head = "output" if "output.weight" in t else "token_embd"
+        return self._linear(x, head, noise)

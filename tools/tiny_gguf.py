@@ -1,0 +1,165 @@
+"""Tiny GGUF models with random weights, one per architecture, weight type and RoPE scaling, for the golden tests."""
+
+from dataclasses import dataclass
+
+import gguf
+import numpy as np
+
+Q = gguf.GGMLQuantizationType
+
+
+@dataclass
+class Spec:
+    """One model. Weight types other than `type` appear where a row is no multiple of its block (as in real files)."""
+
+    name: str
+    arch: str
+    type: str
+    seed: int
+    d_model: int = 64
+    n_layers: int = 2
+    n_heads: int = 4
+    n_kv_heads: int = 2
+    head_dim: int = 32
+    d_ff: int = 96
+    tied: bool = True
+    rope: str = "plain"  # plain, linear, yarn, llama3
+    rope_base: float = 10000.0
+    key_length: bool = True  # whether the file says the head size or leaves it to d_model / n_heads
+
+
+def byte_level_vocabulary():
+    """A valid byte-level BPE vocabulary: 256 bytes, 31 merges, one end-of-text token."""
+    visible = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    hidden = [b for b in range(256) if b not in visible]
+    letters = {**{b: chr(b) for b in visible}, **{b: chr(256 + i) for i, b in enumerate(hidden)}}
+    tokens = [letters[b] for b in range(256)]
+    space = letters[32]
+    merges = [f"{space} t", "h e", "i n", "r e", "o n", f"{space}t he", "e r", f"{space} a", "a t", "e n", f"{space} o",
+              f"{space} s", "e s", "o r", "i s", f"{space} w", "n d", "i t", f"{space} c", "a n", f"{space}a nd", "o u",
+              "in g", f"{space}o f", f"{space} b", f"{space} p", "e d", f"{space} in", "a l", "a r", "l e"]
+    tokens += [m.replace(" ", "") for m in merges]
+    tokens.append("<|endoftext|>")
+    types = [gguf.TokenType.NORMAL] * (len(tokens) - 1) + [gguf.TokenType.CONTROL]
+    assert len(set(tokens)) == len(tokens) == 288
+    return tokens, types, merges
+
+
+def random_blocks(rng, kind, n_rows, n_cols, std):
+    """Random valid blocks of a type that has no encoder in the gguf package: every bit but the scales is random."""
+    block_len, block_bytes = gguf.GGML_QUANT_SIZES[kind]
+    blocks = rng.integers(0, 256, (n_rows * n_cols // block_len, block_bytes), dtype=np.uint8)
+
+    def set_scales(unit):
+        scale = unit * rng.uniform(0.7, 1.3, len(blocks))
+        as_bytes = lambda x: x.astype("<f2").view(np.uint8).reshape(-1, 2)
+        if kind == Q.Q6_K:
+            blocks[:, 208:210] = as_bytes(scale)
+            return
+        blocks[:, 0:2] = as_bytes(scale)
+        if kind in (Q.Q4_K, Q.Q5_K):  # the minimum is subtracted: make it the middle of the range
+            blocks[:, 2:4] = as_bytes(scale * (7.5 if kind == Q.Q4_K else 15.5))
+
+    set_scales(2.0 ** -6)
+    unit = 2.0 ** -6 * std / gguf.dequantize(blocks, kind).std()
+    set_scales(unit)
+    return blocks.reshape(n_rows, -1)
+
+
+def encode(rng, kind, n_rows, n_cols, std):
+    """A random matrix of standard deviation `std` as (bytes or floats, type)."""
+    block_len, _ = gguf.GGML_QUANT_SIZES[kind]
+    if n_cols % block_len != 0:  # what llama.cpp's quantiser falls back to
+        kind = {Q.Q4_K: Q.Q5_0, Q.Q5_K: Q.Q5_1, Q.Q6_K: Q.Q8_0}[kind]
+    if kind in (Q.Q4_K, Q.Q5_K, Q.Q6_K, Q.IQ4_NL):
+        return random_blocks(rng, kind, n_rows, n_cols, std), kind
+    weights = (rng.standard_normal((n_rows, n_cols)) * std).astype(np.float32)
+    return gguf.quantize(weights, kind), kind
+
+
+def llama3_factors(n_rot, base, original, scale=8.0, low=1.0, high=4.0):
+    """The factors a converter writes to rope_freqs.weight (docs/rope.md)."""
+    wavelength = 2 * np.pi * base ** (2.0 * np.arange(n_rot // 2) / n_rot)
+    smooth = (original / wavelength - low) / (high - low)
+    factors = np.where(wavelength > original / low, scale, 1.0 / ((1.0 - smooth) / scale + smooth))
+    return np.where(wavelength < original / high, 1.0, factors).astype(np.float32)
+
+
+def write_metadata(writer, spec):
+    n_context = 4096
+    writer.add_name(spec.name)
+    writer.add_description("random weights for a test; see tests/golden/README.md")
+    writer.add_context_length(n_context)
+    writer.add_embedding_length(spec.d_model)
+    writer.add_block_count(spec.n_layers)
+    writer.add_feed_forward_length(spec.d_ff)
+    writer.add_head_count(spec.n_heads)
+    writer.add_head_count_kv(spec.n_kv_heads)
+    writer.add_layer_norm_rms_eps(1e-5 if spec.arch == "llama" else 1e-6)
+    writer.add_rope_freq_base(spec.rope_base)
+    if spec.arch == "llama":
+        writer.add_rope_dimension_count(spec.head_dim)
+        writer.add_vocab_size(288)
+    if spec.key_length:
+        writer.add_key_length(spec.head_dim)
+        writer.add_value_length(spec.head_dim)
+    if spec.rope == "linear":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(4.0)
+    if spec.rope == "yarn":  # 1024 puts the ramp on pairs 2 to 9 of 16
+        writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        writer.add_rope_scaling_factor(4.0)
+        writer.add_rope_scaling_orig_ctx_len(n_context // 4)
+    tokens, types, merges = byte_level_vocabulary()
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_types(types)
+    writer.add_token_merges(merges)
+    writer.add_eos_token_id(len(tokens) - 1)
+    writer.add_add_bos_token(False)
+
+
+def write_model(path, spec):
+    """Writes the file. Scales are chosen so that attention is sharp enough to show position errors, and so that
+    layers outweigh the embedding (a tied head would otherwise repeat the last token)."""
+    rng = np.random.default_rng(spec.seed)
+    writer = gguf.GGUFWriter(path, spec.arch)
+    write_metadata(writer, spec)
+    kind = Q[spec.type]
+    vocab = len(byte_level_vocabulary()[0])
+
+    def matrix(name, n_rows, n_cols, std):
+        data, stored = encode(rng, kind, n_rows, n_cols, std)
+        writer.add_tensor(f"{name}.weight", data, raw_dtype=stored)
+
+    def vector(name, n, mean, spread):
+        writer.add_tensor(name, (mean + spread * rng.uniform(-1.0, 1.0, n)).astype(np.float32))
+
+    d, d_q, d_kv = spec.d_model, spec.n_heads * spec.head_dim, spec.n_kv_heads * spec.head_dim
+    matrix("token_embd", vocab, d, 0.25)
+    if spec.rope == "llama3":
+        factors = llama3_factors(spec.head_dim, spec.rope_base, original=128)
+        writer.add_tensor("rope_freqs.weight", factors)
+    for i in range(spec.n_layers):
+        blk = f"blk.{i}"
+        vector(f"{blk}.attn_norm.weight", d, 1.0, 0.4)
+        for part, n_out, gain in (("q", d_q, 1.3), ("k", d_kv, 1.3), ("v", d_kv, 1.5)):
+            matrix(f"{blk}.attn_{part}", n_out, d, gain / np.sqrt(d))
+            if spec.arch == "qwen2":
+                vector(f"{blk}.attn_{part}.bias", n_out, 0.0, 1.0)
+        if spec.arch == "qwen3":
+            vector(f"{blk}.attn_q_norm.weight", spec.head_dim, 1.3, 0.4)
+            vector(f"{blk}.attn_k_norm.weight", spec.head_dim, 1.3, 0.4)
+        matrix(f"{blk}.attn_output", d, d_q, 1.5 / np.sqrt(d_q))
+        vector(f"{blk}.ffn_norm.weight", d, 1.0, 0.4)
+        matrix(f"{blk}.ffn_gate", spec.d_ff, d, 1.5 / np.sqrt(d))
+        matrix(f"{blk}.ffn_up", spec.d_ff, d, 1.0 / np.sqrt(d))
+        matrix(f"{blk}.ffn_down", d, spec.d_ff, 1.0 / np.sqrt(spec.d_ff))
+    vector("output_norm.weight", d, 1.0, 0.4)
+    if not spec.tied:
+        matrix("output", vocab, d, 0.25)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
