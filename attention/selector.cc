@@ -27,7 +27,8 @@ void mean_over_group(const AttentionJob& job, float* mean) {
 
 }  // namespace
 
-size_t n_selected_blocks(const AttentionOptions& options, const Selector& selector, size_t n_blocks, size_t block_size) {
+size_t n_selected_blocks(const AttentionOptions& options, const Selector& selector, size_t n_blocks,
+                         size_t block_size) {
   const size_t n_sinks = std::max(options.sink_blocks, selector.least_sink_blocks);
   const size_t n_forced = std::min(n_blocks, options.local_blocks + n_sinks);
   size_t n_selected = 0;
@@ -36,7 +37,8 @@ size_t n_selected_blocks(const AttentionOptions& options, const Selector& select
   } else {
     // The small term keeps 0.1 * 30 = 3.0000000000000004 from becoming 4 blocks.
     const double share = options.sparse_ratio * static_cast<double>(n_blocks);
-    n_selected = std::max(static_cast<size_t>(std::ceil(share - 1e-9)), std::min(n_blocks, options.min_blocks));
+    n_selected = std::max(static_cast<size_t>(std::ceil(share - 1e-9)),
+                          std::min(n_blocks, options.min_blocks));
   }
   return std::clamp(n_selected, std::max<size_t>(n_forced, 1), n_blocks);
 }
@@ -51,7 +53,8 @@ void SelectionBuffer::reserve(size_t n_blocks, size_t block_size, size_t head_di
   tiles_.ensure(n_blocks * std::max<size_t>(1, block_size / kTileTokens));
 }
 
-std::span<const TileRef> SelectionBuffer::select(const Selector& selector, const AttentionOptions& options,
+std::span<const TileRef> SelectionBuffer::select(const Selector& selector,
+                                                 const AttentionOptions& options,
                                                  SelectionInput input, size_t n_tokens,
                                                  AttentionWorkspace& workspace) {
   const size_t n_blocks = input.n_blocks;
@@ -63,7 +66,8 @@ std::span<const TileRef> SelectionBuffer::select(const Selector& selector, const
   const auto scores = scores_.span().first(n_blocks);
   selector.score(input, scores, workspace);
   constexpr float kForced = std::numeric_limits<float>::infinity();
-  const size_t n_sinks = std::min(n_blocks, std::max(options.sink_blocks, selector.least_sink_blocks));
+  const size_t n_sinks =
+      std::min(n_blocks, std::max(options.sink_blocks, selector.least_sink_blocks));
   const size_t n_local = std::min(n_blocks, options.local_blocks);
   std::fill(scores.begin(), scores.begin() + static_cast<std::ptrdiff_t>(n_sinks), kForced);
   std::fill(scores.end() - static_cast<std::ptrdiff_t>(n_local), scores.end(), kForced);
@@ -74,7 +78,8 @@ std::span<const TileRef> SelectionBuffer::select(const Selector& selector, const
   return {tiles_.data(), n_tiles};
 }
 
-size_t expand_blocks(std::span<const uint32_t> block_ids, size_t block_size, size_t n_tokens, std::span<TileRef> tiles) {
+size_t expand_blocks(std::span<const uint32_t> block_ids, size_t block_size, size_t n_tokens,
+                     std::span<TileRef> tiles) {
   size_t n_tiles = 0;
   for (const uint32_t block : block_ids) {
     const size_t first = block * block_size;

@@ -1,5 +1,6 @@
-// Block selection for sparse steps: a selector scores the blocks of one (sequence, layer, kv head), the rest (how many,
-// which are forced, top-k) is the same for all. Each selector is a folder beside this file; CMake makes the registry.
+// Block selection for sparse steps: a selector scores the blocks of one (sequence, layer, kv head),
+// the rest (how many, which are forced, top-k) is the same for all. Each selector is a folder
+// beside this file; CMake makes the registry.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +27,8 @@ struct SelectionInput {
 struct Selector {
   std::string_view name;
   // Writes n_blocks finite scores. Must not depend on anything but the input.
-  void (*score)(const SelectionInput& input, std::span<float> scores, AttentionWorkspace& workspace);
+  void (*score)(const SelectionInput& input, std::span<float> scores,
+                AttentionWorkspace& workspace);
   size_t least_sink_blocks = 0;  // sinks that belong to the method itself
 };
 
@@ -35,19 +37,24 @@ const Selector* find_selector(std::string_view name);
 // In the order of their names.
 std::span<const Selector* const> all_selectors();
 
-// How many of n_blocks a step reads: max(ceil(ratio * n_blocks), min(n_blocks, min_blocks)) (methods/resa.md), or
-// token_budget / block_size where a budget is given; never fewer than the forced blocks, never more than there are.
-size_t n_selected_blocks(const AttentionOptions& options, const Selector& selector, size_t n_blocks, size_t block_size);
+// How many of n_blocks a step reads: max(ceil(ratio * n_blocks), min(n_blocks, min_blocks))
+// (methods/resa.md), or token_budget / block_size where a budget is given; never fewer than the
+// forced blocks, never more than there are.
+size_t n_selected_blocks(const AttentionOptions& options, const Selector& selector, size_t n_blocks,
+                         size_t block_size);
 
-// Room for the selections of one kv head; reused from step to step, grown only when the context grows.
+// Room for the selections of one kv head; reused from step to step, grown only when the context
+// grows.
 class SelectionBuffer {
  public:
   // Makes room for contexts of up to n_blocks blocks.
   void reserve(size_t n_blocks, size_t block_size, size_t head_dim);
 
-  // Chooses the blocks of one step. The tiles stay valid until the next call. Ties go to the lower index.
-  std::span<const TileRef> select(const Selector& selector, const AttentionOptions& options, SelectionInput input,
-                                  size_t n_tokens, AttentionWorkspace& workspace);
+  // Chooses the blocks of one step. The tiles stay valid until the next call. Ties go to the lower
+  // index.
+  std::span<const TileRef> select(const Selector& selector, const AttentionOptions& options,
+                                  SelectionInput input, size_t n_tokens,
+                                  AttentionWorkspace& workspace);
   // The blocks behind the last answer, ascending.
   std::span<const uint32_t> block_ids() const { return {ids_.data(), n_ids_}; }
 
@@ -58,8 +65,9 @@ class SelectionBuffer {
   size_t n_ids_ = 0;
 };
 
-// Writes the tiles that hold the tokens of `block_ids` (ascending) below n_tokens; returns how many. Blocks smaller than
-// a tile become bits of its mask; the last tile's mask stops at n_tokens.
-size_t expand_blocks(std::span<const uint32_t> block_ids, size_t block_size, size_t n_tokens, std::span<TileRef> tiles);
+// Writes the tiles that hold the tokens of `block_ids` (ascending) below n_tokens; returns how
+// many. Blocks smaller than a tile become bits of its mask; the last tile's mask stops at n_tokens.
+size_t expand_blocks(std::span<const uint32_t> block_ids, size_t block_size, size_t n_tokens,
+                     std::span<TileRef> tiles);
 
 }  // namespace longhaul

@@ -29,7 +29,8 @@ TEST(Selector, BudgetFollowsThePaper) {
   EXPECT_EQ(n_selected_blocks(options, minmax, 15, 16), 15U);  // n_blocks < n_min
   EXPECT_EQ(n_selected_blocks(options, minmax, 160, 16), 16U);
   EXPECT_EQ(n_selected_blocks(options, minmax, 161, 16), 17U);  // ceil(16.1)
-  EXPECT_EQ(n_selected_blocks(options, minmax, 300, 16), 30U);  // 0.1 * 300 is a hair above 30 in binary
+  EXPECT_EQ(n_selected_blocks(options, minmax, 300, 16),
+            30U);  // 0.1 * 300 is a hair above 30 in binary
   options.sparse_ratio = 1.0;
   EXPECT_EQ(n_selected_blocks(options, minmax, 161, 16), 161U);
   options.token_budget = 64;
@@ -51,7 +52,8 @@ TEST(Selector, BlocksBecomeTilesWithMasks) {
   ASSERT_EQ(partial.size(), 1U);
   EXPECT_EQ(partial[0].mask, 0x001F);
 
-  const auto small = expand({0, 3, 4}, 4, 18);  // 4-token blocks: two bits fields of tile 0, two tokens of tile 1
+  const auto small =
+      expand({0, 3, 4}, 4, 18);  // 4-token blocks: two bits fields of tile 0, two tokens of tile 1
   ASSERT_EQ(small.size(), 2U);
   EXPECT_EQ(small[0].mask, 0xF00F);
   EXPECT_EQ(small[1].tile, 1U);

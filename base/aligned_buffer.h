@@ -1,4 +1,5 @@
-// An owning array aligned for SIMD loads (64 bytes), zero-initialised, move-only. For trivially copyable types.
+// An owning array aligned for SIMD loads (64 bytes), zero-initialised, move-only. For trivially
+// copyable types.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +23,8 @@ class AlignedBuffer {
   // Throws std::bad_alloc if the memory cannot be had.
   explicit AlignedBuffer(size_t size) : size_(size) {
     if (size == 0) return;
-    const size_t n_bytes = (size * sizeof(T) + kSimdAlignment - 1) / kSimdAlignment * kSimdAlignment;
+    const size_t n_bytes =
+        (size * sizeof(T) + kSimdAlignment - 1) / kSimdAlignment * kSimdAlignment;
     data_.reset(static_cast<T*>(std::aligned_alloc(kSimdAlignment, n_bytes)));
     if (!data_) throw std::bad_alloc();
     std::memset(static_cast<void*>(data_.get()), 0, n_bytes);

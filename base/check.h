@@ -1,4 +1,5 @@
-// Invariants. LH_CHECK is always on and guards the borders of rooms; LH_DCHECK vanishes in release builds.
+// Invariants. LH_CHECK is always on and guards the borders of rooms; LH_DCHECK vanishes in release
+// builds.
 #pragma once
 
 namespace longhaul {
@@ -8,9 +9,9 @@ namespace longhaul {
 
 }  // namespace longhaul
 
-#define LH_CHECK(condition)                                                         \
-  do {                                                                              \
-    if (!(condition)) ::longhaul::check_failed(__FILE__, __LINE__, #condition);     \
+#define LH_CHECK(condition)                                                     \
+  do {                                                                          \
+    if (!(condition)) ::longhaul::check_failed(__FILE__, __LINE__, #condition); \
   } while (false)
 
 #ifdef NDEBUG

@@ -27,7 +27,9 @@ struct MatrixView {
     LH_DCHECK(first + count <= n_rows);
     return {data + first * stride, count, n_cols, stride};
   }
-  operator MatrixView<const T>() const { return {data, n_rows, n_cols, stride}; }  // NOLINT: widening to const
+  operator MatrixView<const T>() const {
+    return {data, n_rows, n_cols, stride};
+  }  // NOLINT: widening to const
 };
 
 }  // namespace longhaul

@@ -25,9 +25,10 @@ void ProgressBar::update(size_t done, const std::string& note) {
   constexpr size_t kWidth = 30;
   const size_t filled = std::min(kWidth, done * kWidth / total_);
   const double elapsed_s = std::chrono::duration<double>(now - start_).count();
-  const double left_s =
-      done == 0 ? 0.0
-                : elapsed_s * static_cast<double>(total_ - std::min(done, total_)) / static_cast<double>(done);
+  const double left_s = done == 0
+                            ? 0.0
+                            : elapsed_s * static_cast<double>(total_ - std::min(done, total_)) /
+                                  static_cast<double>(done);
   fmt::print(stderr, "\r\033[K{} [{:#<{}}{:.<{}}] {}/{}  {:.0f}s left  {}", label_, "", filled, "",
              kWidth - filled, done, total_, left_s, note);
   std::fflush(stderr);

@@ -1,4 +1,5 @@
-// Errors as values. Bad input (files, flags, requests) returns an Error; a broken invariant stops at LH_CHECK.
+// Errors as values. Bad input (files, flags, requests) returns an Error; a broken invariant stops
+// at LH_CHECK.
 #pragma once
 
 #include <fmt/format.h>
@@ -17,7 +18,8 @@ enum class ErrorCode {
   kCancelled,    // stopped by the caller: exit status 1
 };
 
-// What went wrong, in a sentence that names the file, key or field, what was expected and what was found.
+// What went wrong, in a sentence that names the file, key or field, what was expected and what was
+// found.
 struct Error {
   ErrorCode code = ErrorCode::kBadInput;
   std::string message;
@@ -31,9 +33,11 @@ struct [[nodiscard]] Result : tl::expected<T, Error> {
 
 using Status = Result<void>;
 
-// Builds an error from a format string: `return make_error(ErrorCode::kIo, "{}: {}", path, reason);`
+// Builds an error from a format string: `return make_error(ErrorCode::kIo, "{}: {}", path,
+// reason);`
 template <class... Args>
-tl::unexpected<Error> make_error(ErrorCode code, fmt::format_string<Args...> format, Args&&... args) {
+tl::unexpected<Error> make_error(ErrorCode code, fmt::format_string<Args...> format,
+                                 Args&&... args) {
   return tl::unexpected<Error>(Error{code, fmt::format(format, std::forward<Args>(args)...)});
 }
 
@@ -60,11 +64,13 @@ tl::unexpected<Error> unsupported(fmt::format_string<Args...> format, Args&&... 
     }                                                                         \
   } while (false)
 
-// Declares `decl` from the value of `expr`, or returns its error: LH_ASSIGN_OR_RETURN(auto file, open(path));
-#define LH_ASSIGN_OR_RETURN(decl, expr) LH_ASSIGN_OR_RETURN_IMPL(LH_CONCAT(lh_result_, __LINE__), decl, expr)
-#define LH_ASSIGN_OR_RETURN_IMPL(tmp, decl, expr)                      \
-  auto tmp = (expr);                                                   \
-  if (!tmp) {                                                          \
-    return tl::unexpected<::longhaul::Error>(std::move(tmp.error()));  \
-  }                                                                    \
+// Declares `decl` from the value of `expr`, or returns its error: LH_ASSIGN_OR_RETURN(auto file,
+// open(path));
+#define LH_ASSIGN_OR_RETURN(decl, expr) \
+  LH_ASSIGN_OR_RETURN_IMPL(LH_CONCAT(lh_result_, __LINE__), decl, expr)
+#define LH_ASSIGN_OR_RETURN_IMPL(tmp, decl, expr)                     \
+  auto tmp = (expr);                                                  \
+  if (!tmp) {                                                         \
+    return tl::unexpected<::longhaul::Error>(std::move(tmp.error())); \
+  }                                                                   \
   decl = std::move(*tmp)

@@ -1,5 +1,6 @@
-// The element types a GGUF file can name, with the size of their blocks. Which of them the engine can compute with
-// is the business of quant/; this table only lets readers check sizes and name what they found.
+// The element types a GGUF file can name, with the size of their blocks. Which of them the engine
+// can compute with is the business of quant/; this table only lets readers check sizes and name
+// what they found.
 #pragma once
 
 #include <cstdint>

@@ -13,7 +13,8 @@ void SequenceState::truncate(size_t n_tokens) {
 }
 
 DecodeContext::DecodeContext(Model& model_in, SequenceState& state_in, Sampler& sampler_in,
-                             const AttentionOptions& options_in, std::function<bool(int32_t)> is_end_in)
+                             const AttentionOptions& options_in,
+                             std::function<bool(int32_t)> is_end_in)
     : model(model_in),
       state(state_in),
       sampler(sampler_in),
@@ -25,7 +26,8 @@ DecodeContext::DecodeContext(Model& model_in, SequenceState& state_in, Sampler& 
 }
 
 bool DecodeContext::selects_everything() const {
-  const size_t n_blocks = (state.cache.n_tokens() + block_size()) / block_size();  // with the newest token
+  const size_t n_blocks =
+      (state.cache.n_tokens() + block_size()) / block_size();  // with the newest token
   return n_selected_blocks(options, selector, n_blocks, block_size()) == n_blocks;
 }
 
@@ -41,7 +43,8 @@ Result<std::span<const float>> DecodeContext::step(const Selector* chosen) {
   chunk.attention = &options;
   ForwardStats read;
   const size_t vocab_size = model.config().vocab_size;
-  LH_RETURN_IF_ERROR(model.forward({&chunk, 1}, MatrixView<float>(logits_.data(), 1, vocab_size), &read));
+  LH_RETURN_IF_ERROR(
+      model.forward({&chunk, 1}, MatrixView<float>(logits_.data(), 1, vocab_size), &read));
   stats.blocks_read += read.blocks_read;
   stats.blocks_total += read.blocks_total;
   return std::span<const float>(logits_.data(), vocab_size);
@@ -85,13 +88,15 @@ Result<MatrixView<const float>> DecodeContext::prefill(size_t first, size_t n_lo
   for (size_t pos = first; pos < end;) {
     // The rows with logits go into the last pass together.
     const size_t n_before = end - n_logits > pos ? end - n_logits - pos : 0;
-    const size_t n = end - pos <= model.max_rows() ? end - pos : std::min(n_before, model.max_rows());
+    const size_t n =
+        end - pos <= model.max_rows() ? end - pos : std::min(n_before, model.max_rows());
     Chunk chunk;
     chunk.sequence = &state.cache;
     chunk.tokens = std::span<const int32_t>(state.tokens).subspan(pos, n);
     chunk.first_pos = pos;
     chunk.n_logits = pos + n == end ? n_logits : 0;
-    LH_RETURN_IF_ERROR(model.forward({&chunk, 1}, MatrixView<float>(logits_.data(), chunk.n_logits, vocab_size)));
+    LH_RETURN_IF_ERROR(
+        model.forward({&chunk, 1}, MatrixView<float>(logits_.data(), chunk.n_logits, vocab_size)));
     pos += n;
     if (clean) state.n_clean = pos;
     if (!on_chunk(pos - first)) return make_error(ErrorCode::kCancelled, "stopped by the caller");
@@ -101,7 +106,8 @@ Result<MatrixView<const float>> DecodeContext::prefill(size_t first, size_t n_lo
 
 Status DecodeContext::append_sample(std::span<const float> logits) {
   if (!sampler.any_candidate(logits)) {
-    return bad_input("no token can follow position {}: every logit is NaN or -infinity", state.tokens.size() - 1);
+    return bad_input("no token can follow position {}: every logit is NaN or -infinity",
+                     state.tokens.size() - 1);
   }
   const int32_t token = sampler.sample(logits);
   sampler.accept(token);

@@ -1,5 +1,5 @@
-// What every attention mode works with: one sequence being extended, and the passes it may ask the model for. A mode
-// decides what to forward next; it knows nothing of kernels.
+// What every attention mode works with: one sequence being extended, and the passes it may ask the
+// model for. A mode decides what to forward next; it knows nothing of kernels.
 #pragma once
 
 #include <functional>
@@ -16,8 +16,8 @@ namespace longhaul {
 struct SequenceState {
   KvSequence cache;
   std::vector<int32_t> tokens;
-  // The first n_clean cached tokens are what a dense prefill would have stored, bit for bit. Sparse steps leave tokens
-  // behind that are not; rectification and verification clean them.
+  // The first n_clean cached tokens are what a dense prefill would have stored, bit for bit. Sparse
+  // steps leave tokens behind that are not; rectification and verification clean them.
   size_t n_clean = 0;
 
   // Forgets all but the first n_tokens tokens.
@@ -26,8 +26,8 @@ struct SequenceState {
 
 class DecodeContext {
  public:
-  DecodeContext(Model& model, SequenceState& state, Sampler& sampler, const AttentionOptions& options,
-                std::function<bool(int32_t)> is_end);
+  DecodeContext(Model& model, SequenceState& state, Sampler& sampler,
+                const AttentionOptions& options, std::function<bool(int32_t)> is_end);
 
   Model& model;
   SequenceState& state;
@@ -36,22 +36,28 @@ class DecodeContext {
   const Selector& selector;
   const std::function<bool(int32_t)> is_end;  // ends the generation
   AttentionStats stats;
-  size_t max_tokens = 0;  // length the text may reach; a step adds at least one token and never goes past it
+  size_t max_tokens =
+      0;  // length the text may reach; a step adds at least one token and never goes past it
 
   size_t n_left() const { return max_tokens - state.tokens.size(); }
   size_t block_size() const { return state.cache.block_size(); }
 
   // True if a sparse step at the present length would read every block: then it is a dense step.
   bool selects_everything() const;
-  // Runs the newest token over the selected blocks / over all blocks; returns its logits [vocab_size].
+  // Runs the newest token over the selected blocks / over all blocks; returns its logits
+  // [vocab_size].
   Result<std::span<const float>> sparse_step();
   Result<std::span<const float>> dense_step();
-  // Dense pass over cached tokens [first, n_cached), in pieces: rewrites their K and V. Everything before must be clean.
+  // Dense pass over cached tokens [first, n_cached), in pieces: rewrites their K and V. Everything
+  // before must be clean.
   Status rectify(size_t first);
-  // Dense pass over tokens [n_clean, tokens.size()) with logits of the last n_logits (at most max_logits()).
-  Result<MatrixView<const float>> prefill(size_t first, size_t n_logits, FunctionRef<bool(size_t)> on_chunk);
+  // Dense pass over tokens [n_clean, tokens.size()) with logits of the last n_logits (at most
+  // max_logits()).
+  Result<MatrixView<const float>> prefill(size_t first, size_t n_logits,
+                                          FunctionRef<bool(size_t)> on_chunk);
 
-  // Draws a token from logits, tells the sampler, appends it. Error if no logit is a number above -infinity.
+  // Draws a token from logits, tells the sampler, appends it. Error if no logit is a number above
+  // -infinity.
   Status append_sample(std::span<const float> logits);
 
  private:
@@ -64,7 +70,8 @@ class DecodeContext {
 class DecodeMode {
  public:
   virtual ~DecodeMode() = default;
-  // Appends at least one final token to the text (never past max_tokens). After an end token nothing is appended.
+  // Appends at least one final token to the text (never past max_tokens). After an end token
+  // nothing is appended.
   virtual Status step(DecodeContext& context) = 0;
 };
 

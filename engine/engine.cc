@@ -29,7 +29,8 @@ ModelInfo describe_model(const Model& model, const GgufFile& file) {
 }
 
 Status check_options(const EngineOptions& options) {
-  if (options.prefill_chunk == 0) return bad_input("prefill chunk: expected at least 1 token, found 0");
+  if (options.prefill_chunk == 0)
+    return bad_input("prefill chunk: expected at least 1 token, found 0");
   if (options.max_sessions == 0) return bad_input("sessions: expected at least 1, found 0");
   return {};
 }
@@ -44,7 +45,8 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   auto impl = std::make_unique<Impl>();
   impl->options = options;
   EngineOptions& effective = impl->options;
-  if (effective.n_threads == 0) effective.n_threads = std::max(1U, std::thread::hardware_concurrency());
+  if (effective.n_threads == 0)
+    effective.n_threads = std::max(1U, std::thread::hardware_concurrency());
   impl->pool = std::make_unique<ThreadPool>(effective.n_threads);
 
   LH_ASSIGN_OR_RETURN(GgufFile file, GgufFile::open(options.model_path));
@@ -54,15 +56,16 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   LH_ASSIGN_OR_RETURN(impl->model, Model::load(*impl->file, *impl->pool, effective.prefill_chunk));
   impl->info = describe_model(*impl->model, *impl->file);
   if (impl->tokenizer->vocab_size() > impl->info.vocab_size) {
-    return bad_input("{}: {} tokens in the vocabulary, but only {} rows in token_embd.weight", options.model_path,
-                     impl->tokenizer->vocab_size(), impl->info.vocab_size);
+    return bad_input("{}: {} tokens in the vocabulary, but only {} rows in token_embd.weight",
+                     options.model_path, impl->tokenizer->vocab_size(), impl->info.vocab_size);
   }
 
   if (effective.ctx_size == 0) effective.ctx_size = impl->info.context_length;
   for (const auto& warning : impl->tokenizer->warnings()) impl->warnings.push_back(warning);
   if (effective.ctx_size > impl->info.context_length) {
-    impl->warnings.push_back(fmt::format("a context of {} tokens is beyond the {} the model was trained for",
-                                         effective.ctx_size, impl->info.context_length));
+    impl->warnings.push_back(
+        fmt::format("a context of {} tokens is beyond the {} the model was trained for",
+                    effective.ctx_size, impl->info.context_length));
   }
 
   CacheConfig cache;
@@ -88,17 +91,21 @@ Result<Session> Engine::new_session() {
   return Session(std::move(session));
 }
 
-std::vector<int32_t> Engine::tokenize(std::string_view text, bool add_bos, bool parse_special) const {
+std::vector<int32_t> Engine::tokenize(std::string_view text, bool add_bos,
+                                      bool parse_special) const {
   Tokenizer::EncodeOptions options;
   options.add_bos = add_bos && impl_->tokenizer->add_bos();
   options.parse_special = parse_special;
   return impl_->tokenizer->encode(text, options);
 }
 
-std::string Engine::detokenize(std::span<const int32_t> tokens) const { return impl_->tokenizer->decode(tokens); }
+std::string Engine::detokenize(std::span<const int32_t> tokens) const {
+  return impl_->tokenizer->decode(tokens);
+}
 
 Result<std::vector<int32_t>> Engine::tokenize_chat(std::span<const ChatTurn> turns) const {
-  LH_ASSIGN_OR_RETURN(const ChatTemplate format, ChatTemplate::detect(impl_->tokenizer->chat_template()));
+  LH_ASSIGN_OR_RETURN(const ChatTemplate format,
+                      ChatTemplate::detect(impl_->tokenizer->chat_template()));
   std::vector<ChatMessage> messages;
   for (const ChatTurn& turn : turns) messages.push_back({turn.role, turn.content});
   LH_ASSIGN_OR_RETURN(const std::string text, format.render(messages, true));
@@ -108,14 +115,16 @@ Result<std::vector<int32_t>> Engine::tokenize_chat(std::span<const ChatTurn> tur
   return impl_->tokenizer->encode(text, options);
 }
 
-// Name, shape and size tell models apart; the bytes of the output norm tell apart two trainings of the same shape.
+// Name, shape and size tell models apart; the bytes of the output norm tell apart two trainings of
+// the same shape.
 std::string Engine::Impl::model_id() const {
   uint64_t hash = 1469598103934665603ULL;  // FNV-1a
   const auto& norm = model->weights().output_norm;
   const auto* bytes = reinterpret_cast<const unsigned char*>(norm.data());
-  for (size_t i = 0; i < norm.size() * sizeof(float); ++i) hash = (hash ^ bytes[i]) * 1099511628211ULL;
-  return fmt::format("{} {} {}x{} {} parameters {:016x}", info.architecture, info.name, info.n_layers, info.d_model,
-                     info.n_parameters, hash);
+  for (size_t i = 0; i < norm.size() * sizeof(float); ++i)
+    hash = (hash ^ bytes[i]) * 1099511628211ULL;
+  return fmt::format("{} {} {}x{} {} parameters {:016x}", info.architecture, info.name,
+                     info.n_layers, info.d_model, info.n_parameters, hash);
 }
 
 }  // namespace longhaul

@@ -36,7 +36,8 @@ struct Session::Impl {
   Status check_request(const GenerateRequest& request) const;
   // Brings the cache up to all tokens but the newest; returns the logits after it.
   Result<std::span<const float>> prefill(DecodeContext& context, const GenerateRequest& request);
-  Status decode(DecodeContext& context, const GenerateRequest& request, size_t n_prompt, GenerateResult& result);
+  Status decode(DecodeContext& context, const GenerateRequest& request, size_t n_prompt,
+                GenerateResult& result);
 };
 
 }  // namespace longhaul

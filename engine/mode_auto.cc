@@ -1,6 +1,7 @@
-// auto: whichever of `dense` and `exact` is measured faster at the present length. Both say the same, so the choice may
-// follow the clock: below the crossover it is dense. Greedy text never depends on the choice; sampled text keeps its
-// distribution, but which sample a seed gives may differ from run to run.
+// auto: whichever of `dense` and `exact` is measured faster at the present length. Both say the
+// same, so the choice may follow the clock: below the crossover it is dense. Greedy text never
+// depends on the choice; sampled text keeps its distribution, but which sample a seed gives may
+// differ from run to run.
 #include <chrono>
 
 #include "engine/decode.h"
@@ -36,13 +37,15 @@ class AutoMode : public DecodeMode {
     const size_t before = context.state.tokens.size();
     const auto start = std::chrono::steady_clock::now();
     LH_RETURN_IF_ERROR((exact ? exact_way_ : dense_)->step(context));
-    const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
+    const std::chrono::duration<double, std::milli> elapsed =
+        std::chrono::steady_clock::now() - start;
     ms_per_token = elapsed.count() / static_cast<double>(context.state.tokens.size() - before);
     context.stats.mode = exact ? AttentionMode::kExact : AttentionMode::kDense;
     return {};
   }
 
-  // Measures a few rounds of both ways and keeps the faster. Every token made here is final as well.
+  // Measures a few rounds of both ways and keeps the faster. Every token made here is final as
+  // well.
   Status look(DecodeContext& context) {
     double best[2] = {};  // ms per token: dense, exact
     for (int probe = 0; probe < kProbes; ++probe) {
@@ -55,12 +58,13 @@ class AutoMode : public DecodeMode {
       }
     }
     const bool verdict = best[1] < best[0];
-    interval_ = verdict == exact_is_faster_ ? std::min(interval_ * 2, kLastInterval) : kFirstInterval;
+    interval_ =
+        verdict == exact_is_faster_ ? std::min(interval_ * 2, kLastInterval) : kFirstInterval;
     exact_is_faster_ = verdict;
     next_look_ = context.state.tokens.size() + interval_;
     context.stats.reason =
-        fmt::format("{}: {:.2f} ms a token dense, {:.2f} exact, measured at {} tokens", verdict ? "exact" : "dense",
-                    best[0], best[1], context.state.tokens.size());
+        fmt::format("{}: {:.2f} ms a token dense, {:.2f} exact, measured at {} tokens",
+                    verdict ? "exact" : "dense", best[0], best[1], context.state.tokens.size());
     return {};
   }
 

@@ -1,7 +1,8 @@
-// exact: sparse steps draft a few tokens; one dense pass over them gives the logits dense decoding would have had, in the
-// same bits, and rewrites their K and V on the way. Drafts that agree are kept, the first that does not is replaced by the
-// dense choice, and the cache is cut after it. Greedy output is that of dense decoding token for token; with sampling,
-// the speculative rule keeps the dense distribution (methods page of ReSA, "Verified decoding").
+// exact: sparse steps draft a few tokens; one dense pass over them gives the logits dense decoding
+// would have had, in the same bits, and rewrites their K and V on the way. Drafts that agree are
+// kept, the first that does not is replaced by the dense choice, and the cache is cut after it.
+// Greedy output is that of dense decoding token for token; with sampling, the speculative rule
+// keeps the dense distribution (methods page of ReSA, "Verified decoding").
 #include <algorithm>
 #include <cmath>
 
@@ -15,15 +16,16 @@ constexpr size_t kLeastDraft = 2;
 // How much of the acceptance estimate survives a round.
 constexpr double kMemory = 0.9;
 
-// Chooses the length of the next draft from the drafts accepted so far. It never looks at a clock, so that a request with
-// a seed gives the same text every time.
+// Chooses the length of the next draft from the drafts accepted so far. It never looks at a clock,
+// so that a request with a seed gives the same text every time.
 class DraftLength {
  public:
   size_t next(size_t longest) const {
     // With acceptance a per token, a/(1-a) drafts are accepted on average before the first miss.
     const double misses = std::max(1e-3, 1.0 - n_accepted_ / n_judged_);
     const double expected = (1.0 - misses) / misses;
-    return std::clamp(static_cast<size_t>(std::lround(expected)), std::min(kLeastDraft, longest), longest);
+    return std::clamp(static_cast<size_t>(std::lround(expected)), std::min(kLeastDraft, longest),
+                      longest);
   }
   void update(size_t n_accepted, size_t n_judged) {
     n_accepted_ = n_accepted_ * kMemory + static_cast<double>(n_accepted);
@@ -40,8 +42,8 @@ class ExactMode : public DecodeMode {
   Status step(DecodeContext& context) override {
     SequenceState& state = context.state;
     LH_CHECK(state.n_clean == state.cache.n_tokens());
-    const size_t longest =
-        std::min({context.options.rectify_every, context.n_left() - 1, context.model.max_rows() - 1});
+    const size_t longest = std::min(
+        {context.options.rectify_every, context.n_left() - 1, context.model.max_rows() - 1});
     if (longest == 0 || context.selects_everything()) {
       LH_ASSIGN_OR_RETURN(const auto logits, context.dense_step());
       return context.append_sample(logits);
@@ -49,9 +51,11 @@ class ExactMode : public DecodeMode {
     const size_t first = state.cache.n_tokens();  // where the newest token will stand
     LH_RETURN_IF_ERROR(draft(context, length_.next(longest)));
     const size_t n_drafted = state.tokens.size() - first - 1;
-    LH_ASSIGN_OR_RETURN(const auto logits, context.prefill(first, n_drafted + 1, [](size_t) { return true; }));
+    LH_ASSIGN_OR_RETURN(const auto logits,
+                        context.prefill(first, n_drafted + 1, [](size_t) { return true; }));
     LH_ASSIGN_OR_RETURN(const size_t n_accepted, judge(context, first + 1, n_drafted, logits));
-    // The newest token stays out of the cache; everything before it was just written by the dense pass.
+    // The newest token stays out of the cache; everything before it was just written by the dense
+    // pass.
     state.cache.truncate(state.tokens.size() - 1);
     state.n_clean = state.cache.n_tokens();
     ++context.stats.rectifications;
@@ -85,9 +89,10 @@ class ExactMode : public DecodeMode {
     return {};
   }
 
-  // Replaces the drafts at tokens[first_draft..] by the final tokens: the accepted ones, then one dense choice. Returns
-  // how many drafts were accepted.
-  Result<size_t> judge(DecodeContext& context, size_t first_draft, size_t n_drafted, MatrixView<const float> logits) {
+  // Replaces the drafts at tokens[first_draft..] by the final tokens: the accepted ones, then one
+  // dense choice. Returns how many drafts were accepted.
+  Result<size_t> judge(DecodeContext& context, size_t first_draft, size_t n_drafted,
+                       MatrixView<const float> logits) {
     std::vector<int32_t>& tokens = context.state.tokens;
     for (size_t i = 0; i < n_drafted; ++i) {
       int32_t& token = tokens[first_draft + i];
@@ -103,7 +108,8 @@ class ExactMode : public DecodeMode {
     return n_drafted;
   }
 
-  Verdict judge_one(DecodeContext& context, int32_t drafted, size_t index, std::span<const float> logits) {
+  Verdict judge_one(DecodeContext& context, int32_t drafted, size_t index,
+                    std::span<const float> logits) {
     if (context.sampler.greedy()) {
       const int32_t dense = context.sampler.sample(logits);
       return {dense == drafted, dense};

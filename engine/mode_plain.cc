@@ -1,4 +1,5 @@
-// dense: every step reads every block. sparse: every step reads the selected blocks, and nothing repairs the cache.
+// dense: every step reads every block. sparse: every step reads the selected blocks, and nothing
+// repairs the cache.
 #include "engine/decode.h"
 
 namespace longhaul {

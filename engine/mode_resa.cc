@@ -1,5 +1,6 @@
-// ReSA (arXiv 2506.04108): sparse steps, and every rectify_every tokens one dense pass over the tokens decoded since the
-// last one, which rewrites their K and V. Counted from the last clean token, so that truncation cannot break the rhythm.
+// ReSA (arXiv 2506.04108): sparse steps, and every rectify_every tokens one dense pass over the
+// tokens decoded since the last one, which rewrites their K and V. Counted from the last clean
+// token, so that truncation cannot break the rhythm.
 #include "engine/decode.h"
 
 namespace longhaul {

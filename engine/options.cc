@@ -16,8 +16,10 @@ struct Named {
 };
 
 constexpr std::array kModes = {
-    Named<AttentionMode>{AttentionMode::kDense, "dense"}, Named<AttentionMode>{AttentionMode::kSparse, "sparse"},
-    Named<AttentionMode>{AttentionMode::kResa, "resa"},   Named<AttentionMode>{AttentionMode::kExact, "exact"},
+    Named<AttentionMode>{AttentionMode::kDense, "dense"},
+    Named<AttentionMode>{AttentionMode::kSparse, "sparse"},
+    Named<AttentionMode>{AttentionMode::kResa, "resa"},
+    Named<AttentionMode>{AttentionMode::kExact, "exact"},
     Named<AttentionMode>{AttentionMode::kAuto, "auto"},
 };
 constexpr std::array kKvTypes = {
@@ -34,7 +36,8 @@ std::string_view name_of(const std::array<Named<T>, N>& table, T value) {
 }
 
 template <class T, size_t N>
-Result<T> value_of(const std::array<Named<T>, N>& table, std::string_view name, std::string_view what) {
+Result<T> value_of(const std::array<Named<T>, N>& table, std::string_view name,
+                   std::string_view what) {
   std::vector<std::string_view> names;
   for (const auto& row : table) {
     if (row.name == name) return row.value;
@@ -59,7 +62,9 @@ std::string_view to_string(FinishReason reason) {
   return "unknown";
 }
 
-Result<AttentionMode> parse_attention_mode(std::string_view name) { return value_of(kModes, name, "attention mode"); }
+Result<AttentionMode> parse_attention_mode(std::string_view name) {
+  return value_of(kModes, name, "attention mode");
+}
 Result<KvType> parse_kv_type(std::string_view name) { return value_of(kKvTypes, name, "KV type"); }
 
 std::vector<std::string_view> selector_names() {
@@ -70,16 +75,19 @@ std::vector<std::string_view> selector_names() {
 
 Status validate(const AttentionOptions& options, size_t block_size) {
   if (find_selector(options.selector) == nullptr) {
-    return bad_input("selector: expected one of {}, found '{}'", fmt::join(selector_names(), ", "), options.selector);
+    return bad_input("selector: expected one of {}, found '{}'", fmt::join(selector_names(), ", "),
+                     options.selector);
   }
   if (!(options.sparse_ratio > 0.0 && options.sparse_ratio <= 1.0)) {
-    return bad_input("sparse ratio: expected more than 0 and at most 1, found {}", options.sparse_ratio);
+    return bad_input("sparse ratio: expected more than 0 and at most 1, found {}",
+                     options.sparse_ratio);
   }
   if (options.token_budget != 0 && options.token_budget < block_size) {
     return bad_input("token budget: expected at least one block of {} tokens, found {}", block_size,
                      options.token_budget);
   }
-  if (options.rectify_every == 0) return bad_input("rectify every: expected at least 1 token, found 0");
+  if (options.rectify_every == 0)
+    return bad_input("rectify every: expected at least 1 token, found 0");
   if (options.local_blocks == 0) {
     return bad_input("local blocks: expected at least 1 (a token must see itself), found 0");
   }

@@ -9,7 +9,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 }  // namespace
 
@@ -24,8 +26,8 @@ void Session::truncate(size_t n_tokens) { impl_->state.truncate(n_tokens); }
 
 Result<Session> Session::fork() const {
   LH_ASSIGN_OR_RETURN(KvSequence cache, impl_->state.cache.fork());
-  auto copy = std::make_unique<Impl>(
-      Impl{impl_->engine, SequenceState{std::move(cache), impl_->state.tokens, impl_->state.n_clean}});
+  auto copy = std::make_unique<Impl>(Impl{
+      impl_->engine, SequenceState{std::move(cache), impl_->state.tokens, impl_->state.n_clean}});
   return Session(std::move(copy));
 }
 
@@ -39,16 +41,20 @@ Status Session::Impl::check_request(const GenerateRequest& request) const {
     }
   }
   const size_t n_total = state.tokens.size() + request.prompt.size();
-  if (n_total == 0) return bad_input("the prompt is empty and so is the session: nothing to continue");
+  if (n_total == 0)
+    return bad_input("the prompt is empty and so is the session: nothing to continue");
   if (n_total > engine->options.ctx_size) {
-    return bad_input("a prompt of {} tokens after {} in the session does not fit in the context of {} tokens",
-                     request.prompt.size(), state.tokens.size(), engine->options.ctx_size);
+    return bad_input(
+        "a prompt of {} tokens after {} in the session does not fit in the context of {} tokens",
+        request.prompt.size(), state.tokens.size(), engine->options.ctx_size);
   }
   return {};
 }
 
-Result<std::span<const float>> Session::Impl::prefill(DecodeContext& context, const GenerateRequest& request) {
-  // Every mode but `sparse` starts from a clean cache: what sparse steps left behind is computed again.
+Result<std::span<const float>> Session::Impl::prefill(DecodeContext& context,
+                                                      const GenerateRequest& request) {
+  // Every mode but `sparse` starts from a clean cache: what sparse steps left behind is computed
+  // again.
   const bool keep_unclean = request.attention.mode == AttentionMode::kSparse;
   size_t first = keep_unclean ? state.cache.n_tokens() : state.n_clean;
   first = std::min(first, state.tokens.size() - 1);  // the newest token's logits are always needed
@@ -59,8 +65,8 @@ Result<std::span<const float>> Session::Impl::prefill(DecodeContext& context, co
   return std::span<const float>(logits.row(0), logits.n_cols);
 }
 
-Status Session::Impl::decode(DecodeContext& context, const GenerateRequest& request, size_t n_prompt,
-                             GenerateResult& result) {
+Status Session::Impl::decode(DecodeContext& context, const GenerateRequest& request,
+                             size_t n_prompt, GenerateResult& result) {
   TextOutput output(*engine->tokenizer, request.stop, request.on_text);
   const std::unique_ptr<DecodeMode> mode = make_mode(request.attention.mode);
   bool over = context.n_left() == 0;
@@ -92,19 +98,22 @@ Status Session::Impl::decode(DecodeContext& context, const GenerateRequest& requ
 Result<GenerateResult> Session::generate(const GenerateRequest& request) {
   SequenceState& state = impl_->state;
   LH_RETURN_IF_ERROR(impl_->check_request(request));
-  LH_ASSIGN_OR_RETURN(Sampler sampler, Sampler::create(request.sampling, impl_->engine->info.vocab_size));
+  LH_ASSIGN_OR_RETURN(Sampler sampler,
+                      Sampler::create(request.sampling, impl_->engine->info.vocab_size));
 
   const size_t n_before = state.tokens.size();
   state.tokens.insert(state.tokens.end(), request.prompt.begin(), request.prompt.end());
   const size_t n_prompt = state.tokens.size();
-  for (size_t i = n_prompt - std::min(n_prompt, request.sampling.penalty_last_n); i < n_prompt; ++i) {
+  for (size_t i = n_prompt - std::min(n_prompt, request.sampling.penalty_last_n); i < n_prompt;
+       ++i) {
     sampler.accept(state.tokens[i]);
   }
   const Tokenizer& tokenizer = *impl_->engine->tokenizer;
-  DecodeContext context(*impl_->engine->model, state, sampler, request.attention, [&](int32_t token) {
-    return !request.ignore_eos && tokenizer.is_end_of_generation(token);
-  });
-  context.max_tokens = n_prompt + std::min(request.max_tokens, impl_->engine->options.ctx_size - n_prompt);
+  DecodeContext context(
+      *impl_->engine->model, state, sampler, request.attention,
+      [&](int32_t token) { return !request.ignore_eos && tokenizer.is_end_of_generation(token); });
+  context.max_tokens =
+      n_prompt + std::min(request.max_tokens, impl_->engine->options.ctx_size - n_prompt);
 
   GenerateResult result;
   result.prompt_tokens = n_prompt - n_before;
@@ -122,7 +131,8 @@ Result<GenerateResult> Session::generate(const GenerateRequest& request) {
   const Status status = impl_->decode(context, request, n_prompt, result);
   result.timings.decode_s = seconds_since(start);
   LH_RETURN_IF_ERROR(status);
-  result.tokens.assign(state.tokens.begin() + static_cast<std::ptrdiff_t>(n_prompt), state.tokens.end());
+  result.tokens.assign(state.tokens.begin() + static_cast<std::ptrdiff_t>(n_prompt),
+                       state.tokens.end());
   result.timings.decoded_tokens = result.tokens.empty() ? 0 : result.tokens.size() - 1;
   result.attention = context.stats;
   return result;
@@ -137,7 +147,8 @@ Status Session::save(const std::string& path) {
   const AttentionOptions dense;
   DecodeContext context(*engine.model, state, sampler, dense, [](int32_t) { return false; });
   if (state.n_clean < state.tokens.size()) {
-    LH_ASSIGN_OR_RETURN(const auto logits, context.prefill(state.n_clean, 0, [](size_t) { return true; }));
+    LH_ASSIGN_OR_RETURN(const auto logits,
+                        context.prefill(state.n_clean, 0, [](size_t) { return true; }));
     (void)logits;
   }
   return state.cache.save(path, state.tokens, engine.model_id());

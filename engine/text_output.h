@@ -1,4 +1,5 @@
-// From final tokens to text for the user: whole UTF-8 characters, stop strings found and held back while undecided.
+// From final tokens to text for the user: whole UTF-8 characters, stop strings found and held back
+// while undecided.
 #pragma once
 
 #include <functional>
@@ -14,9 +15,11 @@ namespace longhaul {
 
 class TextOutput {
  public:
-  TextOutput(const Tokenizer& tokenizer, std::vector<std::string> stop, std::function<bool(std::string_view)> on_text);
+  TextOutput(const Tokenizer& tokenizer, std::vector<std::string> stop,
+             std::function<bool(std::string_view)> on_text);
 
-  // Takes one token. False once the text is over: a stop string is complete, or the caller wants no more.
+  // Takes one token. False once the text is over: a stop string is complete, or the caller wants no
+  // more.
   bool add(int32_t token);
   // Releases what was held back.
   void finish();

@@ -1,4 +1,5 @@
-// Replays a corpus through a fuzz target without libFuzzer, so that every past input is a CTest under g++.
+// Replays a corpus through a fuzz target without libFuzzer, so that every past input is a CTest
+// under g++.
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>

@@ -133,6 +133,15 @@ const GgufTensor* GgufFile::find_tensor(std::string_view name) const {
   return found == tensor_index_.end() ? nullptr : &tensors_[found->second];
 }
 
+void GgufFile::release(const GgufTensor& tensor) const {
+  for (const MappedFile& mapping : mappings_) {
+    const std::span<const std::byte> bytes = mapping.bytes();
+    const bool inside =
+        tensor.data.data() >= bytes.data() && tensor.data.data() < bytes.data() + bytes.size();
+    if (inside) mapping.release(tensor.data);
+  }
+}
+
 const GgufValue* GgufFile::find(std::string_view key) const {
   const auto found = key_index_.find(std::string(key));
   return found == key_index_.end() ? nullptr : &metadata_[found->second].second;

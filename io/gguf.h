@@ -53,6 +53,9 @@ class GgufFile {
   const std::vector<GgufTensor>& tensors() const { return tensors_; }
   // nullptr if there is no such tensor.
   const GgufTensor* find_tensor(std::string_view name) const;
+  // Drops the memory behind a tensor's data, where it is mapped from a file: see
+  // MappedFile::release().
+  void release(const GgufTensor& tensor) const;
   // nullptr if there is no such key.
   const GgufValue* find(std::string_view key) const;
   bool has(std::string_view key) const { return find(key) != nullptr; }

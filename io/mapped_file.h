@@ -25,6 +25,10 @@ class MappedFile {
   // must not be edited in place.
   std::span<const std::byte> bytes() const { return bytes_; }
 
+  // Drops the memory behind the whole pages of `part`, which lies in bytes(); the next touch reads
+  // them from the file again. For data that was copied into another layout.
+  void release(std::span<const std::byte> part) const;
+
  private:
   explicit MappedFile(std::span<const std::byte> bytes) : bytes_(bytes) {}
 

@@ -35,14 +35,17 @@ Status refuse_foreign_features(const GgufFile& file, const ModelConfig& config) 
     if (!file.has(key)) continue;
     LH_ASSIGN_OR_RETURN(const double value, file.get_f64(key));
     if (value != 0.0) {
-      return unsupported("{}: key '{}' is {}: {} is not supported by this engine", file.path(), key, value, feature);
+      return unsupported("{}: key '{}' is {}: {} is not supported by this engine", file.path(), key,
+                         value, feature);
     }
   }
   const std::string window_key = key_of(config, "attention.sliding_window");
   LH_ASSIGN_OR_RETURN(const uint64_t window, file.get_u64_or(window_key, 0));
   if (window != 0 && window < config.context_length) {
-    return unsupported("{}: key '{}' is {}, below the context length {}: sliding-window attention is not supported",
-                       file.path(), window_key, window, config.context_length);
+    return unsupported(
+        "{}: key '{}' is {}, below the context length {}: sliding-window attention is not "
+        "supported",
+        file.path(), window_key, window, config.context_length);
   }
   return {};
 }
@@ -53,33 +56,43 @@ Result<RopeScaling> read_scaling_type(const GgufFile& file, const ModelConfig& c
   if (type == "none") return RopeScaling::kNone;
   if (type == "linear") return RopeScaling::kLinear;
   if (type == "yarn") return RopeScaling::kYarn;
-  return unsupported("{}: key '{}': expected none, linear or yarn, found '{}'", file.path(), key, type);
+  return unsupported("{}: key '{}': expected none, linear or yarn, found '{}'", file.path(), key,
+                     type);
 }
 
 Status read_rope(const GgufFile& file, ModelConfig& config) {
   RopeConfig& rope = config.rope;
-  LH_ASSIGN_OR_RETURN(rope.dim, file.get_u64_or(key_of(config, "rope.dimension_count"), config.head_dim));
+  LH_ASSIGN_OR_RETURN(rope.dim,
+                      file.get_u64_or(key_of(config, "rope.dimension_count"), config.head_dim));
   LH_ASSIGN_OR_RETURN(rope.theta, file.get_f64_or(key_of(config, "rope.freq_base"), 10000.0));
   LH_ASSIGN_OR_RETURN(rope.scaling, read_scaling_type(file, config));
   // Older files carry the linear factor under its own key and no type.
-  LH_ASSIGN_OR_RETURN(const double old_linear, file.get_f64_or(key_of(config, "rope.scale_linear"), 1.0));
-  LH_ASSIGN_OR_RETURN(rope.factor, file.get_f64_or(key_of(config, "rope.scaling.factor"), old_linear));
+  LH_ASSIGN_OR_RETURN(const double old_linear,
+                      file.get_f64_or(key_of(config, "rope.scale_linear"), 1.0));
+  LH_ASSIGN_OR_RETURN(rope.factor,
+                      file.get_f64_or(key_of(config, "rope.scaling.factor"), old_linear));
   if (rope.scaling == RopeScaling::kNone && old_linear != 1.0) rope.scaling = RopeScaling::kLinear;
-  LH_ASSIGN_OR_RETURN(rope.original_context, file.get_u64_or(key_of(config, "rope.scaling.original_context_length"),
-                                                             config.context_length));
-  LH_ASSIGN_OR_RETURN(rope.yarn_attn_factor, file.get_f64_or(key_of(config, "rope.scaling.attn_factor"), 1.0));
-  LH_ASSIGN_OR_RETURN(rope.yarn_beta_fast, file.get_f64_or(key_of(config, "rope.scaling.yarn_beta_fast"), 32.0));
-  LH_ASSIGN_OR_RETURN(rope.yarn_beta_slow, file.get_f64_or(key_of(config, "rope.scaling.yarn_beta_slow"), 1.0));
-  LH_ASSIGN_OR_RETURN(rope.yarn_ext_factor, file.get_f64_or(key_of(config, "rope.scaling.yarn_ext_factor"), 1.0));
+  LH_ASSIGN_OR_RETURN(rope.original_context,
+                      file.get_u64_or(key_of(config, "rope.scaling.original_context_length"),
+                                      config.context_length));
+  LH_ASSIGN_OR_RETURN(rope.yarn_attn_factor,
+                      file.get_f64_or(key_of(config, "rope.scaling.attn_factor"), 1.0));
+  LH_ASSIGN_OR_RETURN(rope.yarn_beta_fast,
+                      file.get_f64_or(key_of(config, "rope.scaling.yarn_beta_fast"), 32.0));
+  LH_ASSIGN_OR_RETURN(rope.yarn_beta_slow,
+                      file.get_f64_or(key_of(config, "rope.scaling.yarn_beta_slow"), 1.0));
+  LH_ASSIGN_OR_RETURN(rope.yarn_ext_factor,
+                      file.get_f64_or(key_of(config, "rope.scaling.yarn_ext_factor"), 1.0));
   rope.has_factors = file.find_tensor("rope_freqs.weight") != nullptr;
 
   if (rope.dim == 0 || rope.dim % 2 != 0 || rope.dim > config.head_dim) {
-    return bad_input("{}: key '{}': expected an even number from 2 to the head size {}, found {}", file.path(),
-                     key_of(config, "rope.dimension_count"), config.head_dim, rope.dim);
+    return bad_input("{}: key '{}': expected an even number from 2 to the head size {}, found {}",
+                     file.path(), key_of(config, "rope.dimension_count"), config.head_dim,
+                     rope.dim);
   }
   if (!(rope.theta > 1.0)) {
-    return bad_input("{}: key '{}': expected more than 1, found {}", file.path(), key_of(config, "rope.freq_base"),
-                     rope.theta);
+    return bad_input("{}: key '{}': expected more than 1, found {}", file.path(),
+                     key_of(config, "rope.freq_base"), rope.theta);
   }
   if (!(rope.factor > 0.0)) {
     return bad_input("{}: key '{}': expected more than 0, found {}", file.path(),
@@ -99,17 +112,22 @@ Result<size_t> read_size(const GgufFile& file, const std::string& key, size_t ma
 
 Status read_sizes(const GgufFile& file, ModelConfig& config) {
   LH_ASSIGN_OR_RETURN(config.n_layers, read_size(file, key_of(config, "block_count"), 1024));
-  LH_ASSIGN_OR_RETURN(config.d_model, read_size(file, key_of(config, "embedding_length"), 1U << 20));
-  LH_ASSIGN_OR_RETURN(config.d_ff, read_size(file, key_of(config, "feed_forward_length"), 1U << 22));
-  LH_ASSIGN_OR_RETURN(config.n_heads, read_size(file, key_of(config, "attention.head_count"), 4096));
-  LH_ASSIGN_OR_RETURN(config.context_length, read_size(file, key_of(config, "context_length"), 1U << 28));
+  LH_ASSIGN_OR_RETURN(config.d_model,
+                      read_size(file, key_of(config, "embedding_length"), 1U << 20));
+  LH_ASSIGN_OR_RETURN(config.d_ff,
+                      read_size(file, key_of(config, "feed_forward_length"), 1U << 22));
+  LH_ASSIGN_OR_RETURN(config.n_heads,
+                      read_size(file, key_of(config, "attention.head_count"), 4096));
+  LH_ASSIGN_OR_RETURN(config.context_length,
+                      read_size(file, key_of(config, "context_length"), 1U << 28));
   LH_ASSIGN_OR_RETURN(config.n_kv_heads,
                       file.get_u64_or(key_of(config, "attention.head_count_kv"), config.n_heads));
-  LH_ASSIGN_OR_RETURN(config.head_dim,
-                      file.get_u64_or(key_of(config, "attention.key_length"), config.d_model / config.n_heads));
+  LH_ASSIGN_OR_RETURN(config.head_dim, file.get_u64_or(key_of(config, "attention.key_length"),
+                                                       config.d_model / config.n_heads));
   LH_ASSIGN_OR_RETURN(const uint64_t value_dim,
                       file.get_u64_or(key_of(config, "attention.value_length"), config.head_dim));
-  LH_ASSIGN_OR_RETURN(const double eps, file.get_f64(key_of(config, "attention.layer_norm_rms_epsilon")));
+  LH_ASSIGN_OR_RETURN(const double eps,
+                      file.get_f64(key_of(config, "attention.layer_norm_rms_epsilon")));
   config.norm_eps = static_cast<float>(eps);
 
   if (config.n_kv_heads == 0 || config.n_heads % config.n_kv_heads != 0) {
@@ -117,12 +135,12 @@ Status read_sizes(const GgufFile& file, ModelConfig& config) {
                      key_of(config, "attention.head_count_kv"), config.n_heads, config.n_kv_heads);
   }
   if (value_dim != config.head_dim) {
-    return unsupported("{}: keys of {} and values of {} dimensions: they must be equal", file.path(), config.head_dim,
-                       value_dim);
+    return unsupported("{}: keys of {} and values of {} dimensions: they must be equal",
+                       file.path(), config.head_dim, value_dim);
   }
   if (config.head_dim == 0 || config.head_dim % 32 != 0 || config.head_dim > kMaxHeadDim) {
-    return unsupported("{}: head size {}: supported are multiples of 32 up to {}", file.path(), config.head_dim,
-                       kMaxHeadDim);
+    return unsupported("{}: head size {}: supported are multiples of 32 up to {}", file.path(),
+                       config.head_dim, kMaxHeadDim);
   }
   return {};
 }

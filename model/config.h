@@ -1,5 +1,5 @@
-// The shape of a decoder-only transformer, as read from a GGUF file. Architectures differ by these fields, never by
-// name: code that computes does not know which model it runs.
+// The shape of a decoder-only transformer, as read from a GGUF file. Architectures differ by these
+// fields, never by name: code that computes does not know which model it runs.
 #pragma once
 
 #include <cstddef>
@@ -15,11 +15,11 @@ namespace longhaul {
 enum class RopeScaling { kNone, kLinear, kYarn };
 
 struct RopeConfig {
-  size_t dim = 0;            // how many dimensions of a head are rotated
-  double theta = 10000.0;    // base of the frequencies
+  size_t dim = 0;          // how many dimensions of a head are rotated
+  double theta = 10000.0;  // base of the frequencies
   RopeLayout layout = RopeLayout::kHalf;
   RopeScaling scaling = RopeScaling::kNone;
-  double factor = 1.0;       // linear, YaRN: by how much the context was stretched
+  double factor = 1.0;          // linear, YaRN: by how much the context was stretched
   size_t original_context = 0;  // YaRN: the length before stretching
   double yarn_attn_factor = 1.0;
   double yarn_beta_fast = 32.0;
@@ -40,8 +40,8 @@ struct ModelConfig {
   size_t vocab_size = 0;
   size_t context_length = 0;  // tokens, as trained
   float norm_eps = 1e-5F;
-  bool qk_norm = false;       // RMSNorm of every head of q and k before RoPE
-  bool qkv_bias = false;      // q, k and v have biases
+  bool qk_norm = false;   // RMSNorm of every head of q and k before RoPE
+  bool qkv_bias = false;  // q, k and v have biases
   RopeConfig rope;
 
   size_t n_group() const { return n_heads / n_kv_heads; }  // query heads per KV head
@@ -56,12 +56,14 @@ struct Architecture {
   Status (*refine)(const GgufFile& file, ModelConfig& config);
 };
 
-// The architecture of that name, or nullptr. The registry is made by CMake from the add_arch() lines.
+// The architecture of that name, or nullptr. The registry is made by CMake from the add_arch()
+// lines.
 const Architecture* find_architecture(std::string_view name);
 std::span<const Architecture* const> all_architectures();
 
-// Reads the configuration of a file of any supported architecture, checked: counts that divide each other, sizes the
-// kernels can run, no feature the engine does not have. Errors name the file and the key.
+// Reads the configuration of a file of any supported architecture, checked: counts that divide each
+// other, sizes the kernels can run, no feature the engine does not have. Errors name the file and
+// the key.
 Result<ModelConfig> read_model_config(const GgufFile& file);
 
 }  // namespace longhaul

@@ -24,7 +24,8 @@ void for_each(ThreadPool& pool, size_t n, size_t serial, FunctionRef<void(size_t
 
 }  // namespace
 
-Status Model::forward(std::span<const Chunk> chunks, MatrixView<float> logits, ForwardStats* stats) {
+Status Model::forward(std::span<const Chunk> chunks, MatrixView<float> logits,
+                      ForwardStats* stats) {
   Impl& m = *impl_;
   LH_RETURN_IF_ERROR(m.begin(chunks));
   m.embed();
@@ -53,7 +54,8 @@ Status Model::Impl::begin(std::span<const Chunk> chunks) {
     for (size_t i = 0; i < chunk.tokens.size(); ++i) {
       const int32_t token = chunk.tokens[i];
       if (token < 0 || static_cast<size_t>(token) >= config.vocab_size) {
-        return bad_input("token {} at position {}: expected 0 to {}", token, chunk.first_pos + i, config.vocab_size - 1);
+        return bad_input("token {} at position {}: expected 0 to {}", token, chunk.first_pos + i,
+                         config.vocab_size - 1);
       }
       rows.push_back({token, chunk.first_pos + i});
     }
@@ -61,7 +63,9 @@ Status Model::Impl::begin(std::span<const Chunk> chunks) {
   lengths_before.clear();
   for (size_t c = 0; c < chunks.size(); ++c) {
     lengths_before.push_back(chunks[c].sequence->n_tokens());
-    if (auto status = chunks[c].sequence->prepare_write(chunks[c].first_pos, chunks[c].tokens.size()); !status) {
+    if (auto status =
+            chunks[c].sequence->prepare_write(chunks[c].first_pos, chunks[c].tokens.size());
+        !status) {
       for (size_t done = 0; done < c; ++done) chunks[done].sequence->truncate(lengths_before[done]);
       return status;
     }
@@ -72,8 +76,8 @@ Status Model::Impl::begin(std::span<const Chunk> chunks) {
 void Model::Impl::embed() {
   const size_t n_angles = rope.n_frequencies();
   for_each(pool, rows.size(), kSerialRows, [&](size_t r, size_t) {
-    embed_row(weights.embedding_type, weights.embedding, config.d_model, static_cast<size_t>(rows[r].token),
-              x.data() + r * config.d_model);
+    embed_row(weights.embedding_type, weights.embedding, config.d_model,
+              static_cast<size_t>(rows[r].token), x.data() + r * config.d_model);
     rope.angles(rows[r].pos, cos.data() + r * n_angles, sin.data() + r * n_angles);
   });
 }
@@ -98,17 +102,19 @@ void Model::Impl::project_qkv(const LayerWeights& w) {
 }
 
 // RoPE (after QK-norm where the model has it) on q and k, then K and V into the cache.
-void Model::Impl::rotate_and_store(std::span<const Chunk> chunks, size_t layer, const LayerWeights& w) {
+void Model::Impl::rotate_and_store(std::span<const Chunk> chunks, size_t layer,
+                                   const LayerWeights& w) {
   const size_t n_angles = rope.n_frequencies();
-  const auto rotate = [&](float* heads, size_t n_heads, const AlignedBuffer<float>& norm_weight, size_t r) {
+  const auto rotate = [&](float* heads, size_t n_heads, const AlignedBuffer<float>& norm_weight,
+                          size_t r) {
     if (norm_weight.size() > 0) {
       for (size_t h = 0; h < n_heads; ++h) {
         float* head = heads + h * config.head_dim;
         rms_norm(head, norm_weight.data(), config.norm_eps, config.head_dim, head);
       }
     }
-    apply_rope(heads, n_heads, config.head_dim, config.rope.dim, cos.data() + r * n_angles, sin.data() + r * n_angles,
-               config.rope.layout);
+    apply_rope(heads, n_heads, config.head_dim, config.rope.dim, cos.data() + r * n_angles,
+               sin.data() + r * n_angles, config.rope.layout);
   };
   for_each(pool, rows.size(), kSerialRows, [&](size_t r, size_t) {
     rotate(q.data() + r * config.q_dim(), config.n_heads, w.q_norm, r);
@@ -117,14 +123,15 @@ void Model::Impl::rotate_and_store(std::span<const Chunk> chunks, size_t layer, 
 
   const size_t n_kv_heads = config.n_kv_heads;
   chunk_rows.clear();
-  for (size_t c = 0, row = 0; c < chunks.size(); row += chunks[c++].tokens.size()) chunk_rows.push_back(row);
+  for (size_t c = 0, row = 0; c < chunks.size(); row += chunks[c++].tokens.size())
+    chunk_rows.push_back(row);
   const size_t serial = rows.size() <= kSerialRows ? chunks.size() * n_kv_heads : 0;
   for_each(pool, chunks.size() * n_kv_heads, serial, [&](size_t task, size_t) {
     const Chunk& chunk = chunks[task / n_kv_heads];
     const size_t head = task % n_kv_heads;
     const size_t offset = chunk_rows[task / n_kv_heads] * config.kv_dim() + head * config.head_dim;
-    chunk.sequence->write(layer, head, chunk.first_pos, chunk.tokens.size(), k.data() + offset, v.data() + offset,
-                          config.kv_dim());
+    chunk.sequence->write(layer, head, chunk.first_pos, chunk.tokens.size(), k.data() + offset,
+                          v.data() + offset, config.kv_dim());
   });
 }
 
@@ -137,7 +144,8 @@ void Model::Impl::select_blocks(std::span<const Chunk> chunks, size_t layer, For
   for (size_t i = 0; i < jobs.size(); ++i) {
     const Chunk& chunk = chunks[i / n_kv_heads];
     const size_t head = i % n_kv_heads;
-    const size_t offset = chunk_rows[i / n_kv_heads] * config.q_dim() + head * config.n_group() * config.head_dim;
+    const size_t offset =
+        chunk_rows[i / n_kv_heads] * config.q_dim() + head * config.n_group() * config.head_dim;
     AttentionJob job;
     job.kv = chunk.sequence->view(layer, head);
     job.q = q.data() + offset;
@@ -168,7 +176,8 @@ void Model::Impl::select_blocks(std::span<const Chunk> chunks, size_t layer, For
   }
 }
 
-void Model::Impl::select_for_job(const Chunk& chunk, size_t layer, size_t job_index, size_t worker) {
+void Model::Impl::select_for_job(const Chunk& chunk, size_t layer, size_t job_index,
+                                 size_t worker) {
   const size_t n_tokens = chunk.first_pos + 1;
   LH_CHECK(n_tokens == chunk.sequence->n_tokens());  // a sparse step is at the end of its sequence
   const size_t block_size = chunk.sequence->block_size();
@@ -180,12 +189,14 @@ void Model::Impl::select_for_job(const Chunk& chunk, size_t layer, size_t job_in
   input.n_blocks = (n_tokens + block_size - 1) / block_size;
   SelectionBuffer& selection = selections[job_index];
   selection.reserve(input.n_blocks, block_size, config.head_dim);
-  job.tiles = selection.select(*chunk.selector, *chunk.attention, input, n_tokens, worker_workspaces[worker]);
+  job.tiles = selection.select(*chunk.selector, *chunk.attention, input, n_tokens,
+                               worker_workspaces[worker]);
   job.all_tiles = false;
 }
 
 // x += input W^T, for input [rows, n_in].
-void Model::Impl::add_product(const AlignedBuffer<float>& input, size_t n_in, const PackedMatrix& w) {
+void Model::Impl::add_product(const AlignedBuffer<float>& input, size_t n_in,
+                              const PackedMatrix& w) {
   const size_t n = rows.size();
   const size_t d = config.d_model;
   prepare(pool, MatrixView<const float>(input.data(), n, n_in), activations);
@@ -216,7 +227,8 @@ void Model::Impl::project_logits(std::span<const Chunk> chunks, MatrixView<float
   for (size_t c = 0; c < chunks.size(); ++c) {
     const size_t first = chunk_rows[c] + chunks[c].tokens.size() - chunks[c].n_logits;
     for (size_t i = 0; i < chunks[c].n_logits; ++i, ++n_wanted) {
-      rms_norm(x.data() + (first + i) * d, weights.output_norm.data(), config.norm_eps, d, normed.data() + n_wanted * d);
+      rms_norm(x.data() + (first + i) * d, weights.output_norm.data(), config.norm_eps, d,
+               normed.data() + n_wanted * d);
     }
   }
   if (n_wanted == 0) return;

@@ -4,7 +4,8 @@
 
 namespace longhaul {
 
-Model::Impl::Impl(ThreadPool& thread_pool, ModelConfig model_config, ModelWeights model_weights, size_t n_max_rows)
+Model::Impl::Impl(ThreadPool& thread_pool, ModelConfig model_config, ModelWeights model_weights,
+                  size_t n_max_rows)
     : pool(thread_pool),
       config(std::move(model_config)),
       weights(std::move(model_weights)),
@@ -28,7 +29,8 @@ Model::Impl::Impl(ThreadPool& thread_pool, ModelConfig model_config, ModelWeight
 Model::Model(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Model::~Model() = default;
 
-Result<std::unique_ptr<Model>> Model::load(const GgufFile& file, ThreadPool& pool, size_t max_rows) {
+Result<std::unique_ptr<Model>> Model::load(const GgufFile& file, ThreadPool& pool,
+                                           size_t max_rows) {
   LH_CHECK(max_rows > 0);
   LH_ASSIGN_OR_RETURN(ModelConfig config, read_model_config(file));
   LH_ASSIGN_OR_RETURN(ModelWeights weights, bind_weights(file, config, pool));

@@ -1,5 +1,6 @@
-// A transformer and its one primitive, forward(): run known tokens of a sequence at given positions, write their K and V,
-// return the logits asked for. Prefill, a sparse step, rectification and verification are all this call.
+// A transformer and its one primitive, forward(): run known tokens of a sequence at given
+// positions, write their K and V, return the logits asked for. Prefill, a sparse step,
+// rectification and verification are all this call.
 #pragma once
 
 #include <memory>
@@ -18,9 +19,9 @@ namespace longhaul {
 struct Chunk {
   KvSequence* sequence = nullptr;
   std::span<const int32_t> tokens;
-  size_t first_pos = 0;             // at most sequence->n_tokens(); positions already there are overwritten
-  size_t n_logits = 0;              // logits are wanted for the last n_logits tokens
-  const Selector* selector = nullptr;  // null: dense; otherwise the chunk is one token
+  size_t first_pos = 0;  // at most sequence->n_tokens(); positions already there are overwritten
+  size_t n_logits = 0;   // logits are wanted for the last n_logits tokens
+  const Selector* selector = nullptr;           // null: dense; otherwise the chunk is one token
   const AttentionOptions* attention = nullptr;  // budget of the selector; with a selector only
 };
 
@@ -32,19 +33,23 @@ struct ForwardStats {
 
 class Model {
  public:
-  // Binds the weights; `file` must outlive the model. `max_rows` is the most tokens of one forward().
-  static Result<std::unique_ptr<Model>> load(const GgufFile& file, ThreadPool& pool, size_t max_rows);
+  // Binds the weights; `file` must outlive the model. `max_rows` is the most tokens of one
+  // forward().
+  static Result<std::unique_ptr<Model>> load(const GgufFile& file, ThreadPool& pool,
+                                             size_t max_rows);
   ~Model();
 
   const ModelConfig& config() const;
   const ModelWeights& weights() const;
   size_t max_rows() const;
 
-  // Runs all chunks in one pass. `logits` [sum of n_logits, vocab_size] is filled chunk by chunk. The logits of a position
-  // have the same bits whatever else is in the pass, however its sequence was cut into chunks, and for any number of
-  // threads. Error: a token outside the vocabulary, or no room in the cache; then no sequence has changed length.
-  // Allocates only when a context or batch is larger than any before.
-  Status forward(std::span<const Chunk> chunks, MatrixView<float> logits, ForwardStats* stats = nullptr);
+  // Runs all chunks in one pass. `logits` [sum of n_logits, vocab_size] is filled chunk by chunk.
+  // The logits of a position have the same bits whatever else is in the pass, however its sequence
+  // was cut into chunks, and for any number of threads. Error: a token outside the vocabulary, or
+  // no room in the cache; then no sequence has changed length. Allocates only when a context or
+  // batch is larger than any before.
+  Status forward(std::span<const Chunk> chunks, MatrixView<float> logits,
+                 ForwardStats* stats = nullptr);
 
  private:
   struct Impl;

@@ -13,7 +13,8 @@ struct Model::Impl {
     size_t pos;
   };
 
-  Impl(ThreadPool& thread_pool, ModelConfig model_config, ModelWeights model_weights, size_t n_max_rows);
+  Impl(ThreadPool& thread_pool, ModelConfig model_config, ModelWeights model_weights,
+       size_t n_max_rows);
 
   Status begin(std::span<const Chunk> chunks);
   void embed();
@@ -49,8 +50,8 @@ struct Model::Impl {
   AlignedBuffer<float> sin;            // [rows, rope.dim / 2]
   Activations activations;             // of the product being computed
 
-  std::vector<AttentionJob> jobs;            // [chunks, n_kv_heads]
-  std::vector<SelectionBuffer> selections;   // as jobs
+  std::vector<AttentionJob> jobs;           // [chunks, n_kv_heads]
+  std::vector<SelectionBuffer> selections;  // as jobs
   AttentionWorkspace attention_workspace;
   std::vector<AttentionWorkspace> worker_workspaces;  // for selectors that compute attention
 };

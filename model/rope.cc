@@ -11,14 +11,16 @@
 namespace longhaul {
 namespace {
 
-// The dimension whose wave makes `n_turns` turns over the original context (YaRN, arXiv 2309.00071, equation 17 ff.).
+// The dimension whose wave makes `n_turns` turns over the original context (YaRN, arXiv 2309.00071,
+// equation 17 ff.).
 double dim_of_turns(const RopeConfig& rope, double n_turns) {
   const double context = static_cast<double>(rope.original_context);
   return static_cast<double>(rope.dim) * std::log(context / (n_turns * 2.0 * std::numbers::pi)) /
          (2.0 * std::log(rope.theta));
 }
 
-// YaRN's ramp over the frequencies: 1 keeps the trained frequency (many turns), 0 interpolates (few turns).
+// YaRN's ramp over the frequencies: 1 keeps the trained frequency (many turns), 0 interpolates (few
+// turns).
 std::vector<double> extrapolated_share(const RopeConfig& rope) {
   const double last_dim = static_cast<double>(rope.dim) - 1.0;
   const double low = std::max(0.0, std::floor(dim_of_turns(rope, rope.yarn_beta_fast)));
@@ -33,10 +35,12 @@ std::vector<double> extrapolated_share(const RopeConfig& rope) {
 
 }  // namespace
 
-RopeTable::RopeTable(const RopeConfig& config, std::span<const float> factors) : frequencies_(config.dim / 2) {
+RopeTable::RopeTable(const RopeConfig& config, std::span<const float> factors)
+    : frequencies_(config.dim / 2) {
   LH_CHECK(factors.empty() || factors.size() == frequencies_.size());
   for (size_t i = 0; i < frequencies_.size(); ++i) {
-    frequencies_[i] = std::pow(config.theta, -2.0 * static_cast<double>(i) / static_cast<double>(config.dim));
+    frequencies_[i] =
+        std::pow(config.theta, -2.0 * static_cast<double>(i) / static_cast<double>(config.dim));
     if (!factors.empty()) frequencies_[i] /= static_cast<double>(factors[i]);
   }
   if (config.scaling == RopeScaling::kLinear) {
@@ -62,8 +66,9 @@ void RopeTable::angles(size_t pos, float* cos, float* sin) const {
 }
 
 std::string describe(const RopeConfig& config, size_t head_dim) {
-  std::string text = fmt::format("theta {}, {} of {} dimensions, {}", config.theta, config.dim, head_dim,
-                                 config.layout == RopeLayout::kHalf ? "half rotation" : "neighbouring pairs");
+  std::string text =
+      fmt::format("theta {}, {} of {} dimensions, {}", config.theta, config.dim, head_dim,
+                  config.layout == RopeLayout::kHalf ? "half rotation" : "neighbouring pairs");
   switch (config.scaling) {
     case RopeScaling::kNone:
       break;

@@ -1,4 +1,5 @@
-// Rotary position embedding: the frequencies of a model, with linear, YaRN or per-frequency scaling applied once.
+// Rotary position embedding: the frequencies of a model, with linear, YaRN or per-frequency scaling
+// applied once.
 #pragma once
 
 #include <cstddef>
@@ -12,10 +13,12 @@ namespace longhaul {
 
 class RopeTable {
  public:
-  // `factors` divide the frequencies one by one (Llama 3's rope_freqs.weight); empty, or config.dim / 2 long.
+  // `factors` divide the frequencies one by one (Llama 3's rope_freqs.weight); empty, or config.dim
+  // / 2 long.
   RopeTable(const RopeConfig& config, std::span<const float> factors);
 
-  // Writes cos and sin of the angles of one position, times the YaRN magnitude; each config.dim / 2 long.
+  // Writes cos and sin of the angles of one position, times the YaRN magnitude; each config.dim / 2
+  // long.
   void angles(size_t pos, float* cos, float* sin) const;
 
   size_t n_frequencies() const { return frequencies_.size(); }

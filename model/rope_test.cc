@@ -34,7 +34,8 @@ TEST(Rope, LinearDividesEveryFrequency) {
   config.scaling = RopeScaling::kLinear;
   config.factor = 4.0;
   const RopeTable table(config, {});
-  for (size_t i = 0; i < 4; ++i) EXPECT_DOUBLE_EQ(table.frequencies()[i] * 4.0, plain_table.frequencies()[i]);
+  for (size_t i = 0; i < 4; ++i)
+    EXPECT_DOUBLE_EQ(table.frequencies()[i] * 4.0, plain_table.frequencies()[i]);
   EXPECT_EQ(table.magnitude(), 1.0);
 }
 
@@ -46,7 +47,8 @@ TEST(Rope, FactorsDivideTheirFrequency) {
   EXPECT_DOUBLE_EQ(table.frequencies()[1], 0.1 / 8.0);
 }
 
-// YaRN keeps the fast waves, stretches the slow ones by the factor, and enlarges the result by 1 + 0.1 ln s.
+// YaRN keeps the fast waves, stretches the slow ones by the factor, and enlarges the result by 1 +
+// 0.1 ln s.
 TEST(Rope, YarnKeepsFastAndStretchesSlowWaves) {
   RopeConfig config = plain(128, 1e6);
   const RopeTable plain_table(config, {});

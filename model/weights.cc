@@ -17,20 +17,24 @@ class Binder {
 
   bool has(const std::string& name) const { return file_.find_tensor(name) != nullptr; }
 
-  // The tensor with that name and shape [rows, cols] in our order; cols == 0 means a vector of `rows`.
+  // The tensor with that name and shape [rows, cols] in our order; cols == 0 means a vector of
+  // `rows`.
   Result<const GgufTensor*> find(const std::string& name, size_t rows, size_t cols) {
     const GgufTensor* tensor = file_.find_tensor(name);
     if (tensor == nullptr) return bad_input("{}: tensor '{}' is missing", file_.path(), name);
-    const std::vector<uint64_t> expected = cols == 0 ? std::vector<uint64_t>{rows} : std::vector<uint64_t>{cols, rows};
+    const std::vector<uint64_t> expected =
+        cols == 0 ? std::vector<uint64_t>{rows} : std::vector<uint64_t>{cols, rows};
     if (tensor->shape != expected) {
       return bad_input("{}: tensor '{}': expected shape [{}], found [{}]", file_.path(), name,
                        fmt::join(expected, ", "), fmt::join(tensor->shape, ", "));
     }
     if (find_quant(tensor->type()) == nullptr) {
       std::vector<std::string_view> names;
-      for (const QuantTraits& traits : all_quants()) names.push_back(tensor_type_info(traits.type).name);
+      for (const QuantTraits& traits : all_quants())
+        names.push_back(tensor_type_info(traits.type).name);
       return unsupported("{}: tensor '{}' has type {} (id {}); supported: {}", file_.path(), name,
-                         find_tensor_type(tensor->type_id)->name, tensor->type_id, fmt::join(names, ", "));
+                         find_tensor_type(tensor->type_id)->name, tensor->type_id,
+                         fmt::join(names, ", "));
     }
     used_.insert(name);
     return tensor;
@@ -45,16 +49,19 @@ class Binder {
 
   Status matrix(const std::string& name, size_t n_out, size_t n_in, PackedMatrix& out) {
     LH_ASSIGN_OR_RETURN(const GgufTensor* tensor, find(name, n_out, n_in));
-    LH_ASSIGN_OR_RETURN(out, PackedMatrix::pack(tensor->type(), tensor->data.data(), n_out, n_in, pool_));
+    LH_ASSIGN_OR_RETURN(
+        out, PackedMatrix::pack(tensor->type(), tensor->data.data(), n_out, n_in, pool_));
     packed_bytes_ += out.bytes();
+    file_.release(*tensor);  // the interleaved copy is the one that is read from now on
     return {};
   }
 
   Status refuse_leftovers() const {
     for (const GgufTensor& tensor : file_.tensors()) {
       if (!used_.contains(tensor.name)) {
-        return unsupported("{}: tensor '{}' is not part of this architecture; {} of {} tensors are used",
-                           file_.path(), tensor.name, used_.size(), file_.tensors().size());
+        return unsupported(
+            "{}: tensor '{}' is not part of this architecture; {} of {} tensors are used",
+            file_.path(), tensor.name, used_.size(), file_.tensors().size());
       }
     }
     return {};
@@ -99,9 +106,11 @@ Result<ModelWeights> bind_weights(const GgufFile& file, ModelConfig& config, Thr
   ModelWeights weights;
   Binder binder(file, pool);
   const GgufTensor* embedding = file.find_tensor("token_embd.weight");
-  if (embedding == nullptr) return bad_input("{}: tensor 'token_embd.weight' is missing", file.path());
+  if (embedding == nullptr)
+    return bad_input("{}: tensor 'token_embd.weight' is missing", file.path());
   config.vocab_size = embedding->shape.size() == 2 ? embedding->shape[1] : 0;
-  LH_ASSIGN_OR_RETURN(embedding, binder.find("token_embd.weight", config.vocab_size, config.d_model));
+  LH_ASSIGN_OR_RETURN(embedding,
+                      binder.find("token_embd.weight", config.vocab_size, config.d_model));
   weights.embedding_type = embedding->type();
   weights.embedding = embedding->data.data();
 
@@ -110,10 +119,12 @@ Result<ModelWeights> bind_weights(const GgufFile& file, ModelConfig& config, Thr
     LH_RETURN_IF_ERROR(bind_layer(binder, config, i, weights.layers[i]));
   }
   LH_RETURN_IF_ERROR(binder.vector("output_norm.weight", config.d_model, weights.output_norm));
-  const std::string output_name = binder.has("output.weight") ? "output.weight" : "token_embd.weight";
+  const std::string output_name =
+      binder.has("output.weight") ? "output.weight" : "token_embd.weight";
   LH_RETURN_IF_ERROR(binder.matrix(output_name, config.vocab_size, config.d_model, weights.output));
   if (config.rope.has_factors) {
-    LH_RETURN_IF_ERROR(binder.vector("rope_freqs.weight", config.rope.dim / 2, weights.rope_factors));
+    LH_RETURN_IF_ERROR(
+        binder.vector("rope_freqs.weight", config.rope.dim / 2, weights.rope_factors));
     if (std::any_of(weights.rope_factors.span().begin(), weights.rope_factors.span().end(),
                     [](float factor) { return !(factor > 0.0F); })) {
       return bad_input("{}: tensor 'rope_freqs.weight': expected factors above 0", file.path());

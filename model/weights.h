@@ -31,17 +31,19 @@ struct LayerWeights {
 
 struct ModelWeights {
   TensorType embedding_type = TensorType::kF32;
-  const std::byte* embedding = nullptr;  // [vocab_size, d_model], in the mapped file: read a row at a time
+  const std::byte* embedding =
+      nullptr;  // [vocab_size, d_model], in the mapped file: read a row at a time
   std::vector<LayerWeights> layers;
-  AlignedBuffer<float> output_norm;      // [d_model]
-  PackedMatrix output;                   // [vocab_size, d_model]; made from the embedding where the file has no other
-  AlignedBuffer<float> rope_factors;     // [rope.dim / 2], empty without
+  AlignedBuffer<float> output_norm;  // [d_model]
+  PackedMatrix
+      output;  // [vocab_size, d_model]; made from the embedding where the file has no other
+  AlignedBuffer<float> rope_factors;  // [rope.dim / 2], empty without
   size_t n_parameters = 0;
-  size_t packed_bytes = 0;               // of all packed matrices
+  size_t packed_bytes = 0;  // of all packed matrices
 };
 
-// Binds every tensor of the file; sets config.vocab_size. A missing tensor, one of another shape or type, or one the
-// architecture does not know is an Error that names it.
+// Binds every tensor of the file; sets config.vocab_size. A missing tensor, one of another shape or
+// type, or one the architecture does not know is an Error that names it.
 Result<ModelWeights> bind_weights(const GgufFile& file, ModelConfig& config, ThreadPool& pool);
 
 }  // namespace longhaul

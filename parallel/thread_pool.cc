@@ -14,7 +14,8 @@ namespace {
 
 using Task = FunctionRef<void(size_t, size_t)>;
 
-// How often a waiter looks before it sleeps: some tens of microseconds, the gap between two operations of one token.
+// How often a waiter looks before it sleeps: some tens of microseconds, the gap between two
+// operations of one token.
 constexpr int kSpins = 4000;
 
 void relax() {
@@ -37,13 +38,15 @@ struct ThreadPool::State {
   std::vector<std::jthread> threads;
 
   void work(size_t worker) {
-    for (size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < n_tasks;) (*task)(i, worker);
+    for (size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < n_tasks;)
+      (*task)(i, worker);
   }
 
   void loop(size_t worker) {
     uint64_t seen = 0;
     for (;;) {
-      for (int spin = 0; spin < kSpins && epoch.load(std::memory_order_acquire) == seen; ++spin) relax();
+      for (int spin = 0; spin < kSpins && epoch.load(std::memory_order_acquire) == seen; ++spin)
+        relax();
       if (epoch.load(std::memory_order_acquire) == seen) {
         std::unique_lock lock(mutex);
         wake.wait(lock, [&] { return epoch.load(std::memory_order_acquire) != seen; });
@@ -65,7 +68,8 @@ struct ThreadPool::State {
   }
 };
 
-ThreadPool::ThreadPool(size_t n_threads) : n_threads_(n_threads), state_(std::make_unique<State>()) {
+ThreadPool::ThreadPool(size_t n_threads)
+    : n_threads_(n_threads), state_(std::make_unique<State>()) {
   LH_CHECK(n_threads >= 1);
   for (size_t worker = 1; worker < n_threads; ++worker) {
     state_->threads.emplace_back([state = state_.get(), worker] { state->loop(worker); });

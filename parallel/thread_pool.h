@@ -1,6 +1,6 @@
-// A fixed set of threads that run one operation at a time (fork, join). Which thread runs a task never changes its
-// result: tasks are numbered, write to places of their own, and anything they reduce is merged in the order of their
-// numbers by the caller.
+// A fixed set of threads that run one operation at a time (fork, join). Which thread runs a task
+// never changes its result: tasks are numbered, write to places of their own, and anything they
+// reduce is merged in the order of their numbers by the caller.
 #pragma once
 
 #include <cstddef>
@@ -20,9 +20,9 @@ class ThreadPool {
 
   size_t n_threads() const { return n_threads_; }
 
-  // Calls task(i, worker) once for every i in [0, n_tasks), worker in [0, n_threads); returns when all are done.
-  // Tasks are handed out in order, one at a time. Must not be called from inside a task, nor by two threads at once.
-  // Allocates nothing.
+  // Calls task(i, worker) once for every i in [0, n_tasks), worker in [0, n_threads); returns when
+  // all are done. Tasks are handed out in order, one at a time. Must not be called from inside a
+  // task, nor by two threads at once. Allocates nothing.
   void run(size_t n_tasks, FunctionRef<void(size_t task, size_t worker)> task);
 
  private:

@@ -1,4 +1,5 @@
-// Decoding allocates nothing per token: malloc is counted while steps run. Not built with sanitizers, which own malloc.
+// Decoding allocates nothing per token: malloc is counted while steps run. Not built with
+// sanitizers, which own malloc.
 #include <gtest/gtest.h>
 #include <malloc.h>
 

@@ -11,8 +11,8 @@
 namespace longhaul {
 namespace {
 
-std::unique_ptr<Engine> load(const TinyModelSpec& spec, KvType kv_type = KvType::kF16, size_t n_threads = 2,
-                             size_t ctx_size = 0) {
+std::unique_ptr<Engine> load(const TinyModelSpec& spec, KvType kv_type = KvType::kF16,
+                             size_t n_threads = 2, size_t ctx_size = 0) {
   EngineOptions options;
   options.model_path = write_tiny_model(spec);
   options.n_threads = n_threads;
@@ -81,10 +81,13 @@ TEST_P(ExactIsDense, TokenForToken) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, ExactIsDense,
-                         testing::Values(ExactCase{"qwen3", 1, KvType::kF16, 32}, ExactCase{"qwen3", 2, KvType::kQ8_0, 8},
+                         testing::Values(ExactCase{"qwen3", 1, KvType::kF16, 32},
+                                         ExactCase{"qwen3", 2, KvType::kQ8_0, 8},
                                          ExactCase{"llama", 3, KvType::kQ8_0, 32},
                                          ExactCase{"qwen2", 4, KvType::kF16, 17}),
-                         [](const auto& info) { return info.param.architecture + std::to_string(info.param.seed); });
+                         [](const auto& info) {
+                           return info.param.architecture + std::to_string(info.param.seed);
+                         });
 
 TEST(Modes, ExactHandlesPenaltiesLikeDense) {
   const auto engine = load({});
@@ -116,8 +119,8 @@ TEST(Modes, ResaRectifiesEveryFTokens) {
   EXPECT_EQ(result.attention.rectifications, 10U);
 }
 
-// With f = 1 every stored K and V is dense: only the newest token's own logits are sparse. A dense continuation then says
-// what it would say after a dense prefill of the same tokens.
+// With f = 1 every stored K and V is dense: only the newest token's own logits are sparse. A dense
+// continuation then says what it would say after a dense prefill of the same tokens.
 TEST(Modes, ResaLeavesADenseCache) {
   const auto engine = load({});
   auto session = engine->new_session();
@@ -127,23 +130,27 @@ TEST(Modes, ResaLeavesADenseCache) {
   const std::vector<int32_t> text(session->tokens().begin(), session->tokens().end());
   const auto continued = session->generate(request_of(AttentionMode::kDense, 50, {}));
   ASSERT_TRUE(continued.has_value());
-  EXPECT_EQ(continued->tokens, generate(*engine, request_of(AttentionMode::kDense, 50, text)).tokens);
+  EXPECT_EQ(continued->tokens,
+            generate(*engine, request_of(AttentionMode::kDense, 50, text)).tokens);
 }
 
 // A dense turn after a sparse one starts by computing again what the sparse steps left.
 TEST(Modes, DenseAfterSparseStartsClean) {
   const auto engine = load({});
   auto session = engine->new_session();
-  ASSERT_TRUE(session->generate(request_of(AttentionMode::kSparse, 200, random_tokens(400, 9))).has_value());
+  ASSERT_TRUE(session->generate(request_of(AttentionMode::kSparse, 200, random_tokens(400, 9)))
+                  .has_value());
   const std::vector<int32_t> text(session->tokens().begin(), session->tokens().end());
   const auto continued = session->generate(request_of(AttentionMode::kDense, 80, {}));
   ASSERT_TRUE(continued.has_value());
-  EXPECT_EQ(continued->tokens, generate(*engine, request_of(AttentionMode::kDense, 80, text)).tokens);
+  EXPECT_EQ(continued->tokens,
+            generate(*engine, request_of(AttentionMode::kDense, 80, text)).tokens);
 }
 
 TEST(Modes, ATurnInTwoPartsIsOneTurn) {
   const auto engine = load({});
-  for (const AttentionMode mode : {AttentionMode::kDense, AttentionMode::kSparse, AttentionMode::kExact}) {
+  for (const AttentionMode mode :
+       {AttentionMode::kDense, AttentionMode::kSparse, AttentionMode::kExact}) {
     const auto prompt = random_tokens(300, 10);
     const auto whole = generate(*engine, request_of(mode, 200, prompt));
     auto session = engine->new_session();
@@ -154,8 +161,8 @@ TEST(Modes, ATurnInTwoPartsIsOneTurn) {
   }
 }
 
-// Sampling in `exact` follows the dense distribution. The two-sample statistic is compared with a bound that sparse
-// decoding, drawn the same way, exceeds by far.
+// Sampling in `exact` follows the dense distribution. The two-sample statistic is compared with a
+// bound that sparse decoding, drawn the same way, exceeds by far.
 TEST(Modes, ExactSamplingFollowsTheDenseDistribution) {
   TinyModelSpec spec;
   spec.attention_gain = 4.0F;
@@ -181,7 +188,8 @@ TEST(Modes, ExactSamplingFollowsTheDenseDistribution) {
     }
     return counts;
   };
-  // Chi-square of two samples of equal size, per degree of freedom: about 1 if they are drawn from one distribution.
+  // Chi-square of two samples of equal size, per degree of freedom: about 1 if they are drawn from
+  // one distribution.
   const auto distance = [](const auto& a, const auto& b) {
     std::map<std::pair<int32_t, int32_t>, std::pair<double, double>> joint;
     for (const auto& [key, n] : a) joint[key].first = n;
@@ -219,7 +227,8 @@ TEST(Modes, SavedAndRestoredSessionGoesOnAlike) {
   const auto engine = load({});
   const std::string path = testing::TempDir() + "modes_test.state";
   auto session = engine->new_session();
-  ASSERT_TRUE(session->generate(request_of(AttentionMode::kDense, 60, random_tokens(300, 13))).has_value());
+  ASSERT_TRUE(
+      session->generate(request_of(AttentionMode::kDense, 60, random_tokens(300, 13))).has_value());
   const auto saved = session->save(path);
   ASSERT_TRUE(saved.has_value()) << saved.error().message;
   auto copy = engine->new_session();
@@ -235,7 +244,8 @@ TEST(Modes, StateOfAnotherModelIsRefused) {
   const std::string path = testing::TempDir() + "modes_test_other.state";
   const auto engine = load({});
   auto session = engine->new_session();
-  ASSERT_TRUE(session->generate(request_of(AttentionMode::kDense, 5, random_tokens(30, 14))).has_value());
+  ASSERT_TRUE(
+      session->generate(request_of(AttentionMode::kDense, 5, random_tokens(30, 14))).has_value());
   ASSERT_TRUE(session->save(path).has_value());
   TinyModelSpec other;
   other.seed = 99;
@@ -249,7 +259,8 @@ TEST(Modes, StateOfAnotherModelIsRefused) {
 TEST(Modes, PromptBeyondTheContextIsRefusedWithBothCounts) {
   const auto engine = load({}, KvType::kF16, 1, 256);
   auto session = engine->new_session();
-  const auto result = session->generate(request_of(AttentionMode::kDense, 10, random_tokens(300, 15)));
+  const auto result =
+      session->generate(request_of(AttentionMode::kDense, 10, random_tokens(300, 15)));
   ASSERT_FALSE(result.has_value());
   EXPECT_EQ(result.error().code, ErrorCode::kBadInput);
   EXPECT_NE(result.error().message.find("300"), std::string::npos) << result.error().message;
@@ -259,7 +270,8 @@ TEST(Modes, PromptBeyondTheContextIsRefusedWithBothCounts) {
 
 TEST(Modes, GenerationStopsAtTheEndOfTheContext) {
   const auto engine = load({}, KvType::kF16, 1, 256);
-  for (const AttentionMode mode : {AttentionMode::kDense, AttentionMode::kExact, AttentionMode::kResa}) {
+  for (const AttentionMode mode :
+       {AttentionMode::kDense, AttentionMode::kExact, AttentionMode::kResa}) {
     const auto result = generate(*engine, request_of(mode, 1000, random_tokens(200, 16)));
     EXPECT_EQ(result.tokens.size(), 56U) << to_string(mode);
     EXPECT_EQ(result.finish_reason, FinishReason::kLength);
@@ -279,7 +291,8 @@ TEST(Modes, StopStringsMaySpanTokensAndEndTheText) {
   // Two neighbouring characters of the free text, from the first place where they are plain ASCII.
   std::string stop;
   for (size_t i = 10; i + 1 < free_run.text.size() && stop.empty(); ++i) {
-    if (free_run.text[i] > 32 && free_run.text[i] < 127 && free_run.text[i + 1] > 32 && free_run.text[i + 1] < 127) {
+    if (free_run.text[i] > 32 && free_run.text[i] < 127 && free_run.text[i + 1] > 32 &&
+        free_run.text[i + 1] < 127) {
       stop = free_run.text.substr(i, 2);
     }
   }

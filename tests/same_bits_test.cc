@@ -1,5 +1,6 @@
-// The promise that everything stands on: the logits of a position have the same bits alone, in any chunking, in a batch,
-// for any number of threads, from a forked or restored prefix; and sparse attention over all blocks is dense attention.
+// The promise that everything stands on: the logits of a position have the same bits alone, in any
+// chunking, in a batch, for any number of threads, from a forked or restored prefix; and sparse
+// attention over all blocks is dense attention.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -56,8 +57,9 @@ struct Rig {
 };
 
 // Logits of every token, computed in chunks of the given size.
-std::vector<float> all_logits(Rig& rig, KvSequence& sequence, std::span<const int32_t> tokens, size_t chunk_size,
-                              const Selector* selector = nullptr, const AttentionOptions* options = nullptr) {
+std::vector<float> all_logits(Rig& rig, KvSequence& sequence, std::span<const int32_t> tokens,
+                              size_t chunk_size, const Selector* selector = nullptr,
+                              const AttentionOptions* options = nullptr) {
   std::vector<float> logits(tokens.size() * rig.vocab_size());
   for (size_t pos = 0; pos < tokens.size();) {
     const size_t n = std::min(chunk_size, tokens.size() - pos);
@@ -76,10 +78,12 @@ std::vector<float> all_logits(Rig& rig, KvSequence& sequence, std::span<const in
 }
 
 // The first row that differs in its bits, or -1.
-std::ptrdiff_t first_difference(const std::vector<float>& a, const std::vector<float>& b, size_t n_cols) {
+std::ptrdiff_t first_difference(const std::vector<float>& a, const std::vector<float>& b,
+                                size_t n_cols) {
   EXPECT_EQ(a.size(), b.size());
   for (size_t i = 0; i < a.size(); ++i) {
-    if (std::memcmp(&a[i], &b[i], sizeof(float)) != 0) return static_cast<std::ptrdiff_t>(i / n_cols);
+    if (std::memcmp(&a[i], &b[i], sizeof(float)) != 0)
+      return static_cast<std::ptrdiff_t>(i / n_cols);
   }
   return -1;
 }
@@ -91,12 +95,12 @@ void read_token(const KvView& view, size_t pos, bool key, float* out) {
   const size_t in_page = tile % view.tiles_per_page;
   if (key) {
     const std::byte* base = view.k_base + page * view.k_page_stride;
-    read_k(view.k_type, base + in_page * k_tile_bytes(view.k_type, view.head_dim), pos % kTileTokens, out,
-           view.head_dim);
+    read_k(view.k_type, base + in_page * k_tile_bytes(view.k_type, view.head_dim),
+           pos % kTileTokens, out, view.head_dim);
   } else {
     const std::byte* base = view.v_base + page * view.v_page_stride;
-    read_v(view.v_type, base + in_page * v_tile_bytes(view.v_type, view.head_dim), pos % kTileTokens, out,
-           view.head_dim);
+    read_v(view.v_type, base + in_page * v_tile_bytes(view.v_type, view.head_dim),
+           pos % kTileTokens, out, view.head_dim);
   }
 }
 
@@ -110,7 +114,8 @@ TEST_P(SameBits, AnyChunking) {
   for (const size_t chunk_size : {2, 7, 16, 33, 64, 256}) {
     auto sequence = rig.cache->new_sequence();
     const auto found = all_logits(rig, sequence, tokens, chunk_size);
-    EXPECT_EQ(first_difference(expected, found, rig.vocab_size()), -1) << "chunks of " << chunk_size;
+    EXPECT_EQ(first_difference(expected, found, rig.vocab_size()), -1)
+        << "chunks of " << chunk_size;
   }
 }
 
@@ -150,11 +155,13 @@ TEST_P(SameBits, InABatchOfSequences) {
     n_rows += texts[i].size();
   }
   std::vector<float> logits(n_rows * rig.vocab_size());
-  ASSERT_TRUE(rig.model->forward(chunks, MatrixView<float>(logits.data(), n_rows, rig.vocab_size())).has_value());
+  ASSERT_TRUE(rig.model->forward(chunks, MatrixView<float>(logits.data(), n_rows, rig.vocab_size()))
+                  .has_value());
   auto from = logits.begin();
   for (size_t i = 0; i < 3; ++i) {
     const auto to = from + static_cast<std::ptrdiff_t>(expected[i].size());
-    EXPECT_EQ(first_difference(expected[i], std::vector<float>(from, to), rig.vocab_size()), -1) << "sequence " << i;
+    EXPECT_EQ(first_difference(expected[i], std::vector<float>(from, to), rig.vocab_size()), -1)
+        << "sequence " << i;
     from = to;
   }
 }
@@ -180,7 +187,8 @@ TEST_P(SameBits, SparseWithEveryBlockIsDense) {
   EXPECT_NE(first_difference(expected, found, rig.vocab_size()), -1);
 }
 
-// ReSA's claim: after sparse steps, one dense pass over their tokens leaves the cache of a dense prefill, to the bit.
+// ReSA's claim: after sparse steps, one dense pass over their tokens leaves the cache of a dense
+// prefill, to the bit.
 TEST_P(SameBits, RectificationRestoresTheDenseCache) {
   Rig rig(GetParam(), 2);
   const auto tokens = random_tokens(200, 10);
@@ -201,8 +209,10 @@ TEST_P(SameBits, RectificationRestoresTheDenseCache) {
   ASSERT_TRUE(rig.model->forward({&rectify, 1}, {}).has_value());
   std::vector<float> logits(8 * rig.vocab_size());
   Chunk rest{&repaired, all.subspan(192, 8), 192, 8, nullptr, nullptr};
-  ASSERT_TRUE(rig.model->forward({&rest, 1}, MatrixView<float>(logits.data(), 8, rig.vocab_size())).has_value());
-  const std::vector<float> tail(expected.end() - static_cast<std::ptrdiff_t>(logits.size()), expected.end());
+  ASSERT_TRUE(rig.model->forward({&rest, 1}, MatrixView<float>(logits.data(), 8, rig.vocab_size()))
+                  .has_value());
+  const std::vector<float> tail(expected.end() - static_cast<std::ptrdiff_t>(logits.size()),
+                                expected.end());
   EXPECT_EQ(first_difference(tail, logits, rig.vocab_size()), -1);
 
   // The stored keys and values too, byte for byte, and the descriptors.
@@ -214,7 +224,8 @@ TEST_P(SameBits, RectificationRestoresTheDenseCache) {
         for (const bool keys : {true, false}) {
           read_token(dense.view(layer, head), pos, keys, a.data());
           read_token(repaired.view(layer, head), pos, keys, b.data());
-          EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)), 0) << layer << ' ' << head << ' ' << pos;
+          EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)), 0)
+              << layer << ' ' << head << ' ' << pos;
         }
       }
     }
@@ -237,8 +248,10 @@ TEST_P(SameBits, ForkedAndTruncatedPrefix) {
   forked->truncate(71);
   std::vector<float> logits(79 * rig.vocab_size());
   Chunk rest{&*forked, all.subspan(71), 71, 79, nullptr, nullptr};
-  ASSERT_TRUE(rig.model->forward({&rest, 1}, MatrixView<float>(logits.data(), 79, rig.vocab_size())).has_value());
-  const std::vector<float> tail(expected.end() - static_cast<std::ptrdiff_t>(logits.size()), expected.end());
+  ASSERT_TRUE(rig.model->forward({&rest, 1}, MatrixView<float>(logits.data(), 79, rig.vocab_size()))
+                  .has_value());
+  const std::vector<float> tail(expected.end() - static_cast<std::ptrdiff_t>(logits.size()),
+                                expected.end());
   EXPECT_EQ(first_difference(tail, logits, rig.vocab_size()), -1);
 }
 

@@ -81,7 +81,8 @@ class Builder {
     std::vector<std::string> tokens;
     uint32_t next = 256;
     for (uint32_t byte = 0; byte < 256; ++byte) {
-      const bool printable = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+      const bool printable =
+          (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
       const uint32_t code = printable ? byte : next++;
       tokens.push_back(code < 128 ? std::string(1, static_cast<char>(code))
                                   : std::string{static_cast<char>(0xC0 | (code >> 6)),
@@ -113,9 +114,11 @@ class Builder {
     add(name, spec_.type, {n_in, n_out}, values);
   }
 
-  void add(const std::string& name, TensorType type, std::vector<uint64_t> shape, const std::vector<float>& values) {
+  void add(const std::string& name, TensorType type, std::vector<uint64_t> shape,
+           const std::vector<float>& values) {
     const TensorTypeInfo& info = tensor_type_info(type);
-    std::vector<std::byte>& bytes = storage_.emplace_back(values.size() / info.block_len * info.block_bytes);
+    std::vector<std::byte>& bytes =
+        storage_.emplace_back(values.size() / info.block_len * info.block_bytes);
     find_quant(type)->quantize(values.data(), bytes.data(), values.size());
     LH_CHECK(writer_.add_tensor(name, type, std::move(shape), bytes).has_value());
   }
@@ -132,10 +135,12 @@ std::vector<std::byte> make_tiny_model(const TinyModelSpec& spec) { return Build
 
 std::string write_tiny_model(const TinyModelSpec& spec) {
   static int n_written = 0;
-  const std::string path = fmt::format("{}tiny-{}-{}.gguf", testing::TempDir(), getpid(), n_written++);
+  const std::string path =
+      fmt::format("{}tiny-{}-{}.gguf", testing::TempDir(), getpid(), n_written++);
   const std::vector<std::byte> bytes = make_tiny_model(spec);
-  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()),
-                                              static_cast<std::streamsize>(bytes.size()));
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()),
+             static_cast<std::streamsize>(bytes.size()));
   return path;
 }
 

@@ -1,4 +1,5 @@
-// Small models with random weights, written as GGUF, for tests of everything that must hold for any weights.
+// Small models with random weights, written as GGUF, for tests of everything that must hold for any
+// weights.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// The blocks of the greatest true attention mass: what a perfect selector would choose at this budget. It reads every
-// key, so it measures quality and never speed.
+// The blocks of the greatest true attention mass: what a perfect selector would choose at this
+// budget. It reads every key, so it measures quality and never speed.
 #include "attention/selector.h"
 
 namespace longhaul {

@@ -1,4 +1,5 @@
-// The public face of the engine: load a model, open sessions, generate. Nothing here ends the process or prints.
+// The public face of the engine: load a model, open sessions, generate. Nothing here ends the
+// process or prints.
 #pragma once
 
 #include <cstdint>
@@ -16,23 +17,24 @@ namespace longhaul {
 
 struct EngineOptions {
   std::string model_path;
-  size_t n_threads = 0;         // 0: as many as the machine has cores
-  size_t ctx_size = 0;          // tokens a session can hold; 0: the length the model was trained for
+  size_t n_threads = 0;  // 0: as many as the machine has cores
+  size_t ctx_size = 0;   // tokens a session can hold; 0: the length the model was trained for
   KvType k_type = KvType::kF16;
   KvType v_type = KvType::kF16;
-  size_t block_size = 16;       // tokens per selection block: a power of two from 4 to 256
-  size_t prefill_chunk = 512;   // tokens per pass over a prompt; never changes the result
-  size_t max_sessions = 1;      // the cache has room for this many sessions of ctx_size tokens
+  size_t block_size = 16;      // tokens per selection block: a power of two from 4 to 256
+  size_t prefill_chunk = 512;  // tokens per pass over a prompt; never changes the result
+  size_t max_sessions = 1;     // the cache has room for this many sessions of ctx_size tokens
 };
 
 struct ModelInfo {
   std::string name;
   std::string architecture;
-  size_t n_layers = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0, d_model = 0, d_ff = 0, vocab_size = 0;
-  size_t context_length = 0;    // tokens, as trained
+  size_t n_layers = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0, d_model = 0, d_ff = 0,
+         vocab_size = 0;
+  size_t context_length = 0;  // tokens, as trained
   size_t n_parameters = 0;
   size_t weight_bytes = 0;
-  std::string rope;             // the effective set-up, in words
+  std::string rope;  // the effective set-up, in words
 };
 
 enum class FinishReason : uint8_t { kStop, kLength, kCancelled };
@@ -40,29 +42,34 @@ enum class FinishReason : uint8_t { kStop, kLength, kCancelled };
 struct Timings {
   double prefill_s = 0;
   double decode_s = 0;
-  size_t decoded_tokens = 0;    // tokens whose time is in decode_s: all but the first, which the prefill gives
-  double decode_tokens_per_s() const { return decode_s > 0 ? static_cast<double>(decoded_tokens) / decode_s : 0; }
+  size_t decoded_tokens =
+      0;  // tokens whose time is in decode_s: all but the first, which the prefill gives
+  double decode_tokens_per_s() const {
+    return decode_s > 0 ? static_cast<double>(decoded_tokens) / decode_s : 0;
+  }
 };
 
 // What the attention really did; counts are blocks summed over layers and KV heads.
 struct AttentionStats {
   AttentionMode mode = AttentionMode::kDense;  // what ran; with `auto`, the last choice
-  size_t dense_steps = 0;       // one-token steps over all blocks
-  size_t sparse_steps = 0;      // one-token steps over selected blocks
-  size_t blocks_read = 0;       // by one-token steps
-  size_t blocks_total = 0;      // that dense steps would have read
-  size_t rectifications = 0;    // dense passes over decoded tokens (resa), or verifications (exact)
-  size_t drafted = 0;           // exact: tokens drafted by sparse steps
-  size_t accepted = 0;          // exact: drafts the dense pass agreed with
-  std::string reason;           // `auto`: why this mode
+  size_t dense_steps = 0;                      // one-token steps over all blocks
+  size_t sparse_steps = 0;                     // one-token steps over selected blocks
+  size_t blocks_read = 0;                      // by one-token steps
+  size_t blocks_total = 0;                     // that dense steps would have read
+  size_t rectifications = 0;  // dense passes over decoded tokens (resa), or verifications (exact)
+  size_t drafted = 0;         // exact: tokens drafted by sparse steps
+  size_t accepted = 0;        // exact: drafts the dense pass agreed with
+  std::string reason;         // `auto`: why this mode
 };
 
 struct GenerateRequest {
-  std::vector<int32_t> prompt;  // appended to what the session holds; at least one token unless the session has a next one
+  std::vector<int32_t> prompt;  // appended to what the session holds; at least one token unless the
+                                // session has a next one
   size_t max_tokens = 256;
   SamplingOptions sampling;
   AttentionOptions attention;
-  std::vector<std::string> stop;  // texts that end the answer; may span tokens; not part of the answer
+  std::vector<std::string>
+      stop;  // texts that end the answer; may span tokens; not part of the answer
   bool ignore_eos = false;
   // Text that is final (in `exact`: verified), whole UTF-8 characters only. Return false to stop.
   std::function<bool(std::string_view text)> on_text;
@@ -86,7 +93,8 @@ struct ChatTurn {
 
 class Engine;
 
-// One growing text and its cache. Move-only; must not outlive its engine; used by one thread at a time.
+// One growing text and its cache. Move-only; must not outlive its engine; used by one thread at a
+// time.
 class Session {
  public:
   Session(Session&&) noexcept;
@@ -101,9 +109,11 @@ class Session {
   void truncate(size_t n_tokens);
   // A second session with the same text; the cache is shared until one of them writes.
   Result<Session> fork() const;
-  // Writes the state to a checksummed file: the tokens and their dense cache (what sparse steps left is computed first).
+  // Writes the state to a checksummed file: the tokens and their dense cache (what sparse steps
+  // left is computed first).
   Status save(const std::string& path);
-  // Replaces what the session holds; returns how many tokens came back. After an error the session is as before.
+  // Replaces what the session holds; returns how many tokens came back. After an error the session
+  // is as before.
   Result<size_t> restore(const std::string& path);
 
  private:
@@ -128,7 +138,8 @@ class Engine {
   // add_bos follows the model's metadata; special tokens in the text are parsed only on request.
   std::vector<int32_t> tokenize(std::string_view text, bool add_bos, bool parse_special) const;
   std::string detokenize(std::span<const int32_t> tokens) const;
-  // The tokens of a conversation in the model's own chat format, ready for the answer. Error if the format is unknown.
+  // The tokens of a conversation in the model's own chat format, ready for the answer. Error if the
+  // format is unknown.
   Result<std::vector<int32_t>> tokenize_chat(std::span<const ChatTurn> turns) const;
 
  private:
@@ -138,7 +149,8 @@ class Engine {
   std::unique_ptr<Impl> impl_;
 };
 
-// Refuses impossible options (ratio 0, a budget below one block) with the field, what is allowed, and what was found.
+// Refuses impossible options (ratio 0, a budget below one block) with the field, what is allowed,
+// and what was found.
 Status validate(const AttentionOptions& options, size_t block_size);
 
 // The selectors this build has, for messages and help: "minmax", "oracle", "window".

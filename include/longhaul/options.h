@@ -1,4 +1,5 @@
-// The options that have one meaning everywhere: attention modes, selectors, cache types, sampling. Plain data.
+// The options that have one meaning everywhere: attention modes, selectors, cache types, sampling.
+// Plain data.
 #pragma once
 
 #include <cstddef>
@@ -16,21 +17,23 @@ enum class KvType : uint8_t { kF16, kQ8_0 };
 enum class AttentionMode : uint8_t {
   kDense,   // every earlier token
   kSparse,  // the selected blocks
-  kResa,    // sparse, with a dense pass over the last rectify_every tokens that rewrites their K and V
-  kExact,   // sparse drafts verified by the dense pass: the output is that of dense decoding
-  kAuto,    // dense below the measured crossover, `exact` above it
+  kResa,   // sparse, with a dense pass over the last rectify_every tokens that rewrites their K and
+           // V
+  kExact,  // sparse drafts verified by the dense pass: the output is that of dense decoding
+  kAuto,   // dense below the measured crossover, `exact` above it
 };
 
 struct AttentionOptions {
   AttentionMode mode = AttentionMode::kDense;
-  // Who chooses the blocks of a sparse step, by the name of its folder in attention/: `minmax`, `window`, `oracle`.
+  // Who chooses the blocks of a sparse step, by the name of its folder in attention/: `minmax`,
+  // `window`, `oracle`.
   std::string selector = "minmax";
-  double sparse_ratio = 0.1;    // share of the blocks selected, in (0, 1]
-  size_t token_budget = 0;      // tokens selected, instead of the ratio; 0 means use the ratio
-  size_t min_blocks = 16;       // never fewer than this many (or all there are)
-  size_t local_blocks = 1;      // newest blocks always selected
-  size_t sink_blocks = 0;       // first blocks always selected; `window` uses at least 1
-  size_t rectify_every = 32;    // resa: tokens between dense passes; exact: the longest draft
+  double sparse_ratio = 0.1;  // share of the blocks selected, in (0, 1]
+  size_t token_budget = 0;    // tokens selected, instead of the ratio; 0 means use the ratio
+  size_t min_blocks = 16;     // never fewer than this many (or all there are)
+  size_t local_blocks = 1;    // newest blocks always selected
+  size_t sink_blocks = 0;     // first blocks always selected; `window` uses at least 1
+  size_t rectify_every = 32;  // resa: tokens between dense passes; exact: the longest draft
 };
 
 struct SamplingOptions {

@@ -1,5 +1,5 @@
-// Llama 2 and 3.x, Mistral, SmolLM2, DeepSeek-R1-Distill-Llama. GGUF files of this architecture have the rows of q and k
-// permuted so that RoPE rotates neighbours.
+// Llama 2 and 3.x, Mistral, SmolLM2, DeepSeek-R1-Distill-Llama. GGUF files of this architecture
+// have the rows of q and k permuted so that RoPE rotates neighbours.
 #include "model/config.h"
 
 namespace longhaul {
