@@ -1,0 +1,44 @@
+// Models with random weights, as GGUF files in memory: the shapes of known models for speed
+// measurements (their output means nothing), and tiny ones for tests of what must hold for any
+// weights.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/tensor_type.h"
+
+namespace longhaul {
+
+struct RandomModelSpec {
+  std::string name = "tiny";
+  std::string architecture = "qwen3";
+  size_t n_layers = 2;
+  size_t n_heads = 4;
+  size_t n_kv_heads = 2;
+  size_t head_dim = 32;
+  size_t d_model = 64;
+  size_t d_ff = 96;
+  size_t vocab_size = 257;  // 256 bytes, an end token, the rest unused
+  size_t context_length = 4096;
+  float rope_theta = 1e5F;
+  bool tied = false;                   // no output matrix of its own
+  TensorType type = TensorType::kF32;  // of the matrices
+  uint64_t seed = 1;
+  float attention_gain = 3.0F;  // larger: sharper attention
+};
+
+// The file's bytes. Error: a row that is not a whole number of the type's blocks, or a type without
+// an encoder.
+Result<std::vector<std::byte>> make_random_model(const RandomModelSpec& spec);
+
+// The shape of a published model by its short name ("qwen3-0.6b"), with Q8_0 weights. Error: lists
+// the known names.
+Result<RandomModelSpec> find_shape(std::string_view name);
+std::vector<std::string_view> shape_names();
+
+}  // namespace longhaul
