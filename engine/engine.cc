@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "engine/engine_impl.h"
+#include "model/random_model.h"
 #include "tokenizer/chat_template.h"
 
 namespace longhaul {
@@ -28,7 +29,18 @@ ModelInfo describe_model(const Model& model, const GgufFile& file) {
   return info;
 }
 
+// Opens the model file, or makes one in memory for a shape.
+Result<GgufFile> open_model(const EngineOptions& options, std::vector<std::byte>& shape_bytes) {
+  if (options.shape.empty()) return GgufFile::open(options.model_path);
+  LH_ASSIGN_OR_RETURN(const RandomModelSpec spec, find_shape(options.shape));
+  LH_ASSIGN_OR_RETURN(shape_bytes, make_random_model(spec));
+  return GgufFile::parse(shape_bytes, options.shape);
+}
+
 Status check_options(const EngineOptions& options) {
+  if (options.shape.empty() == options.model_path.empty()) {
+    return bad_input("model: expected either a path or a shape");
+  }
   if (options.prefill_chunk == 0)
     return bad_input("prefill chunk: expected at least 1 token, found 0");
   if (options.max_sessions == 0) return bad_input("sessions: expected at least 1, found 0");
@@ -49,7 +61,7 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
     effective.n_threads = std::max(1U, std::thread::hardware_concurrency());
   impl->pool = std::make_unique<ThreadPool>(effective.n_threads);
 
-  LH_ASSIGN_OR_RETURN(GgufFile file, GgufFile::open(options.model_path));
+  LH_ASSIGN_OR_RETURN(GgufFile file, open_model(options, impl->shape_bytes));
   impl->file = std::make_unique<GgufFile>(std::move(file));
   LH_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::load(*impl->file));
   impl->tokenizer = std::make_unique<Tokenizer>(std::move(tokenizer));
@@ -62,6 +74,7 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
 
   if (effective.ctx_size == 0) effective.ctx_size = impl->info.context_length;
   for (const auto& warning : impl->tokenizer->warnings()) impl->warnings.push_back(warning);
+  if (!options.shape.empty()) impl->warnings.emplace_back("random weights: speed only");
   if (effective.ctx_size > impl->info.context_length) {
     impl->warnings.push_back(
         fmt::format("a context of {} tokens is beyond the {} the model was trained for",

@@ -20,7 +20,8 @@ struct Engine::Impl {
   ModelInfo info;
   std::vector<std::string> warnings;
   std::unique_ptr<ThreadPool> pool;
-  std::unique_ptr<GgufFile> file;  // the mapping behind model and tokenizer
+  std::vector<std::byte> shape_bytes;  // the file of a random model
+  std::unique_ptr<GgufFile> file;      // the mapping behind model and tokenizer
   std::unique_ptr<Model> model;
   std::unique_ptr<Tokenizer> tokenizer;
   std::unique_ptr<KvCache> cache;

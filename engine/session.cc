@@ -1,4 +1,5 @@
 #include <chrono>
+#include <random>
 
 #include "base/check.h"
 #include "engine/engine_impl.h"
@@ -152,6 +153,38 @@ Status Session::save(const std::string& path) {
     (void)logits;
   }
   return state.cache.save(path, state.tokens, engine.model_id());
+}
+
+Status Session::fill_random(size_t n_tokens, uint64_t seed) {
+  SequenceState& state = impl_->state;
+  const ModelConfig& config = impl_->engine->model->config();
+  const size_t first = state.tokens.size();
+  if (n_tokens <= first || n_tokens > impl_->engine->options.ctx_size) {
+    return bad_input("fill: expected {} to {} tokens, found {}", first + 1,
+                     impl_->engine->options.ctx_size, n_tokens);
+  }
+  truncate(state.cache.n_tokens());
+  const size_t n_new = n_tokens - state.cache.n_tokens();
+  LH_RETURN_IF_ERROR(state.cache.prepare_write(state.cache.n_tokens(), n_new));
+  // Rows of a pool of normal numbers, each token at another offset: drawing 10 GB of them would
+  // take minutes.
+  std::mt19937_64 random(seed);
+  std::normal_distribution<float> normal;
+  constexpr size_t kPool = 1 << 16;
+  std::vector<float> pool(kPool + config.head_dim);
+  for (float& value : pool) value = normal(random);
+  const size_t n_heads = config.n_kv_heads;
+  impl_->engine->pool->run(config.n_layers * n_heads, [&](size_t task, size_t) {
+    std::mt19937_64 offsets(seed + task);
+    for (size_t pos = n_tokens - n_new; pos < n_tokens; ++pos) {
+      state.cache.write(task / n_heads, task % n_heads, pos, 1, pool.data() + offsets() % kPool,
+                        pool.data() + offsets() % kPool, config.head_dim);
+    }
+  });
+  while (state.tokens.size() < n_tokens)
+    state.tokens.push_back(static_cast<int32_t>(random() % config.vocab_size));
+  state.n_clean = n_tokens;
+  return {};
 }
 
 Result<size_t> Session::restore(const std::string& path) {

@@ -17,6 +17,8 @@ namespace longhaul {
 
 struct EngineOptions {
   std::string model_path;
+  std::string
+      shape;  // instead of a path: random weights of a known model's shape, to measure speed
   size_t n_threads = 0;  // 0: as many as the machine has cores
   size_t ctx_size = 0;   // tokens a session can hold; 0: the length the model was trained for
   KvType k_type = KvType::kF16;
@@ -112,6 +114,9 @@ class Session {
   // Writes the state to a checksummed file: the tokens and their dense cache (what sparse steps
   // left is computed first).
   Status save(const std::string& path);
+  // Extends the text to n_tokens with random tokens and random keys and values, without computing:
+  // a depth to measure speed at. What is generated after it means nothing.
+  Status fill_random(size_t n_tokens, uint64_t seed);
   // Replaces what the session holds; returns how many tokens came back. After an error the session
   // is as before.
   Result<size_t> restore(const std::string& path);
@@ -152,6 +157,9 @@ class Engine {
 // Refuses impossible options (ratio 0, a budget below one block) with the field, what is allowed,
 // and what was found.
 Status validate(const AttentionOptions& options, size_t block_size);
+
+// The model shapes EngineOptions::shape knows.
+std::vector<std::string_view> shape_names();
 
 // The selectors this build has, for messages and help: "minmax", "oracle", "window".
 std::vector<std::string_view> selector_names();
