@@ -163,7 +163,6 @@ Status Session::fill_random(size_t n_tokens, uint64_t seed) {
     return bad_input("fill: expected {} to {} tokens, found {}", first + 1,
                      impl_->engine->options.ctx_size, n_tokens);
   }
-  truncate(state.cache.n_tokens());
   const size_t n_new = n_tokens - state.cache.n_tokens();
   LH_RETURN_IF_ERROR(state.cache.prepare_write(state.cache.n_tokens(), n_new));
   // Rows of a pool of normal numbers, each token at another offset: drawing 10 GB of them would
