@@ -101,3 +101,22 @@ function(longhaul_fuzz name)
     set_tests_properties(${name}_replay PROPERTIES LABELS "unit")
   endif()
 endfunction()
+
+# add_quant(NAME): called in quant/NAME/. Adds its reference.cc and NAME_test.cc to the room, and its row to the registry:
+# the header quant/NAME/format.h declares kType, dequantize and quantize in longhaul::quant::NAME.
+function(add_quant name)
+  set_property(GLOBAL APPEND PROPERTY LONGHAUL_QUANTS ${name})
+  set_property(GLOBAL APPEND PROPERTY LONGHAUL_QUANT_SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/reference.cc)
+  set_property(GLOBAL APPEND PROPERTY LONGHAUL_QUANT_TESTS ${CMAKE_CURRENT_SOURCE_DIR}/${name}_test.cc)
+endfunction()
+
+# Writes quant_rows.cc with one row for each add_quant().
+function(generate_quant_registry)
+  get_property(names GLOBAL PROPERTY LONGHAUL_QUANTS)
+  foreach(name ${names})
+    string(APPEND LONGHAUL_QUANT_INCLUDES "#include \"quant/${name}/format.h\"\n")
+    string(APPEND LONGHAUL_QUANT_ROWS
+           "    {quant::${name}::kType, quant::${name}::dequantize, quant::${name}::quantize},\n")
+  endforeach()
+  configure_file(quant_rows.cc.in quant_rows.cc @ONLY)
+endfunction()
