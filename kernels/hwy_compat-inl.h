@@ -1,0 +1,39 @@
+// What Highway 1.0.3 lacks. A fragment: include it inside a target's namespace, after
+// hwy/highway.h; `hn` must name hwy::HWY_NAMESPACE.
+
+// HWY_SCALAR has no repartition and no narrow vectors, and sizeless vectors cannot stand in arrays:
+// such targets get the plain C++ bodies.
+#undef LH_HAVE_VECTORS
+#if HWY_TARGET == HWY_SCALAR || HWY_HAVE_SCALABLE
+#define LH_HAVE_VECTORS 0
+#else
+#define LH_HAVE_VECTORS 1
+#endif
+
+// Loops over registers must vanish, or the registers become an array in memory.
+#undef LH_UNROLL
+#if defined(__clang__)
+#define LH_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define LH_UNROLL _Pragma("GCC unroll 32")
+#endif
+
+#if LH_HAVE_VECTORS
+
+// Lane i: a[2i] * b[2i] + a[2i + 1] * b[2i + 1]. Highway's ReorderWidenMulAccumulate does this on
+// x86 only; elsewhere it may put the products in other lanes.
+template <class D32, class V16>
+HWY_INLINE hn::VFromD<D32> mul_pairs(D32 d32, V16 a, V16 b) {
+#if HWY_ARCH_X86
+  auto unused = hn::Zero(d32);
+  return hn::ReorderWidenMulAccumulate(d32, a, b, hn::Zero(d32), unused);
+#else
+  const auto a32 = hn::BitCast(d32, a);
+  const auto b32 = hn::BitCast(d32, b);
+  const auto even = hn::Mul(hn::ShiftRight<16>(hn::ShiftLeft<16>(a32)),
+                            hn::ShiftRight<16>(hn::ShiftLeft<16>(b32)));
+  return hn::MulAdd(hn::ShiftRight<16>(a32), hn::ShiftRight<16>(b32), even);
+#endif
+}
+
+#endif  // LH_HAVE_VECTORS

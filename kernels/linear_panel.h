@@ -1,0 +1,63 @@
+// How weights and activations lie in memory for the matrix kernels. Private to kernels/.
+//
+// A panel holds 16 output rows of a matrix, so that a vector lane is an output row and no kernel
+// sums across lanes.
+//   F32, F16, BF16:  [n_in][16 rows]
+//   quantised:       codes  [n_in / 32] blocks, each 8 groups of [16 rows][4 inputs] unsigned
+//   codes, then
+//                    scales [n_in / 32], or [n_in / 256] for the K types
+// Input 4 * g + k of a block is byte k of row's word in group g: one VNNI instruction multiplies a
+// group by 4 activations. Codes of fewer than 8 bits are split in planes:
+//   4 bits:          4 planes of 64 bytes; plane j has group j in its low nibbles, group j + 4 in
+//   its high nibbles 5 bits:          those, then 64 bytes of which bit g is the fifth bit of group
+//   g 6 bits:          those, then 2 planes of 64 bytes; plane p has group 4 * p + j in bits 2j and
+//   2j + 1
+// Scales of a block, each [16 rows]: f16 d, and f16 m where the type has a minimum. Of a superblock
+// of 256 inputs:
+//   Q4_K, Q5_K:      [8] u8 scale, [8] u8 min, f16 d, f16 dmin
+//   Q6_K:            [16] i8 scale (one for 16 inputs), f16 d
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/tensor_type.h"
+
+namespace longhaul {
+
+inline constexpr size_t kPanelRows = 16;
+inline constexpr size_t kBlockInputs = 32;
+
+// 32 activations of one row, rounded: x ~ scale * q. Rows are kept in groups of 8, then 4, 2 and 1
+// for what is left; in a group the blocks lie [n_blocks][rows of the group].
+struct ActivationBlock {
+  int8_t q[kBlockInputs];
+  float scale;          // largest |x| / 127
+  float scaled_sum;     // scale * sum of q: what the minimum of a weight block is multiplied by
+  int32_t offset;       // -128 * sum of q: undoes the 128 that makes a signed 8-bit code unsigned
+  int32_t half_offset;  // the same of the first 16
+};
+inline constexpr size_t kMaxGroupRows = 8;
+
+// Rows of the group that starts where n_left rows are still to come.
+inline constexpr size_t group_rows(size_t n_left) {
+  return n_left >= 8 ? 8 : n_left >= 4 ? 4 : n_left >= 2 ? 2 : 1;
+}
+
+// What the sizes of a panel follow from.
+struct PanelFormat {
+  size_t code_bytes;   // per block of 32 inputs
+  size_t scale_bytes;  // per blocks_per_scale blocks
+  size_t blocks_per_scale;
+};
+
+// The format of a type, or nullptr if there is no kernel for it.
+const PanelFormat* find_panel_format(TensorType type);
+// Bytes of a panel, a multiple of 64.
+size_t panel_bytes(TensorType type, size_t n_in);
+// Interleaves n_rows <= 16 rows that follow one another in the file's layout; missing rows become
+// zeros. `panel` is zeroed memory of panel_bytes().
+void pack_panel(TensorType type, const std::byte* rows, size_t n_rows, size_t n_in,
+                std::byte* panel);
+
+}  // namespace longhaul
