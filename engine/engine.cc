@@ -104,8 +104,8 @@ Result<Session> Engine::new_session() {
   return Session(std::move(session));
 }
 
-std::vector<int32_t> Engine::tokenize(std::string_view text, bool add_bos,
-                                      bool parse_special) const {
+Result<std::vector<int32_t>> Engine::tokenize(std::string_view text, bool add_bos,
+                                              bool parse_special) const {
   Tokenizer::EncodeOptions options;
   options.add_bos = add_bos && impl_->tokenizer->add_bos();
   options.parse_special = parse_special;
@@ -117,15 +117,20 @@ std::string Engine::detokenize(std::span<const int32_t> tokens) const {
 }
 
 Result<std::vector<int32_t>> Engine::tokenize_chat(std::span<const ChatTurn> turns) const {
+  const Tokenizer& tokenizer = *impl_->tokenizer;
+  const auto name_of = [&](std::optional<int32_t> id) {
+    return id ? tokenizer.piece(*id) : std::string_view();
+  };
   LH_ASSIGN_OR_RETURN(const ChatTemplate format,
-                      ChatTemplate::detect(impl_->tokenizer->chat_template()));
+                      ChatTemplate::detect(tokenizer.chat_template(), name_of(tokenizer.bos()),
+                                           name_of(tokenizer.eos())));
   std::vector<ChatMessage> messages;
   for (const ChatTurn& turn : turns) messages.push_back({turn.role, turn.content});
   LH_ASSIGN_OR_RETURN(const std::string text, format.render(messages, true));
   Tokenizer::EncodeOptions options;
-  options.add_bos = impl_->tokenizer->add_bos() && !format.writes_bos();
+  options.add_bos = tokenizer.add_bos() && !format.writes_bos();
   options.parse_special = true;
-  return impl_->tokenizer->encode(text, options);
+  return tokenizer.encode(text, options);
 }
 
 // Name, shape and size tell models apart; the bytes of the output norm tell apart two trainings of

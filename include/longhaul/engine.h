@@ -141,7 +141,9 @@ class Engine {
   Result<Session> new_session();
 
   // add_bos follows the model's metadata; special tokens in the text are parsed only on request.
-  std::vector<int32_t> tokenize(std::string_view text, bool add_bos, bool parse_special) const;
+  // Error: a byte the vocabulary has no token for.
+  Result<std::vector<int32_t>> tokenize(std::string_view text, bool add_bos,
+                                        bool parse_special) const;
   std::string detokenize(std::span<const int32_t> tokens) const;
   // The tokens of a conversation in the model's own chat format, ready for the answer. Error if the
   // format is unknown.
