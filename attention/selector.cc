@@ -6,7 +6,6 @@
 
 #include "base/check.h"
 #include "kernels/kv_tile.h"
-#include "kernels/top_k.h"
 
 namespace longhaul {
 namespace {
@@ -48,7 +47,6 @@ void SelectionBuffer::reserve(size_t n_blocks, size_t block_size, size_t head_di
   if (n_blocks <= scores_.size()) return;
   n_blocks = std::max(n_blocks, 2 * scores_.size());  // a growing context reallocates rarely
   scores_.ensure(n_blocks);
-  scratch_.ensure(n_blocks);
   ids_.ensure(n_blocks);
   tiles_.ensure(n_blocks * std::max<size_t>(1, block_size / kTileTokens));
 }
@@ -72,7 +70,7 @@ std::span<const TileRef> SelectionBuffer::select(const Selector& selector,
   std::fill(scores.begin(), scores.begin() + static_cast<std::ptrdiff_t>(n_sinks), kForced);
   std::fill(scores.end() - static_cast<std::ptrdiff_t>(n_local), scores.end(), kForced);
 
-  top_k(scores, n_selected, ids_.data(), scratch_.span());
+  top_k(scores, n_selected, ids_.data());
   n_ids_ = n_selected;
   const size_t n_tiles = expand_blocks(block_ids(), input.block_size, n_tokens, tiles_.span());
   return {tiles_.data(), n_tiles};

@@ -8,6 +8,7 @@
 #include <span>
 #include <string_view>
 
+#include "base/aligned_buffer.h"
 #include "kernels/attention.h"
 #include "kernels/block_bounds.h"
 #include "longhaul/options.h"
@@ -59,7 +60,7 @@ class SelectionBuffer {
   std::span<const uint32_t> block_ids() const { return {ids_.data(), n_ids_}; }
 
  private:
-  AlignedBuffer<float> scores_, scratch_, q_mean_;
+  AlignedBuffer<float> scores_, q_mean_;
   AlignedBuffer<uint32_t> ids_;
   AlignedBuffer<TileRef> tiles_;
   size_t n_ids_ = 0;

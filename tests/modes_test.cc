@@ -85,8 +85,8 @@ INSTANTIATE_TEST_SUITE_P(Models, ExactIsDense,
                                          ExactCase{"qwen3", 2, KvType::kQ8_0, 8},
                                          ExactCase{"llama", 3, KvType::kQ8_0, 32},
                                          ExactCase{"qwen2", 4, KvType::kF16, 17}),
-                         [](const auto& info) {
-                           return info.param.architecture + std::to_string(info.param.seed);
+                         [](const auto& test) {
+                           return test.param.architecture + std::to_string(test.param.seed);
                          });
 
 TEST(Modes, ExactHandlesPenaltiesLikeDense) {

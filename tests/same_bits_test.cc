@@ -263,9 +263,9 @@ INSTANTIATE_TEST_SUITE_P(Models, SameBits,
                                          Case{"qwen3", TensorType::kQ8_0, kF16, kQ8},
                                          Case{"qwen3", TensorType::kQ4_0, kQ8, kF16},
                                          Case{"llama", TensorType::kBF16, kQ8, kQ8}),
-                         [](const auto& info) {
-                           return fmt::format("{}_{}_{}", info.param.architecture,
-                                              tensor_type_info(info.param.type).name, info.index);
+                         [](const auto& test) {
+                           return fmt::format("{}_{}_{}", test.param.architecture,
+                                              tensor_type_info(test.param.type).name, test.index);
                          });
 
 }  // namespace
