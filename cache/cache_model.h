@@ -1,0 +1,155 @@
+// For tests: the KV cache in the plainest C++, to compare the real one with.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include "cache/kv_cache.h"
+#include "kernels/block_bounds.h"
+#include "kernels/kv_tile.h"
+
+namespace longhaul {
+
+// K and V of every token of a sequence as attention should read them, per (layer, kv head).
+class CacheModel {
+ public:
+  explicit CacheModel(const CacheConfig& config)
+      : config_(config), heads_(config.n_layers * config.n_kv_heads) {}
+
+  size_t n_tokens() const { return heads_[0].keys.size(); }
+
+  void truncate(size_t n_tokens) {
+    for (Head& head : heads_) {
+      head.keys.resize(n_tokens);
+      head.values.resize(n_tokens);
+    }
+  }
+
+  // Writes random tokens [first, first + count) into the sequence and the model alike, in one or
+  // two calls.
+  void write(KvSequence& sequence, size_t first, size_t count, std::mt19937& rng) {
+    const size_t d = config_.head_dim;
+    const size_t stride = d + 3;
+    const size_t split = rng() % (count + 1);
+    for (size_t i = 0; i < heads_.size(); ++i) {
+      const std::vector<float> k = random_rows(count, stride, rng);
+      const std::vector<float> v = random_rows(count, stride, rng);
+      const size_t layer = i / config_.n_kv_heads;
+      const size_t head = i % config_.n_kv_heads;
+      if (split > 0) sequence.write(layer, head, first, split, k.data(), v.data(), stride);
+      sequence.write(layer, head, first + split, count - split, k.data() + split * stride,
+                     v.data() + split * stride, stride);
+      for (size_t t = 0; t < count; ++t) {
+        put(heads_[i].keys, first + t, round_trip_k(&k[t * stride]));
+        put(heads_[i].values, first + t, round_trip_v(&v[t * stride]));
+      }
+    }
+  }
+
+  // Whether one (layer, kv head) of the sequence has, bit for bit, the model's keys, values and
+  // bounds.
+  bool matches(const KvSequence& sequence, size_t layer, size_t kv_head) const {
+    const Head& head = heads_[layer * config_.n_kv_heads + kv_head];
+    if (sequence.n_tokens() != head.keys.size()) return false;
+    const KvView view = sequence.view(layer, kv_head);
+    std::vector<float> row(config_.head_dim);
+    for (size_t t = 0; t < head.keys.size(); ++t) {
+      const uint32_t page = view.pages[t / kTileTokens / view.tiles_per_page];
+      const size_t tile = t / kTileTokens % view.tiles_per_page;
+      read_k(view.k_type,
+             view.k_base + page * view.k_page_stride +
+                 tile * k_tile_bytes(view.k_type, config_.head_dim),
+             t % kTileTokens, row.data(), config_.head_dim);
+      if (!same_bits(row, head.keys[t])) return false;
+      read_v(view.v_type,
+             view.v_base + page * view.v_page_stride +
+                 tile * v_tile_bytes(view.v_type, config_.head_dim),
+             t % kTileTokens, row.data(), config_.head_dim);
+      if (!same_bits(row, head.values[t])) return false;
+    }
+    return bounds_match(sequence.bounds(layer, kv_head), head.keys);
+  }
+
+  bool matches(const KvSequence& sequence) const {
+    for (size_t i = 0; i < heads_.size(); ++i) {
+      if (!matches(sequence, i / config_.n_kv_heads, i % config_.n_kv_heads)) return false;
+    }
+    return true;
+  }
+
+ private:
+  using Rows = std::vector<std::vector<float>>;  // [n_tokens][head_dim]
+  struct Head {
+    Rows keys;
+    Rows values;
+  };
+
+  // Values of many magnitudes, with zeros of both signs and ties.
+  static std::vector<float> random_rows(size_t count, size_t stride, std::mt19937& rng) {
+    std::normal_distribution<float> normal;
+    std::vector<float> rows(count * stride);
+    for (float& x : rows) {
+      const uint32_t kind = rng() % 8;
+      x = kind == 0 ? 0.0F : kind == 1 ? -0.0F : kind == 2 ? 1.5F : normal(rng);
+    }
+    return rows;
+  }
+
+  static void put(Rows& rows, size_t at, std::vector<float> row) {
+    if (at == rows.size()) rows.emplace_back();
+    rows[at] = std::move(row);
+  }
+
+  static bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+  }
+
+  std::vector<float> round_trip_k(const float* k) const {
+    std::vector<std::byte> tile(k_tile_bytes(config_.k_type, config_.head_dim));
+    std::vector<float> row(config_.head_dim);
+    write_k(config_.k_type, tile.data(), 5, k, config_.head_dim);
+    read_k(config_.k_type, tile.data(), 5, row.data(), config_.head_dim);
+    return row;
+  }
+
+  std::vector<float> round_trip_v(const float* v) const {
+    std::vector<std::byte> tile(v_tile_bytes(config_.v_type, config_.head_dim));
+    std::vector<float> row(config_.head_dim);
+    write_v(config_.v_type, tile.data(), 5, v, config_.head_dim);
+    read_v(config_.v_type, tile.data(), 5, row.data(), config_.head_dim);
+    return row;
+  }
+
+  bool bounds_match(const BoundsView& view, const Rows& keys) const {
+    const size_t n_blocks = (keys.size() + config_.block_size - 1) / config_.block_size;
+    if (view.n_blocks != n_blocks || view.head_dim != config_.head_dim) return false;
+    std::vector<std::byte> expected(bounds_group_bytes(config_.head_dim));
+    for (size_t block = 0; block < n_blocks; ++block) {
+      const size_t begin = block * config_.block_size;
+      const size_t end = std::min(begin + config_.block_size, keys.size());
+      const size_t lane = block % kBoundsGroupBlocks;
+      bounds_set(expected.data(), lane, keys[begin].data(), config_.head_dim);
+      for (size_t t = begin + 1; t < end; ++t) {
+        bounds_merge(expected.data(), lane, keys[t].data(), config_.head_dim);
+      }
+      const std::byte* found =
+          view.base + view.pages[block / kBoundsGroupBlocks] * view.page_stride;
+      for (size_t row = 0; row < 2 * config_.head_dim; ++row) {
+        const size_t offset = (row * kBoundsGroupBlocks + lane) * sizeof(uint16_t);
+        if (std::memcmp(expected.data() + offset, found + offset, sizeof(uint16_t)) != 0) {
+          return false;
+        }
+      }
+    }
+    return true;
+  }
+
+  CacheConfig config_;
+  std::vector<Head> heads_;
+};
+
+}  // namespace longhaul

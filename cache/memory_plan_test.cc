@@ -1,0 +1,89 @@
+#include "cache/memory_plan.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "cache/kv_cache.h"
+
+namespace longhaul {
+namespace {
+
+// The shape of Qwen2.5-0.5B.
+CacheConfig half_billion(KvType type, size_t max_tokens) {
+  return {.n_layers = 24,
+          .n_kv_heads = 2,
+          .head_dim = 64,
+          .k_type = type,
+          .v_type = type,
+          .block_size = 16,
+          .max_tokens = max_tokens};
+}
+
+size_t resident_bytes() {
+  std::ifstream in("/proc/self/statm");
+  size_t total = 0;
+  size_t resident = 0;
+  in >> total >> resident;
+  return resident * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+}
+
+TEST(MemoryPlan, BytesPerToken) {
+  const CacheBytes f16 = bytes_per_token(half_billion(KvType::kF16, 1024));
+  EXPECT_EQ(f16.keys(), 24U * 2 * 64 * 2);
+  EXPECT_EQ(f16.values(), 24U * 2 * 64 * 2);
+  EXPECT_EQ(f16.bounds(), f16.keys() / 8);  // 2/b of the keys
+  const CacheBytes q8 = bytes_per_token(half_billion(KvType::kQ8_0, 1024));
+  EXPECT_EQ(q8.keys(), 24U * 2 * (64 + 4));
+}
+
+TEST(MemoryPlan, AFullCacheCostsItsTokens) {
+  for (const KvType type : {KvType::kF16, KvType::kQ8_0}) {
+    const CacheConfig config = half_billion(type, 131072);
+    EXPECT_EQ(bytes_for_tokens(config, 131072).total(), bytes_per_token(config).total() * 131072);
+  }
+}
+
+// What the plan says is what the process takes.
+TEST(MemoryPlan, MatchesWhatIsTouched) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers take memory of their own";
+#endif
+  const CacheConfig config = half_billion(KvType::kF16, 8192);
+  auto cache = KvCache::create(config).value();
+  KvSequence sequence = cache->new_sequence();
+  const std::vector<float> row(64, 1.0F);
+  const size_t before = resident_bytes();
+  for (const size_t n : {256, 700, 3000}) {
+    const size_t first = sequence.n_tokens();
+    ASSERT_TRUE(sequence.prepare_write(first, n - first));
+    for (size_t layer = 0; layer < config.n_layers; ++layer) {
+      for (size_t head = 0; head < config.n_kv_heads; ++head) {
+        sequence.write(layer, head, first, n - first, row.data(), row.data(), 0);
+      }
+    }
+    const double taken = static_cast<double>(resident_bytes() - before);
+    const double planned = static_cast<double>(bytes_for_tokens(config, n).total());
+    EXPECT_NEAR(taken / planned, 1.0, 0.1) << n;
+  }
+  sequence.truncate(0);  // freed pages go back to the system, but for the few kept warm
+  const size_t kept = bytes_for_tokens(config, 1024).total();
+  EXPECT_LT(resident_bytes() - before, kept + kept / 5);
+}
+
+TEST(MemoryPlan, RefusesWhatDoesNotFit) {
+  const CacheConfig config = half_billion(KvType::kF16, 131072);
+  EXPECT_TRUE(check_fits(config, size_t{2} << 30));
+  const Status status = check_fits(config, size_t{1} << 30);
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().code, ErrorCode::kOutOfMemory);
+  EXPECT_EQ(status.error().message,
+            "the KV cache does not fit in memory: 1.59 GiB for 131072 tokens (keys 768.0 MiB, "
+            "values 768.0 MiB, bounds 96.0 MiB), but only 1.00 GiB are available; use a smaller "
+            "context or a smaller KV type");
+  EXPECT_GT(available_memory().value(), 0U);
+}
+
+}  // namespace
+}  // namespace longhaul

@@ -1,0 +1,84 @@
+// One kind of per-page data (keys, values, descriptors) for all layers: an address range reserved
+// once and touched lazily, so that the cache never moves and takes memory only for what was
+// written.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "base/result.h"
+#include "cache/cache_config.h"
+
+namespace longhaul {
+
+// What a store keeps per (page, kv head): units of so many tokens and bytes. A further store is a
+// further row in store_specs().
+struct StoreSpec {
+  uint32_t tag = 0;       // names its section in a state file
+  std::string_view name;  // for messages
+  size_t unit_tokens = 0;
+  size_t unit_bytes = 0;
+  size_t units_per_page = 0;
+
+  size_t head_bytes() const { return units_per_page * unit_bytes; }  // one kv head of one page
+  size_t n_units(size_t n_tokens) const { return (n_tokens + unit_tokens - 1) / unit_tokens; }
+};
+
+enum StoreKind : size_t { kKeys, kValues, kBounds, kStoreCount };
+using StoreSpecs = std::array<StoreSpec, kStoreCount>;
+
+// The stores of a valid configuration, in the order of StoreKind and of the state file.
+StoreSpecs store_specs(const CacheConfig& config);
+
+// Address space from mmap, zero until written, given back by the destructor.
+class Reservation {
+ public:
+  Reservation() = default;
+  static Result<Reservation> create(size_t n_bytes);
+  Reservation(Reservation&& other) noexcept;
+  Reservation& operator=(Reservation&& other) noexcept;
+  ~Reservation();
+
+  std::byte* data() const { return data_; }
+
+ private:
+  std::byte* data_ = nullptr;
+  size_t n_bytes_ = 0;
+};
+
+// Layout: [layer][page][kv head][unit]. Any number of threads may use different units at once.
+class PagedStore {
+ public:
+  PagedStore() = default;
+  static Result<PagedStore> create(const StoreSpec& spec, const CacheConfig& config);
+
+  const StoreSpec& spec() const { return spec_; }
+  size_t page_stride() const { return page_stride_; }  // bytes from one page of a layer to the next
+  size_t reserved_bytes() const { return n_layers_ * layer_stride_; }
+
+  // The first byte of page 0 of a (layer, kv head).
+  std::byte* base(size_t layer, size_t kv_head) const {
+    return memory_.data() + layer * layer_stride_ + kv_head * spec_.head_bytes();
+  }
+  std::byte* unit(size_t layer, size_t kv_head, uint32_t page, size_t unit) const {
+    return base(layer, kv_head) + page * page_stride_ + unit * spec_.unit_bytes;
+  }
+
+  // Copies the units of the first `n_tokens` tokens of a page, in all layers and heads.
+  void copy_page(uint32_t from, uint32_t to, size_t n_tokens) const;
+  // Gives the memory of the pages back to the system; they read as zero afterwards, except at their
+  // edges.
+  void discard(uint32_t first_page, size_t n_pages) const;
+
+ private:
+  StoreSpec spec_;
+  size_t n_layers_ = 0;
+  size_t n_kv_heads_ = 0;
+  size_t page_stride_ = 0;
+  size_t layer_stride_ = 0;
+  Reservation memory_;
+};
+
+}  // namespace longhaul
