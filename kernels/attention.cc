@@ -1,0 +1,287 @@
+// The plan of attend(): rows are cut into blocks, the tiles of a block into segments. With few
+// blocks every (block, segment) is a task and the last task of a block merges its segments; with
+// many blocks a task walks all segments of its block. Both merge in ascending order from the empty
+// state, so they give the same bits.
+#include "kernels/attention.h"
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "base/check.h"
+#include "kernels/attention_kernel.h"
+#include "kernels/attention_vnni.h"
+#include "parallel/thread_pool.h"
+
+namespace longhaul {
+namespace {
+
+using namespace attention;
+
+constexpr size_t kBlockQueries = 96;  // of a row block: their states stay in L2 beside the tiles
+constexpr size_t kBlocksPerThread = 4;
+
+// The tiles of one segment that a block of rows visits.
+struct Range {
+  const TileRef* list;
+  uint32_t first_tile;
+  size_t n_tiles;
+  size_t block;
+};
+
+struct RowBlock {
+  const AttentionJob* job;
+  size_t first_row;
+  size_t n_rows;
+  size_t first_range;
+  size_t n_ranges;
+  size_t first_state;  // of the split form, in queries: range i of the block is at first_state + i
+                       // * n_queries()
+  size_t n_queries() const { return n_rows * job->n_group; }
+  uint32_t first_pos() const { return job->first_pos + static_cast<uint32_t>(first_row); }
+};
+
+void reserve(AlignedBuffer<float>& buffer, size_t size) {
+  if (size > buffer.size()) buffer.ensure(std::bit_ceil(size));
+}
+
+void check(const AttentionJob& job) {
+  LH_CHECK(job.kv.head_dim % kScaleDims == 0 && job.kv.head_dim > 0 &&
+           job.kv.head_dim <= kMaxHeadDim);
+  LH_CHECK(std::has_single_bit(job.kv.tiles_per_page));
+}
+
+}  // namespace
+
+struct AttentionWorkspace::Impl {
+  bool int8 = false;
+  std::vector<Scratch> workers;
+  std::vector<RowBlock> blocks;
+  std::vector<Range> ranges;
+  std::vector<uint32_t> n_left;  // per block, ranges that are not done
+  AlignedBuffer<float> m, l, o;  // states of all ranges in the split form
+};
+
+AttentionWorkspace::AttentionWorkspace(bool use_int8) : impl_(std::make_unique<Impl>()) {
+  impl_->int8 = use_int8 && has_vnni();
+}
+AttentionWorkspace::~AttentionWorkspace() = default;
+AttentionWorkspace::AttentionWorkspace(AttentionWorkspace&&) noexcept = default;
+AttentionWorkspace& AttentionWorkspace::operator=(AttentionWorkspace&&) noexcept = default;
+
+namespace {
+
+using Plan = AttentionWorkspace::Impl;
+
+// Appends the ranges of a block, one per segment that has tiles up to the block's last position.
+void add_ranges(const RowBlock& block, size_t index, std::vector<Range>& ranges) {
+  const AttentionJob& job = *block.job;
+  const size_t n_tiles = (block.first_pos() + block.n_rows - 1) / kTileTokens + 1;
+  if (job.all_tiles) {
+    for (size_t first = 0; first < n_tiles; first += kSegmentTiles) {
+      ranges.push_back(
+          {nullptr, static_cast<uint32_t>(first), std::min(kSegmentTiles, n_tiles - first), index});
+    }
+    return;
+  }
+  const TileRef* at = job.tiles.data();
+  const TileRef* const end = at + job.tiles.size();
+  while (at != end && at->tile < n_tiles) {
+    const uint32_t segment = at->tile / kSegmentTiles;
+    const TileRef* next = std::partition_point(
+        at, end, [=](const TileRef& ref) { return ref.tile / kSegmentTiles == segment; });
+    ranges.push_back({at, 0, static_cast<size_t>(next - at), index});
+    at = next;
+  }
+}
+
+void make_plan(std::span<const AttentionJob> jobs, Plan& plan) {
+  plan.blocks.clear();
+  plan.ranges.clear();
+  size_t n_states = 0;
+  for (const AttentionJob& job : jobs) {
+    check(job);
+    if (job.n_rows == 0 || job.n_group == 0) continue;
+    const size_t step = std::max<size_t>(1, kBlockQueries / job.n_group);
+    for (size_t row = 0; row < job.n_rows; row += step) {
+      RowBlock block{&job, row, std::min(step, job.n_rows - row), plan.ranges.size(), 0, n_states};
+      add_ranges(block, plan.blocks.size(), plan.ranges);
+      block.n_ranges = plan.ranges.size() - block.first_range;
+      n_states += block.n_ranges * block.n_queries();
+      plan.blocks.push_back(block);
+    }
+  }
+}
+
+States reserve_states(AlignedBuffer<float>& m, AlignedBuffer<float>& l, AlignedBuffer<float>& o,
+                      size_t n_queries, size_t head_dim) {
+  reserve(m, n_queries);
+  reserve(l, n_queries);
+  reserve(o, n_queries * head_dim);
+  return {m.data(), l.data(), o.data()};
+}
+
+// Makes the worker ready for the rows of a block: prepared queries and room for tiles.
+SegmentTask task_of(const RowBlock& block, bool int8, Scratch& scratch) {
+  const AttentionJob& job = *block.job;
+  const size_t head_dim = job.kv.head_dim;
+  const bool int8_keys = int8 && job.kv.k_type == KvType::kQ8_0;
+  const bool int8_values = int8 && job.kv.v_type == KvType::kQ8_0;
+  prepare_queries(job.q + block.first_row * job.q_stride, job.q_stride, block.n_rows, job.n_group,
+                  head_dim, job.scale * kLog2E, int8_keys, scratch.queries);
+  scratch.k.ensure(kMaxHeadDim * kGroupTokens);
+  scratch.v.ensure(kMaxHeadDim * kGroupTokens);
+  scratch.scores.ensure(kMaxQueryBlock * kGroupTokens);
+  return {.kv = &job.kv,
+          .list = nullptr,
+          .first_tile = 0,
+          .n_tiles = 0,
+          .n_rows = block.n_rows,
+          .n_group = job.n_group,
+          .first_pos = block.first_pos(),
+          .int8_keys = int8_keys,
+          .int8_values = int8_values,
+          .scratch = &scratch,
+          .states = {}};
+}
+
+void run_range(const Range& range, SegmentTask& task, const States& states) {
+  task.list = range.list;
+  task.first_tile = range.first_tile;
+  task.n_tiles = range.n_tiles;
+  task.states = states;
+  attend_segment(task);
+}
+
+void write_out(const RowBlock& block, const States& total) {
+  const AttentionJob& job = *block.job;
+  const size_t head_dim = job.kv.head_dim;
+  for (size_t i = 0; i < block.n_queries(); ++i) {
+    float* out =
+        job.out + (block.first_row + i / job.n_group) * job.out_stride + i % job.n_group * head_dim;
+    const float inverse = total.l[i] == 0.0F ? 0.0F : 1.0F / total.l[i];
+    for (size_t d = 0; d < head_dim; ++d) out[d] = total.o[i * head_dim + d] * inverse;
+  }
+}
+
+States empty_total(const RowBlock& block, Scratch& scratch) {
+  const size_t head_dim = block.job->kv.head_dim;
+  const States total = reserve_states(scratch.total_m, scratch.total_l, scratch.total_o,
+                                      block.n_queries(), head_dim);
+  set_empty(total, block.n_queries(), head_dim);
+  return total;
+}
+
+// One task for all segments of a block.
+void walk_block(const Plan& plan, const RowBlock& block, Scratch& scratch) {
+  const size_t head_dim = block.job->kv.head_dim;
+  const size_t n_queries = block.n_queries();
+  SegmentTask task = task_of(block, plan.int8, scratch);
+  const States segment = reserve_states(scratch.m, scratch.l, scratch.o, n_queries, head_dim);
+  const States total = empty_total(block, scratch);
+  for (size_t i = 0; i < block.n_ranges; ++i) {
+    run_range(plan.ranges[block.first_range + i], task, segment);
+    merge_states(total, segment, n_queries, head_dim);
+  }
+  write_out(block, total);
+}
+
+// The states of range i of a block in the split form. Blocks of different head_dim share the buffer
+// by the largest.
+States split_states(Plan& plan, const RowBlock& block, size_t i) {
+  const size_t at = block.first_state + i * block.n_queries();
+  return {plan.m.data() + at, plan.l.data() + at, plan.o.data() + at * kMaxHeadDim};
+}
+
+// One task for one segment of a block; the block's last one merges.
+void run_split(Plan& plan, size_t range_index, Scratch& scratch) {
+  const Range& range = plan.ranges[range_index];
+  const RowBlock& block = plan.blocks[range.block];
+  SegmentTask task = task_of(block, plan.int8, scratch);
+  run_range(range, task, split_states(plan, block, range_index - block.first_range));
+  std::atomic_ref<uint32_t> n_left(plan.n_left[range.block]);
+  if (n_left.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  const States total = empty_total(block, scratch);
+  for (size_t i = 0; i < block.n_ranges; ++i) {
+    merge_states(total, split_states(plan, block, i), block.n_queries(), block.job->kv.head_dim);
+  }
+  write_out(block, total);
+}
+
+}  // namespace
+
+void attend(ThreadPool& pool, std::span<const AttentionJob> jobs, AttentionWorkspace& workspace) {
+  Plan& plan = workspace.impl();
+  if (plan.workers.size() < pool.n_threads()) plan.workers.resize(pool.n_threads());
+  make_plan(jobs, plan);
+  if (plan.blocks.size() >= kBlocksPerThread * pool.n_threads()) {
+    pool.run(plan.blocks.size(), [&](size_t i, size_t worker) {
+      walk_block(plan, plan.blocks[i], plan.workers[worker]);
+    });
+    return;
+  }
+  plan.n_left.clear();
+  size_t n_states = 0;
+  for (const RowBlock& block : plan.blocks) {
+    plan.n_left.push_back(static_cast<uint32_t>(block.n_ranges));
+    n_states += block.n_ranges * block.n_queries();
+    if (block.n_ranges == 0) write_out(block, empty_total(block, plan.workers[0]));
+  }
+  reserve_states(plan.m, plan.l, plan.o, n_states, kMaxHeadDim);
+  pool.run(plan.ranges.size(),
+           [&](size_t i, size_t worker) { run_split(plan, i, plan.workers[worker]); });
+}
+
+namespace {
+
+// Adds the probabilities of one head's scores to its blocks. scores[j * 16 + slot] belongs to token
+// slot of tile j.
+void add_masses(const AttentionJob& job, std::span<const float> scores, size_t block_size,
+                std::span<double> masses) {
+  const float max = *std::max_element(scores.begin(), scores.end());
+  if (max == -std::numeric_limits<float>::infinity()) return;
+  double sum = 0;
+  for (size_t i = 0; i < scores.size(); ++i) {
+    const double p = std::exp2(double{scores[i]} - max);
+    const size_t tile = job.all_tiles ? i / kTileTokens : job.tiles[i / kTileTokens].tile;
+    const size_t block = (tile * kTileTokens + i % kTileTokens) / block_size;
+    if (block < masses.size()) masses[block] += p;
+    sum += p;
+  }
+  for (double& mass : masses) mass /= sum;
+}
+
+}  // namespace
+
+void block_masses(const AttentionJob& job, size_t block_size, size_t n_blocks, float* masses,
+                  AttentionWorkspace& workspace) {
+  check(job);
+  LH_CHECK(block_size > 0);
+  std::fill_n(masses, n_blocks, 0.0F);
+  const size_t n_tiles = job.all_tiles ? job.first_pos / kTileTokens + 1 : job.tiles.size();
+  if (n_tiles == 0 || n_blocks == 0) return;
+  Plan& plan = workspace.impl();
+  if (plan.workers.empty()) plan.workers.resize(1);
+  const RowBlock block{&job, 0, 1, 0, 1, 0};
+  SegmentTask task = task_of(block, false, plan.workers[0]);
+  task.list = job.all_tiles ? nullptr : job.tiles.data();
+  task.n_tiles = n_tiles;
+  const size_t stride = (n_tiles + kGroupTiles - 1) / kGroupTiles * kGroupTokens;
+  AlignedBuffer<float> scores(job.n_group * stride);
+  segment_scores(task, scores.data(), stride);
+  std::vector<double> head_masses(n_blocks);
+  for (size_t head = 0; head < job.n_group; ++head) {
+    std::fill(head_masses.begin(), head_masses.end(), 0.0);
+    add_masses(job, scores.span().subspan(head * stride, n_tiles * kTileTokens), block_size,
+               head_masses);
+    for (size_t b = 0; b < n_blocks; ++b) {
+      masses[b] = std::max(masses[b], static_cast<float>(head_masses[b]));
+    }
+  }
+}
+
+}  // namespace longhaul

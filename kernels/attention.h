@@ -1,0 +1,102 @@
+// The attention kernel: rows of queries against the KV tiles of one (sequence, KV head), all tiles
+// or a list of them.
+//
+// The numbers, in this order for every row and head whatever the rows, the threads and the split
+// into tasks:
+//   - The tiles are visited in list order. A segment is 256 tiles of the sequence (4096 positions);
+//   the tiles of a
+//     segment are taken in groups of 4, counted from the first listed tile of the segment.
+//   - A group gives a softmax state: m = the highest score (base 2, scale * log2(e) is folded into
+//   q), l = the sum of
+//     p = 2^(s - m), o = sum p v. A masked token has p = 0 exactly; p below 2^-100 is 0.
+//   - States merge: m = max, l and o of each are weighted by 2^(own m - m). Groups merge into the
+//   state of their
+//     segment and segments into the total, in ascending order. A group without a visible token
+//     changes no bit, so a row inside a chunk and the row alone agree.
+//   - f32 arithmetic (f16 caches, CPUs without AVX512-VNNI): K and V are read as read_k and read_v
+//   give them.
+//   - int8 arithmetic (q8_0, AVX512-VNNI): q is rounded per (row, head, 32 dimensions) to 16-bit
+//   integers, and
+//     p * v_scale per (row, head, 32 dimensions, group) to 15-bit ones, relative to the group's
+//     largest v_scale that the row sees. The integer sums are exact.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "kernels/kv_tile.h"
+#include "longhaul/options.h"
+
+namespace longhaul {
+
+class ThreadPool;
+
+// K and V of one (sequence, layer, KV head) in paged storage.
+struct KvView {
+  const std::byte* k_base = nullptr;  // arena of this layer, already offset to this head
+  const std::byte* v_base = nullptr;
+  size_t k_page_stride = 0;  // bytes from one page to the next
+  size_t v_page_stride = 0;
+  const uint32_t* pages = nullptr;  // page table of the sequence: logical page -> page in the arena
+  size_t tiles_per_page =
+      1;  // a power of two; tile t is tile t % tiles_per_page of pages[t / tiles_per_page]
+  KvType k_type = KvType::kF16;
+  KvType v_type = KvType::kF16;
+  size_t head_dim = 0;  // a multiple of 32, at most kMaxHeadDim
+};
+
+// Which of a tile's 16 tokens are wanted: bit i of the mask is token 16 * tile + i of the sequence.
+struct TileRef {
+  uint32_t tile;
+  uint16_t mask;
+};
+
+// Rows of one sequence and one KV head. The heads of the group lie side by side in a row.
+struct AttentionJob {
+  KvView kv;
+  bool all_tiles = true;           // every tile up to each row's position, or
+  std::span<const TileRef> tiles;  // these, ascending, no tile twice
+  const float* q = nullptr;        // [n_rows, n_group, head_dim], q_stride floats from row to row
+  size_t q_stride = 0;
+  size_t n_rows = 0;
+  size_t n_group = 0;
+  uint32_t first_pos =
+      0;  // row r stands at first_pos + r and sees the tokens at positions up to its own
+  float scale = 1.0F;  // usually 1 / sqrt(head_dim)
+  float* out =
+      nullptr;  // like q, out_stride floats from row to row; a row that sees no token gets zeros
+  size_t out_stride = 0;
+};
+
+// Buffers of attend(). They grow when a call needs more and are reused, so that decoding allocates
+// nothing per token. One call at a time.
+class AttentionWorkspace {
+ public:
+  // use_int8: work in int8 on q8_0 caches where the CPU has AVX512-VNNI; otherwise in f32
+  // everywhere.
+  explicit AttentionWorkspace(bool use_int8 = true);
+  ~AttentionWorkspace();
+  AttentionWorkspace(AttentionWorkspace&&) noexcept;
+  AttentionWorkspace& operator=(AttentionWorkspace&&) noexcept;
+
+  struct Impl;
+  Impl& impl() { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+// out = softmax(q k^T * scale) v over the visible tokens, for every job. The bits of a row and head
+// do not depend on the other rows and jobs nor on the number of threads.
+void attend(ThreadPool& pool, std::span<const AttentionJob> jobs, AttentionWorkspace& workspace);
+
+// The true share of each block, for measuring a selector: masses[b] = softmax probability of tokens
+// [b * block_size, (b + 1) * block_size), the maximum over the heads of the group, for row 0 of the
+// job, b < n_blocks. Tokens that row 0 does not see or the job does not list count nothing. In f32
+// and f64, on one thread.
+void block_masses(const AttentionJob& job, size_t block_size, size_t n_blocks, float* masses,
+                  AttentionWorkspace& workspace);
+
+}  // namespace longhaul

@@ -1,0 +1,235 @@
+// The walk of a task over its tiles, compiled for every SIMD target.
+#include "kernels/attention_kernel.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "kernels/attention_vnni.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/attention_kernel.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "kernels/attention_f32-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace longhaul::attention {
+namespace HWY_NAMESPACE {
+
+constexpr float kMinusInf = -std::numeric_limits<float>::infinity();
+
+// Where tile i of the task lies.
+HWY_INLINE uint32_t TileAt(const SegmentTask& task, size_t i) {
+  return task.list != nullptr ? task.list[i].tile : task.first_tile + static_cast<uint32_t>(i);
+}
+
+// Pointers and masks of the group that starts at the task's tile `first`.
+HWY_INLINE TileGroup GroupAt(const SegmentTask& task, size_t first) {
+  const KvView& kv = *task.kv;
+  const int page_shift = std::countr_zero(kv.tiles_per_page);
+  const size_t k_bytes = k_tile_bytes(kv.k_type, kv.head_dim);
+  const size_t v_bytes = v_tile_bytes(kv.v_type, kv.head_dim);
+  TileGroup group;
+  for (size_t j = 0; j < kGroupTiles; ++j) {
+    const bool listed = first + j < task.n_tiles;
+    const size_t i = listed ? first + j : task.n_tiles - 1;
+    const uint32_t tile = TileAt(task, i);
+    const size_t page = kv.pages[tile >> page_shift];
+    const size_t place = tile & (kv.tiles_per_page - 1);
+    group.k[j] = kv.k_base + page * kv.k_page_stride + place * k_bytes;
+    group.v[j] = kv.v_base + page * kv.v_page_stride + place * v_bytes;
+    group.first_pos[j] = tile * static_cast<uint32_t>(kTileTokens);
+    const uint16_t mask = task.list != nullptr ? task.list[i].mask : uint16_t{0xFFFF};
+    group.mask[j] = listed ? mask : uint16_t{0};
+  }
+  return group;
+}
+
+HWY_INLINE bool AllVisible(const TileGroup& group, uint32_t pos) {
+  bool all = true;
+  for (size_t j = 0; j < kGroupTiles; ++j) all &= visible(group, j, pos) == 0xFFFF;
+  return all;
+}
+
+// Writes -inf where the row at `pos` does not see the token.
+HWY_INLINE void MaskScores(const TileGroup& group, uint32_t pos, float* HWY_RESTRICT scores) {
+  const DF df;
+  const DI di;
+  const size_t n = hn::Lanes(df);
+  HWY_ALIGN int32_t bits[kTileTokens];
+  for (size_t i = 0; i < kTileTokens; ++i) bits[i] = 1 << i;
+  for (size_t j = 0; j < kGroupTiles; ++j) {
+    const auto mask = hn::Set(di, static_cast<int32_t>(visible(group, j, pos)));
+    for (size_t t = 0; t < kTileTokens; t += n) {
+      float* at = scores + j * kTileTokens + t;
+      const auto seen = hn::TestBit(mask, hn::LoadU(di, bits + t));
+      hn::StoreU(
+          hn::IfThenElse(hn::RebindMask(df, seen), hn::LoadU(df, at), hn::Set(df, kMinusInf)), df,
+          at);
+    }
+  }
+}
+
+// Turns 64 scores into p = 2^(s - max) in place; returns the maximum and the sum of p. All -inf
+// gives zeros.
+HWY_INLINE void Softmax(float* HWY_RESTRICT scores, float& max, float& sum) {
+  const DF df;
+  const size_t n = hn::Lanes(df);
+  VF highest = hn::LoadU(df, scores);
+  for (size_t t = n; t < kGroupTokens; t += n)
+    highest = hn::Max(highest, hn::LoadU(df, scores + t));
+  highest = hn::MaxOfLanes(df, highest);
+  max = hn::GetLane(highest);
+  const VF base = max == kMinusInf ? hn::Zero(df) : highest;
+  HWY_ALIGN float sums[kTileTokens];
+  for (size_t t = 0; t < kTileTokens; t += n) {
+    VF total = hn::Zero(df);
+    for (size_t j = 0; j < kGroupTiles; ++j) {
+      float* at = scores + j * kTileTokens + t;
+      const VF p = Exp2(hn::Sub(hn::LoadU(df, at), base));
+      hn::StoreU(p, df, at);
+      total = hn::Add(total, p);
+    }
+    hn::StoreU(total, df, sums + t);
+  }
+  sum = SumOf16(sums);
+}
+
+// Updates m and l of up to 16 queries with the groups' maxima and sums [16], and says how o is to
+// be updated.
+HWY_INLINE void MergeGroup(const float* HWY_RESTRICT max, const float* HWY_RESTRICT sum,
+                           size_t n_queries, float* m, float* l, GroupWeights& weights) {
+  const DF df;
+  const size_t n = hn::Lanes(df);
+  HWY_ALIGN float old_m[16] = {};
+  HWY_ALIGN float new_m[16] = {};
+  for (size_t i = 0; i < n_queries; ++i) {
+    old_m[i] = m[i];
+    new_m[i] = m[i] > max[i] ? m[i] : max[i];
+  }
+  for (size_t i = 0; i < n_queries; i += n) {
+    const VF base = hn::LoadU(df, new_m + i);
+    hn::StoreU(Exp2(hn::Sub(hn::LoadU(df, old_m + i), base)), df, weights.keep + i);
+    hn::StoreU(Exp2(hn::Sub(hn::LoadU(df, max + i), base)), df, weights.add + i);
+  }
+  for (size_t i = 0; i < n_queries; ++i) {
+    if (max[i] == kMinusInf) {
+      weights.keep[i] = 1.0F;
+      weights.add[i] = 0.0F;
+      continue;
+    }
+    m[i] = new_m[i];
+    l[i] = l[i] * weights.keep[i] + sum[i] * weights.add[i];
+  }
+}
+
+HWY_INLINE void PrepareGroup(const SegmentTask& task, const TileGroup& group, uint32_t last_pos) {
+  const KvView& kv = *task.kv;
+  Scratch& scratch = *task.scratch;
+  for (size_t j = 0; j < kGroupTiles; ++j) {
+    if (!task.int8_keys) {
+      KeysToF32(kv.k_type, group.k[j], kv.head_dim, scratch.k.data() + j * kTileTokens);
+    }
+    if (!task.int8_values) {
+      ValuesToF32(kv.v_type, group.v[j], kv.head_dim, visible(group, j, last_pos),
+                  scratch.v.data() + j * kTileTokens * kv.head_dim);
+    }
+  }
+}
+
+template <size_t kQueries>
+HWY_INLINE void QueryBlock(const SegmentTask& task, const TileGroup& group, size_t first,
+                           bool full) {
+  const size_t head_dim = task.kv->head_dim;
+  const Scratch& scratch = *task.scratch;
+  float* scores = task.scratch->scores.data();
+  ScoresF32<kQueries>(scratch.queries.f32.data() + first * head_dim, scratch.k.data(), head_dim,
+                      scores);
+  HWY_ALIGN float max[16] = {};
+  HWY_ALIGN float sum[16] = {};
+  for (size_t i = 0; i < kQueries; ++i) {
+    float* row = scores + i * kGroupTokens;
+    const auto pos = task.first_pos + static_cast<uint32_t>((first + i) / task.n_group);
+    if (!full) MaskScores(group, pos, row);
+    Softmax(row, max[i], sum[i]);
+  }
+  HWY_ALIGN GroupWeights weights;
+  MergeGroup(max, sum, kQueries, task.states.m + first, task.states.l + first, weights);
+  ValuesF32<kQueries>(scores, scratch.v.data(), head_dim, weights,
+                      task.states.o + first * head_dim);
+}
+
+HWY_INLINE void QueryBlockOf(size_t n_queries, const SegmentTask& task, const TileGroup& group,
+                             size_t first, bool full) {
+  static_assert(kMaxQueryBlock == 6);
+  switch (n_queries) {
+    case 1:
+      return QueryBlock<1>(task, group, first, full);
+    case 2:
+      return QueryBlock<2>(task, group, first, full);
+    case 3:
+      return QueryBlock<3>(task, group, first, full);
+    case 4:
+      return QueryBlock<4>(task, group, first, full);
+    case 5:
+      return QueryBlock<5>(task, group, first, full);
+    default:
+      return QueryBlock<6>(task, group, first, full);
+  }
+}
+
+void AttendSegment(const SegmentTask& task) {
+  const size_t n_queries = task.n_rows * task.n_group;
+  const size_t n_blocks = (n_queries + kMaxQueryBlock - 1) / kMaxQueryBlock;
+  const uint32_t last_pos = task.first_pos + static_cast<uint32_t>(task.n_rows - 1);
+  set_empty(task.states, n_queries, task.kv->head_dim);
+  for (size_t tile = 0; tile < task.n_tiles; tile += kGroupTiles) {
+    const TileGroup group = GroupAt(task, tile);
+    if (group.first_pos[0] > last_pos) break;
+    const bool full = AllVisible(group, task.first_pos);
+    PrepareGroup(task, group, last_pos);
+    for (size_t b = 0; b < n_blocks; ++b) {
+      const size_t first = b * n_queries / n_blocks;
+      const size_t end = (b + 1) * n_queries / n_blocks;
+      const auto pos = task.first_pos + static_cast<uint32_t>((end - 1) / task.n_group);
+      if (group.first_pos[0] <= pos) QueryBlockOf(end - first, task, group, first, full);
+    }
+  }
+}
+
+void SegmentScores(const SegmentTask& task, float* scores, size_t stride) {
+  const size_t head_dim = task.kv->head_dim;
+  for (size_t tile = 0; tile < task.n_tiles; tile += kGroupTiles) {
+    const TileGroup group = GroupAt(task, tile);
+    PrepareGroup(task, group, task.first_pos);
+    for (size_t i = 0; i < task.n_rows * task.n_group; ++i) {
+      float* at = scores + i * stride + tile * kTileTokens;
+      ScoresF32<1>(task.scratch->queries.f32.data() + i * head_dim, task.scratch->k.data(),
+                   head_dim, at);
+      MaskScores(group, task.first_pos + static_cast<uint32_t>(i / task.n_group), at);
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace longhaul::attention
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace longhaul::attention {
+
+HWY_EXPORT(AttendSegment);
+HWY_EXPORT(SegmentScores);
+
+void attend_segment(const SegmentTask& task) { HWY_DYNAMIC_DISPATCH(AttendSegment)(task); }
+
+void segment_scores(const SegmentTask& task, float* scores, size_t stride) {
+  HWY_DYNAMIC_DISPATCH(SegmentScores)(task, scores, stride);
+}
+
+}  // namespace longhaul::attention
+#endif  // HWY_ONCE

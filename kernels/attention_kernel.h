@@ -1,0 +1,109 @@
+// What attention.cc (the plan of tasks) and the SIMD kernels say to each other. Internal to
+// kernels/.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/aligned_buffer.h"
+#include "kernels/attention.h"
+
+#if defined(__clang__)
+#define LH_UNROLL _Pragma("unroll")
+#else
+#define LH_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+namespace longhaul::attention {
+
+inline constexpr size_t kGroupTiles = 4;
+inline constexpr size_t kGroupTokens = kGroupTiles * kTileTokens;
+inline constexpr size_t kSegmentTiles = 256;
+inline constexpr size_t kMaxQueryBlock = 6;  // queries whose sums are held in registers together
+inline constexpr float kLog2E = 1.44269504F;
+
+// Softmax states of queries; a query is one head of one row. The empty state is m = -inf, l = 0, o
+// = 0.
+struct States {
+  float* m;  // [n_queries] highest score, base 2
+  float* l;  // [n_queries] sum of 2^(s - m)
+  float* o;  // [n_queries, head_dim] sum of 2^(s - m) v
+};
+
+// The queries of a task, scaled, and for int8 arithmetic rounded to 16 bits in two halves: hi * 256
+// + lo.
+struct Queries {
+  AlignedBuffer<float> f32;     // [n_queries, head_dim] times scale * log2(e)
+  AlignedBuffer<int8_t> hi;     // [n_queries, head_dim]
+  AlignedBuffer<int8_t> lo;     // [n_queries, head_dim]
+  AlignedBuffer<float> scales;  // [n_queries, head_dim / 32]
+  AlignedBuffer<int32_t>
+      offsets;  // [n_queries, head_dim / 32] -128 * sum of the integers: K is stored with 128 added
+};
+
+// What a worker needs while it walks tiles.
+struct Scratch {
+  Queries queries;
+  AlignedBuffer<float> k;  // f32: [head_dim, 64 tokens]; int8: scales [head_dim / 32, 64 tokens]
+  AlignedBuffer<float> v;  // f32: [64 tokens, head_dim]; int8: scales [head_dim / 32, 64 tokens]
+  AlignedBuffer<float> scores;                     // [kMaxQueryBlock, 64 tokens]
+  AlignedBuffer<float> m, l, o;                    // states of the segment
+  AlignedBuffer<float> total_m, total_l, total_o;  // states of the walk
+};
+
+// Four tiles in list order; after the last listed one its pointers repeat with mask 0.
+struct TileGroup {
+  const std::byte* k[kGroupTiles];
+  const std::byte* v[kGroupTiles];
+  uint32_t first_pos[kGroupTiles];
+  uint16_t mask[kGroupTiles];
+};
+
+// How a group enters the states of a query block: o = o * keep + add * o of the group, and l
+// likewise.
+struct GroupWeights {
+  float keep[16];
+  float add[16];
+};
+
+// The tokens of tile j that a row at position `pos` sees.
+inline uint16_t visible(const TileGroup& group, size_t j, uint32_t pos) {
+  if (pos < group.first_pos[j]) return 0;
+  const uint32_t n = pos - group.first_pos[j] + 1;
+  return n >= kTileTokens ? group.mask[j] : static_cast<uint16_t>(group.mask[j] & ((1U << n) - 1U));
+}
+
+// Some tiles of one segment for a block of rows.
+struct SegmentTask {
+  const KvView* kv;
+  const TileRef* list;  // null: the tiles first_tile, first_tile + 1, ...
+  uint32_t first_tile;
+  size_t n_tiles;
+  size_t n_rows;
+  size_t n_group;
+  uint32_t first_pos;  // of the first row
+  bool int8_keys;
+  bool int8_values;
+  Scratch* scratch;  // holds the prepared queries
+  States states;     // written from empty
+};
+
+// Fills scratch.queries from `q` ([n_rows, n_group, head_dim], q_stride floats between rows), times
+// `factor`.
+void prepare_queries(const float* q, size_t q_stride, size_t n_rows, size_t n_group,
+                     size_t head_dim, float factor, bool int8, Queries& queries);
+
+// Runs one task on the SIMD target of this CPU.
+void attend_segment(const SegmentTask& task);
+
+// The scores of a task's tiles in base 2, in f32 arithmetic: scores[query * stride + tile * 16 +
+// token], -inf where the row does not see the token. Room for n_tiles rounded up to a whole group.
+void segment_scores(const SegmentTask& task, float* scores, size_t stride);
+
+// Merges `from` into `into` for n queries, as described in attention.h. An empty `from` changes no
+// bit.
+void merge_states(const States& into, const States& from, size_t n_queries, size_t head_dim);
+
+void set_empty(const States& states, size_t n_queries, size_t head_dim);
+
+}  // namespace longhaul::attention

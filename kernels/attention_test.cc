@@ -1,0 +1,408 @@
+#include "kernels/attention.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <numeric>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "hwy/highway.h"
+#include "kernels/attention_kernel.h"
+#include "kernels/attention_vnni.h"
+#include "kernels/reference/attention.h"
+#include "parallel/thread_pool.h"
+
+namespace longhaul {
+namespace {
+
+constexpr float kSentinel = -12345.0F;
+
+// Paged K and V of one (sequence, KV head) with random tokens, pages in a random order. Bytes of
+// tokens that were never written are 0xFF: NaN as f16.
+struct Cache {
+  KvType k_type, v_type;
+  size_t head_dim, n_tokens;
+  size_t tiles_per_page = 4;
+  std::vector<uint32_t> pages;
+  AlignedBuffer<std::byte> k, v;
+
+  Cache(KvType kt, KvType vt, size_t dim, size_t tokens, unsigned seed, float spread = 1.0F)
+      : k_type(kt), v_type(vt), head_dim(dim), n_tokens(tokens) {
+    const size_t n_pages = (tokens + 63) / 64;
+    pages.resize(n_pages);
+    std::iota(pages.begin(), pages.end(), 0U);
+    std::mt19937 rng(seed);
+    std::shuffle(pages.begin(), pages.end(), rng);
+    k = AlignedBuffer<std::byte>(n_pages * k_stride());
+    v = AlignedBuffer<std::byte>(n_pages * v_stride());
+    std::memset(k.data(), 0xFF, k.size());
+    std::memset(v.data(), 0xFF, v.size());
+    std::normal_distribution<float> normal;
+    std::vector<float> x(dim);
+    for (size_t t = 0; t < tokens; ++t) {
+      const float size = spread == 1.0F ? 1.0F : std::exp(normal(rng) * std::log(spread));
+      for (float& e : x) e = normal(rng) * size;
+      if (t == 3) x[1] = 40.0F;  // an outlier channel
+      write_k(kt, k_tile(t / 16), t % 16, x.data(), dim);
+      for (float& e : x) e = normal(rng) * size;
+      write_v(vt, v_tile(t / 16), t % 16, x.data(), dim);
+    }
+  }
+  size_t k_stride() const { return 4 * k_tile_bytes(k_type, head_dim) + 64; }
+  size_t v_stride() const { return 4 * v_tile_bytes(v_type, head_dim) + 128; }
+  std::byte* k_tile(size_t t) {
+    return k.data() + pages[t / 4] * k_stride() + t % 4 * k_tile_bytes(k_type, head_dim);
+  }
+  std::byte* v_tile(size_t t) {
+    return v.data() + pages[t / 4] * v_stride() + t % 4 * v_tile_bytes(v_type, head_dim);
+  }
+  KvView view() const {
+    return {k.data(),       v.data(), k_stride(), v_stride(), pages.data(),
+            tiles_per_page, k_type,   v_type,     head_dim};
+  }
+};
+
+// A job with its own queries and output; rows have 5 floats between them, which must stay
+// untouched.
+struct Case {
+  AttentionJob job;
+  std::vector<float> q, out;
+
+  Case(const Cache& cache, size_t n_rows, size_t n_group, uint32_t first_pos, unsigned seed) {
+    const size_t stride = n_group * cache.head_dim + 5;
+    std::mt19937 rng(seed);
+    std::normal_distribution<float> normal;
+    q.resize(n_rows * stride);
+    for (float& e : q) e = normal(rng) * 2.0F;
+    out.assign(n_rows * stride, kSentinel);
+    job.kv = cache.view();
+    job.q = q.data();
+    job.out = out.data();
+    job.q_stride = job.out_stride = stride;
+    job.n_rows = n_rows;
+    job.n_group = n_group;
+    job.first_pos = first_pos;
+    job.scale = 1.0F / std::sqrt(static_cast<float>(cache.head_dim));
+  }
+  AttentionJob row(size_t r, float* to) const {
+    AttentionJob one = job;
+    one.q = job.q + r * job.q_stride;
+    one.first_pos = job.first_pos + static_cast<uint32_t>(r);
+    one.n_rows = 1;
+    one.out = to;
+    return one;
+  }
+};
+
+std::vector<TileRef> every_tile(size_t n_tokens) {
+  std::vector<TileRef> tiles;
+  for (size_t t = 0; t * 16 < n_tokens; ++t) tiles.push_back({static_cast<uint32_t>(t), 0xFFFF});
+  return tiles;
+}
+
+void run(std::span<const AttentionJob> jobs, size_t n_threads, bool int8) {
+  ThreadPool pool(n_threads);
+  AttentionWorkspace workspace(int8);
+  attend(pool, jobs, workspace);
+}
+
+void run(const AttentionJob& job, size_t n_threads, bool int8) { run({&job, 1}, n_threads, int8); }
+
+// Calls `body` for every SIMD target of this CPU, and for int8 arithmetic where it is to be had.
+void for_each_kernel(const std::function<void(bool int8)>& body) {
+  for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
+    hwy::SetSupportedTargetsForTest(target);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+    SCOPED_TRACE(hwy::TargetName(target));
+    body(false);
+  }
+  hwy::SetSupportedTargetsForTest(0);
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  if (!attention::has_vnni()) return;
+  SCOPED_TRACE("VNNI");
+  body(true);
+}
+
+// The largest error of one query's output that the arithmetic of attention.h allows against exact
+// arithmetic on what read_k and read_v give. In f32: each score is off by at most head_dim
+// roundings of its terms, 2^s by as much relatively, and the sums by their own roundings. In int8
+// also: q by half a step of amax / 32639 and p v_scale by half a step of 1 / 32767 of the largest.
+double tolerance(const Case& c, size_t n_tokens, bool int8) {
+  double q_max = 0;
+  for (const float e : c.q) q_max = std::max<double>(q_max, std::fabs(e));
+  const double dim = static_cast<double>(c.job.kv.head_dim);
+  const double largest = 45.0;  // of |k| and |v| in these tests, outlier included
+  const double terms = dim * q_max * largest * c.job.scale;
+  double score_error = terms * 0x1p-24 * std::sqrt(dim);
+  if (int8) score_error += terms * 0.5 / 32639.0;
+  double error = 2 * score_error + 0x1p-22;
+  if (int8) error += 0.5 / 32767.0 * std::min<double>(64.0, static_cast<double>(n_tokens));
+  return error * largest / 8;  // weighted means of v stay well below the outlier
+}
+
+// Runs the case on every kernel and compares with the reference.
+void expect_close(Case c, size_t n_tokens) {
+  c.job.q = c.q.data();
+  c.job.out = c.out.data();
+  reference::attend(c.job);
+  const std::vector<float> want = c.out;
+  for_each_kernel([&](bool int8) {
+    std::fill(c.out.begin(), c.out.end(), kSentinel);
+    run(c.job, 1, int8);
+    double worst = 0;
+    for (size_t i = 0; i < want.size(); ++i) {
+      if (want[i] == kSentinel) {
+        ASSERT_EQ(c.out[i], kSentinel) << "written outside the row, at " << i;
+        continue;
+      }
+      ASSERT_FALSE(std::isnan(c.out[i])) << i;
+      worst = std::max(worst, std::fabs(double{c.out[i]} - want[i]));
+    }
+    EXPECT_LE(worst, tolerance(c, n_tokens, int8));
+  });
+}
+
+struct Types {
+  KvType k, v;
+};
+constexpr Types kTypes[] = {{KvType::kF16, KvType::kF16},
+                            {KvType::kQ8_0, KvType::kQ8_0},
+                            {KvType::kF16, KvType::kQ8_0},
+                            {KvType::kQ8_0, KvType::kF16}};
+
+TEST(Attention, AgreesWithTheReference) {
+  unsigned seed = 1;
+  for (const Types types : kTypes) {
+    for (const size_t head_dim : {32, 64, 96, 128, 256}) {
+      const Cache cache(types.k, types.v, head_dim, 171, ++seed, 2.0F);
+      for (const uint32_t pos : {0U, 15U, 16U, 63U, 64U, 170U}) {
+        ++seed;
+        expect_close(Case(cache, 1, 1 + seed % 7, pos, seed), pos + 1);
+      }
+      expect_close(Case(cache, 19, 1 + seed % 4, 171 - 19, seed), 171);
+    }
+  }
+}
+
+TEST(Attention, AgreesWithTheReferenceForEveryGroupSize) {
+  for (const size_t head_dim : {64, 128}) {
+    const Cache cache(KvType::kQ8_0, KvType::kQ8_0, head_dim, 130, 40);
+    for (size_t n_group = 1; n_group <= 17; ++n_group) {
+      expect_close(Case(cache, 2, n_group, 128, 41), 130);
+    }
+  }
+}
+
+TEST(Attention, AgreesWithTheReferenceOnLists) {
+  for (const Types types : kTypes) {
+    const Cache cache(types.k, types.v, 64, 600, 5);
+    const std::vector<TileRef> tiles = {{0, 0xFFFF}, {3, 0x00FF}, {4, 0xF0F0},  {7, 0xFFFF},
+                                        {8, 0x0001}, {20, 0},     {36, 0xFFFF}, {37, 0xFFFF}};
+    for (const size_t n_group : {1, 7}) {
+      Case c(cache, 1, n_group, 599, 6);
+      c.job.all_tiles = false;
+      c.job.tiles = tiles;
+      expect_close(c, 100);
+      Case chunk(cache, 40, n_group, 40, 7);  // most of the list lies in the future
+      chunk.job.all_tiles = false;
+      chunk.job.tiles = tiles;
+      expect_close(chunk, 100);
+    }
+  }
+}
+
+TEST(Attention, AgreesWithTheReferenceOverSegments) {
+  const Cache cache(KvType::kQ8_0, KvType::kQ8_0, 32, 2 * 4096 + 20, 42);
+  expect_close(Case(cache, 1, 2, 2 * 4096 + 17, 43), 8192);
+}
+
+TEST(Attention, ARowInAChunkHasTheBitsOfTheRowAlone) {
+  for_each_kernel([](bool int8) {
+    for (const Types types : kTypes) {
+      const Cache cache(types.k, types.v, 64, 4096 + 150, 8, 3.0F);
+      for (const size_t n_group : {1, 3, 7}) {
+        for (const uint32_t first_pos : {0U, 50U, 4060U}) {
+          Case chunk(cache, 90, n_group, first_pos, 9);
+          run(chunk.job, 1, int8);
+          std::vector<float> alone(chunk.job.out_stride);
+          for (size_t r = 0; r<90; r += first_pos> 1000 ? 13 : 1) {
+            run(chunk.row(r, alone.data()), 1, int8);
+            ASSERT_EQ(std::memcmp(alone.data(), chunk.job.out + r * chunk.job.out_stride,
+                                  n_group * 64 * sizeof(float)),
+                      0)
+                << "row " << r << " of " << first_pos;
+          }
+        }
+      }
+    }
+  });
+}
+
+TEST(Attention, TheListOfAllTilesHasTheBitsOfAllTiles) {
+  for_each_kernel([](bool int8) {
+    const Cache cache(KvType::kQ8_0, KvType::kQ8_0, 64, 4096 + 333, 10);
+    const auto tiles = every_tile(cache.n_tokens);
+    for (const uint32_t pos : {0U, 100U, 4095U, 4096U, 4428U}) {
+      Case a(cache, 1, 7, pos, 11);
+      Case b(cache, 1, 7, pos, 11);
+      b.job.all_tiles = false;
+      b.job.tiles = tiles;
+      run(a.job, 1, int8);
+      run(b.job, 2, int8);
+      EXPECT_EQ(a.out, b.out);
+    }
+  });
+}
+
+TEST(Attention, ThreadsAndOtherJobsDoNotChangeBits) {
+  const Cache cache(KvType::kQ8_0, KvType::kQ8_0, 64, 3 * 4096 + 77, 12);
+  const Cache other(KvType::kF16, KvType::kQ8_0, 128, 300, 13);
+  Case want(cache, 30, 7, 3 * 4096 + 40, 14);
+  run(want.job, 1, true);
+  for (const size_t n_threads : {1, 2, 3, 5}) {
+    for (const size_t n_others : {0, 1, 40}) {
+      Case got(cache, 30, 7, 3 * 4096 + 40, 14);
+      std::vector<Case> others(n_others, Case(other, 2, 3, 200, 15));
+      std::vector<AttentionJob> jobs;
+      for (Case& c : others) {
+        c.job.q = c.q.data();
+        c.job.out = c.out.data();
+        jobs.push_back(c.job);
+      }
+      jobs.insert(jobs.begin() + static_cast<ptrdiff_t>(n_others / 2), got.job);
+      run(jobs, n_threads, true);
+      EXPECT_EQ(got.out, want.out);
+      for (const Case& c : others) EXPECT_EQ(c.out, others[0].out);
+    }
+  }
+}
+
+TEST(Attention, AWorkspaceIsReusedWithoutATrace) {
+  const Cache big(KvType::kQ8_0, KvType::kQ8_0, 128, 5000, 16);
+  const Cache small(KvType::kQ8_0, KvType::kF16, 32, 40, 17);
+  ThreadPool pool(2);
+  AttentionWorkspace workspace;
+  Case first(small, 3, 2, 30, 18);
+  attend(pool, {&first.job, 1}, workspace);
+  Case between(big, 20, 4, 4900, 19);
+  attend(pool, {&between.job, 1}, workspace);
+  Case again(small, 3, 2, 30, 18);
+  attend(pool, {&again.job, 1}, workspace);
+  EXPECT_EQ(first.out, again.out);
+  attend(pool, {}, workspace);
+}
+
+TEST(Attention, PagesAndUnwrittenTokensDoNotMatter) {
+  Cache a(KvType::kQ8_0, KvType::kF16, 64, 100, 20);
+  Cache b = Cache(KvType::kQ8_0, KvType::kF16, 64, 100, 20);
+  std::memset(b.k.data(), 0, b.k.size());
+  std::memset(b.v.data(), 0, b.v.size());
+  b.pages = {1, 0};
+  for (size_t t = 0; t < 7;
+       ++t) {  // same tokens, other pages, other bytes where nothing was written
+    std::vector<float> x(64);
+    for (size_t slot = 0; slot < 16 && t * 16 + slot < 100; ++slot) {
+      read_k(a.k_type, a.k_tile(t), slot, x.data(), 64);
+      write_k(b.k_type, b.k_tile(t), slot, x.data(), 64);
+      read_v(a.v_type, a.v_tile(t), slot, x.data(), 64);
+      write_v(b.v_type, b.v_tile(t), slot, x.data(), 64);
+    }
+  }
+  for_each_kernel([&](bool int8) {
+    Case ca(a, 5, 7, 95, 21);
+    Case cb(b, 5, 7, 95, 21);
+    run(ca.job, 1, int8);
+    run(cb.job, 1, int8);
+    EXPECT_EQ(ca.out, cb.out);
+  });
+}
+
+TEST(Attention, ARowWithoutTokensGetsZeros) {
+  const Cache cache(KvType::kQ8_0, KvType::kQ8_0, 32, 64, 22);
+  const std::vector<TileRef> tiles = {{2, 0xFFFF}};
+  for (const size_t n_tiles : {0, 1}) {
+    Case c(cache, 3, 2, 10, 23);
+    c.job.all_tiles = false;
+    c.job.tiles = std::span(tiles).first(n_tiles);
+    run(c.job, 2, true);
+    for (size_t r = 0; r < 3; ++r) {
+      for (size_t i = 0; i < 64; ++i) EXPECT_EQ(c.out[r * c.job.out_stride + i], 0.0F);
+    }
+  }
+}
+
+TEST(Attention, NanKeysAreNotHidden) {
+  for_each_kernel([](bool int8) {
+    for (const KvType type : {KvType::kF16, KvType::kQ8_0}) {
+      Cache cache(type, type, 64, 100, 24);
+      std::vector<float> x(64, std::numeric_limits<float>::quiet_NaN());
+      write_k(type, cache.k_tile(1), 2, x.data(), 64);
+      Case c(cache, 1, 2, 99, 25);
+      run(c.job, 1, int8);
+      EXPECT_TRUE(std::isnan(c.out[0]));
+      Case before(cache, 1, 2, 17, 25);
+      run(before.job, 1, int8);
+      EXPECT_FALSE(std::isnan(before.out[0]));
+    }
+  });
+}
+
+TEST(MergeStates, EmptyIsNeutralAndTheResultIsTheSoftmaxOfTheUnion) {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  struct One {
+    float m, l, o[2];
+    attention::States states() { return {&m, &l, o}; }
+  };
+  One total{-kInf, 0, {0, 0}};
+  One empty{-kInf, 0, {0, 0}};
+  One a{3, 1.5F, {0.25F, -1}};
+  One b{5, 1.25F, {2, 0.5F}};
+  attention::merge_states(total.states(), empty.states(), 1, 2);
+  EXPECT_EQ(total.m, -kInf);
+  attention::merge_states(total.states(), a.states(), 1, 2);
+  EXPECT_EQ(std::memcmp(&total, &a, sizeof(One)), 0);
+  attention::merge_states(total.states(), empty.states(), 1, 2);
+  EXPECT_EQ(std::memcmp(&total, &a, sizeof(One)), 0);
+  attention::merge_states(total.states(), b.states(), 1, 2);
+  EXPECT_EQ(total.m, 5);
+  EXPECT_EQ(total.l, 1.5F * 0.25F + 1.25F);
+  EXPECT_EQ(total.o[0], 0.25F * 0.25F + 2);
+  EXPECT_EQ(total.o[1], -0.25F + 0.5F);
+}
+
+TEST(BlockMasses, AreTheSoftmaxOfTheBlocks) {
+  const Cache cache(KvType::kQ8_0, KvType::kQ8_0, 64, 1000, 26);
+  const Case c(cache, 1, 3, 900, 27);
+  for (const size_t block_size : {8, 16, 32, 48}) {
+    const size_t n_blocks = 900 / block_size + 1;
+    std::vector<double> want(n_blocks);
+    std::vector<float> key(64);
+    for (size_t h = 0; h < 3; ++h) {
+      std::vector<double> mass(n_blocks);
+      double sum = 0;
+      for (size_t t = 0; t <= 900; ++t) {
+        read_k(cache.k_type, const_cast<Cache&>(cache).k_tile(t / 16), t % 16, key.data(), 64);
+        const double dot = std::inner_product(key.begin(), key.end(), &c.q[h * 64], 0.0);
+        const double p = std::exp(dot * double{c.job.scale});
+        mass[t / block_size] += p;
+        sum += p;
+      }
+      for (size_t b = 0; b < n_blocks; ++b) want[b] = std::max(want[b], mass[b] / sum);
+    }
+    std::vector<float> got(n_blocks + 1, kSentinel);
+    AttentionWorkspace workspace;
+    block_masses(c.job, block_size, n_blocks, got.data(), workspace);
+    for (size_t b = 0; b < n_blocks; ++b) EXPECT_NEAR(got[b], want[b], 1e-4 * want[b] + 1e-7);
+    EXPECT_EQ(got[n_blocks], kSentinel);
+  }
+}
+
+}  // namespace
+}  // namespace longhaul

@@ -1,0 +1,7 @@
+#include "kernels/attention_vnni.h"
+
+namespace longhaul::attention {
+
+bool has_vnni() { return false; }
+
+}  // namespace longhaul::attention

@@ -1,0 +1,74 @@
+#include "kernels/reference/attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace longhaul::reference {
+namespace {
+
+// The tokens of a row in list order.
+std::vector<uint32_t> visible_tokens(const AttentionJob& job, uint32_t pos) {
+  std::vector<uint32_t> tokens;
+  if (job.all_tiles) {
+    for (uint32_t t = 0; t <= pos; ++t) tokens.push_back(t);
+    return tokens;
+  }
+  for (const TileRef& ref : job.tiles) {
+    for (uint32_t i = 0; i < kTileTokens; ++i) {
+      const uint32_t t = ref.tile * static_cast<uint32_t>(kTileTokens) + i;
+      if (((ref.mask >> i) & 1) != 0 && t <= pos) tokens.push_back(t);
+    }
+  }
+  return tokens;
+}
+
+const std::byte* tile_at(const KvView& kv, const std::byte* base, size_t stride, size_t bytes,
+                         size_t tile) {
+  return base + kv.pages[tile / kv.tiles_per_page] * stride + tile % kv.tiles_per_page * bytes;
+}
+
+void attend_query(const AttentionJob& job, std::span<const uint32_t> tokens, const float* q,
+                  float* out) {
+  const KvView& kv = job.kv;
+  std::vector<float> x(kv.head_dim);
+  std::vector<double> scores;
+  for (const uint32_t t : tokens) {
+    read_k(kv.k_type,
+           tile_at(kv, kv.k_base, kv.k_page_stride, k_tile_bytes(kv.k_type, kv.head_dim),
+                   t / kTileTokens),
+           t % kTileTokens, x.data(), kv.head_dim);
+    double score = 0;
+    for (size_t d = 0; d < kv.head_dim; ++d) score += double{q[d]} * x[d];
+    scores.push_back(score * job.scale);
+  }
+  std::vector<double> sum(kv.head_dim, 0.0);
+  double total = 0;
+  const double max = scores.empty() ? 0.0 : *std::max_element(scores.begin(), scores.end());
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    read_v(kv.v_type,
+           tile_at(kv, kv.v_base, kv.v_page_stride, v_tile_bytes(kv.v_type, kv.head_dim),
+                   tokens[i] / kTileTokens),
+           tokens[i] % kTileTokens, x.data(), kv.head_dim);
+    const double p = std::exp(scores[i] - max);
+    total += p;
+    for (size_t d = 0; d < kv.head_dim; ++d) sum[d] += p * x[d];
+  }
+  for (size_t d = 0; d < kv.head_dim; ++d) {
+    out[d] = tokens.empty() ? 0.0F : static_cast<float>(sum[d] / total);
+  }
+}
+
+}  // namespace
+
+void attend(const AttentionJob& job) {
+  for (size_t r = 0; r < job.n_rows; ++r) {
+    const auto tokens = visible_tokens(job, job.first_pos + static_cast<uint32_t>(r));
+    for (size_t h = 0; h < job.n_group; ++h) {
+      attend_query(job, tokens, job.q + r * job.q_stride + h * job.kv.head_dim,
+                   job.out + r * job.out_stride + h * job.kv.head_dim);
+    }
+  }
+}
+
+}  // namespace longhaul::reference
