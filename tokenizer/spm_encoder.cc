@@ -13,6 +13,11 @@
 namespace longhaul {
 namespace {
 
+// Control tokens are no text; user-defined ones were found before.
+bool can_be_merged(TokenType type) {
+  return type == TokenType::kNormal || type == TokenType::kUnused;
+}
+
 class SpmEncoder final : public Encoder {
  public:
   SpmEncoder(const TokenTable& tokens, bool add_space_prefix)
@@ -25,6 +30,8 @@ class SpmEncoder final : public Encoder {
   }
 
  private:
+  Status encode_stretch(std::string_view text, SymbolMerger& merger,
+                        std::vector<int32_t>& ids) const;
   Status append_bytes(std::string_view bytes, std::vector<int32_t>& ids) const;
   // The token of a text that merging may make, or -1.
   int32_t find_text(std::string_view text) const;
@@ -34,7 +41,13 @@ class SpmEncoder final : public Encoder {
   std::vector<uint32_t> ranks_;          // per token: its place when sorted by falling score
   std::array<int32_t, 256> byte_ids_{};  // -1: no token
   int32_t unknown_id_ = -1;
+  // No token has a blank behind another character, so that no merge crosses such a place and the
+  // text may be cut there: the same tokens from many small queues, which is much faster than one
+  // large one.
+  bool cut_at_blanks_ = true;
 };
+
+bool is_cut(std::string_view text, size_t pos) { return text[pos] == ' ' && text[pos - 1] != ' '; }
 
 Status SpmEncoder::load(const Vocabulary& vocabulary) {
   if (vocabulary.scores.empty()) {
@@ -59,8 +72,11 @@ Status SpmEncoder::load(const Vocabulary& vocabulary) {
   byte_ids_.fill(-1);
   for (size_t i = 0; i < tokens_.size(); ++i) {
     const auto id = static_cast<int32_t>(i);
-    if (tokens_.type(id) == TokenType::kByte) {
-      byte_ids_[static_cast<uint8_t>(tokens_.piece(id)[0])] = id;
+    const std::string_view piece = tokens_.piece(id);
+    if (tokens_.type(id) == TokenType::kByte) byte_ids_[static_cast<uint8_t>(piece[0])] = id;
+    if (!can_be_merged(tokens_.type(id))) continue;
+    for (size_t pos = 1; pos < piece.size(); ++pos) {
+      if (is_cut(piece, pos)) cut_at_blanks_ = false;
     }
   }
   if (vocabulary.unknown) unknown_id_ = static_cast<int32_t>(*vocabulary.unknown);
@@ -87,6 +103,18 @@ Status SpmEncoder::encode(std::string_view text, bool at_start, std::vector<int3
     text = prefixed;
   }
   SymbolMerger merger;
+  for (size_t begin = 0; begin < text.size();) {
+    size_t end = cut_at_blanks_ ? begin + 1 : text.size();
+    while (end < text.size() && !is_cut(text, end)) ++end;
+    LH_RETURN_IF_ERROR(encode_stretch(text.substr(begin, end - begin), merger, ids));
+    begin = end;
+  }
+  return {};
+}
+
+Status SpmEncoder::encode_stretch(std::string_view text, SymbolMerger& merger,
+                                  std::vector<int32_t>& ids) const {
+  merger.clear();
   for (size_t pos = 0; pos < text.size();) {
     const Utf8Char c = decode_utf8(text, pos);
     const size_t length = c.state == Utf8State::kValid ? c.n_bytes : 1;
