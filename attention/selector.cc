@@ -45,7 +45,9 @@ size_t n_selected_blocks(const AttentionOptions& options, const Selector& select
 void SelectionBuffer::reserve(size_t n_blocks, size_t block_size, size_t head_dim) {
   q_mean_.ensure(head_dim);
   if (n_blocks <= scores_.size()) return;
-  n_blocks = std::max(n_blocks, 2 * scores_.size());  // a growing context reallocates rarely
+  constexpr size_t kLeastBlocks = 1024;
+  // By doubling: a growing context reallocates rarely.
+  n_blocks = std::max({n_blocks, 2 * scores_.size(), kLeastBlocks});
   scores_.ensure(n_blocks);
   ids_.ensure(n_blocks);
   tiles_.ensure(n_blocks * std::max<size_t>(1, block_size / kTileTokens));

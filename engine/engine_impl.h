@@ -35,6 +35,8 @@ struct Session::Impl {
   SequenceState state;
 
   Status check_request(const GenerateRequest& request) const;
+  // True if only the newest token is not in the cache and the mode can take it from there.
+  bool ready_to_decode(const GenerateRequest& request) const;
   // Brings the cache up to all tokens but the newest; returns the logits after it.
   Result<std::span<const float>> prefill(DecodeContext& context, const GenerateRequest& request);
   Status decode(DecodeContext& context, const GenerateRequest& request, size_t n_prompt,

@@ -52,6 +52,15 @@ Status Session::Impl::check_request(const GenerateRequest& request) const {
   return {};
 }
 
+// Without a new prompt the newest token is the next step of the mode that goes on, so that a text
+// generated in two parts is the text generated in one.
+bool Session::Impl::ready_to_decode(const GenerateRequest& request) const {
+  const AttentionMode mode = request.attention.mode;
+  const bool may_be_unclean = mode == AttentionMode::kSparse || mode == AttentionMode::kResa;
+  return request.prompt.empty() && state.tokens.size() == state.cache.n_tokens() + 1 &&
+         (may_be_unclean || state.n_clean == state.cache.n_tokens());
+}
+
 Result<std::span<const float>> Session::Impl::prefill(DecodeContext& context,
                                                       const GenerateRequest& request) {
   // Every mode but `sparse` starts from a clean cache: what sparse steps left behind is computed
@@ -119,14 +128,17 @@ Result<GenerateResult> Session::generate(const GenerateRequest& request) {
   GenerateResult result;
   result.prompt_tokens = n_prompt - n_before;
   auto start = Clock::now();
-  const auto logits = impl_->prefill(context, request);
-  if (!logits && logits.error().code == ErrorCode::kCancelled) {
-    result.finish_reason = FinishReason::kCancelled;
-    return result;
+  if (!impl_->ready_to_decode(request)) {
+    const auto logits = impl_->prefill(context, request);
+    if (!logits && logits.error().code == ErrorCode::kCancelled) {
+      result.finish_reason = FinishReason::kCancelled;
+      return result;
+    }
+    LH_RETURN_IF_ERROR(logits);
+    if (context.n_left() > 0) LH_RETURN_IF_ERROR(context.append_sample(*logits));
   }
-  LH_RETURN_IF_ERROR(logits);
-  if (context.n_left() > 0) LH_RETURN_IF_ERROR(context.append_sample(*logits));
   result.timings.prefill_s = seconds_since(start);
+  const size_t n_before_decode = state.tokens.size();
 
   start = Clock::now();
   const Status status = impl_->decode(context, request, n_prompt, result);
@@ -134,7 +146,8 @@ Result<GenerateResult> Session::generate(const GenerateRequest& request) {
   LH_RETURN_IF_ERROR(status);
   result.tokens.assign(state.tokens.begin() + static_cast<std::ptrdiff_t>(n_prompt),
                        state.tokens.end());
-  result.timings.decoded_tokens = result.tokens.empty() ? 0 : result.tokens.size() - 1;
+  result.timings.decoded_tokens =
+      state.tokens.size() - std::min(n_before_decode, state.tokens.size());
   result.attention = context.stats;
   return result;
 }

@@ -149,8 +149,8 @@ TEST(Modes, DenseAfterSparseStartsClean) {
 
 TEST(Modes, ATurnInTwoPartsIsOneTurn) {
   const auto engine = load({});
-  for (const AttentionMode mode :
-       {AttentionMode::kDense, AttentionMode::kSparse, AttentionMode::kExact}) {
+  for (const AttentionMode mode : {AttentionMode::kDense, AttentionMode::kSparse,
+                                   AttentionMode::kResa, AttentionMode::kExact}) {
     const auto prompt = random_tokens(300, 10);
     const auto whole = generate(*engine, request_of(mode, 200, prompt));
     auto session = engine->new_session();

@@ -44,8 +44,7 @@ enum class FinishReason : uint8_t { kStop, kLength, kCancelled };
 struct Timings {
   double prefill_s = 0;
   double decode_s = 0;
-  size_t decoded_tokens =
-      0;  // tokens whose time is in decode_s: all but the first, which the prefill gives
+  size_t decoded_tokens = 0;  // tokens whose time is in decode_s
   double decode_tokens_per_s() const {
     return decode_s > 0 ? static_cast<double>(decoded_tokens) / decode_s : 0;
   }
