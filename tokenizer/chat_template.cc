@@ -133,7 +133,7 @@ void ChatTemplate::read_details(std::string_view template_text) {
     case ChatFormat::kPhi:
       if (in.has("<|im_sep|>")) {  // Phi-4
         role_open_ = "<|im_start|>", role_close_ = "<|im_sep|>", turn_end_ = "<|im_end|>";
-      } else if (in.has("'<|'")) {  // Phi-4-mini: roles put together, no newlines
+      } else if (in.has("'|>' + message['content']")) {  // Phi-4-mini: no newlines
         role_open_ = "<|", role_close_ = "|>", turn_end_ = "<|end|>";
       } else {
         role_open_ = "<|", role_close_ = "|>\n", turn_end_ = "<|end|>\n";
@@ -147,13 +147,18 @@ void ChatTemplate::read_details(std::string_view template_text) {
 
 void ChatTemplate::read_mistral_details(std::string_view template_text) {
   const Markers in(template_text);
-  inst_open_ = in.has("[INST] ") ? "[INST] " : "[INST]";
+  // The SentencePiece generations write blanks inside the brackets and before an answer, the first
+  // of them also before the bracket; the Tekken ones write none.
+  const bool spaced = in.has("[INST] ");
+  const bool leading = in.has("' [INST] ") || in.has("\" [INST] ");
+  inst_open_ = leading ? " [INST] " : spaced ? "[INST] " : "[INST]";
   inst_close_ = in.has(" [/INST]") ? " [/INST]" : "[/INST]";
-  answer_prefix_ = in.has("[INST] ") ? " " : "";  // the SentencePiece generations; Tekken has none
+  answer_prefix_ = spaced ? " " : "";
   if (in.has("[SYSTEM_PROMPT]")) {
     system_role_ = SystemRole::kOwnTurn;
   } else if (in.has("system_message")) {
-    system_role_ = in.has("loop.last") ? SystemRole::kLastUserTurn : SystemRole::kFirstUserTurn;
+    system_role_ = in.has("loop.last and system_message") ? SystemRole::kLastUserTurn
+                                                          : SystemRole::kFirstUserTurn;
   } else {
     system_role_ = SystemRole::kRefused;
   }

@@ -127,7 +127,11 @@ Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, EncodeOpti
   size_t begin = 0;  // of the plain text not yet encoded
   const auto encode_plain = [&](size_t end) -> Status {
     if (begin == end) return {};
-    LH_RETURN_IF_ERROR(encoder_->encode(text.substr(begin, end - begin), at_start, ids));
+    const std::string_view plain = text.substr(begin, end - begin);
+    // Behind a control token a text that brings its own white space is not given more: a template
+    // that writes `[INST] Hello` means the tokens [INST] and Hello-with-a-blank.
+    const bool has_space = begin > 0 && (plain[0] == ' ' || plain[0] == '\n');
+    LH_RETURN_IF_ERROR(encoder_->encode(plain, at_start && !has_space, ids));
     at_start = false;
     return {};
   };

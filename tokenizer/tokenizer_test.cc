@@ -47,6 +47,7 @@ TEST(SpecialTest, AControlNameInPlainTextNeverBecomesTheToken) {
   EXPECT_EQ(t.decode(plain), "<s>");
   // The prefix blank comes back after a control token.
   EXPECT_EQ(encode(t, "<s>s", true), (Ids{*t.bos(), *t.find_token(" "), *t.find_token("s")}));
+  EXPECT_EQ(encode(t, "<s> s", true), encode(t, "<s>s", true));  // but is not doubled
   EXPECT_EQ(t.decode(encode(t, "s<s>s", true), true), "s<s>s");
 }
 
