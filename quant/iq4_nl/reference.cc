@@ -10,14 +10,12 @@ namespace {
 constexpr int kTries = 9;
 constexpr float kTryStep = 0.02f;
 
+// The levels ascend, so the nearest is the number of midpoints below x.
 uint8_t nearest_level(float x) {
-  uint8_t best = 0;
-  for (uint8_t q = 1; q < 16; ++q) {
-    if (std::abs(x - static_cast<float>(kLevels[q])) <
-        std::abs(x - static_cast<float>(kLevels[best])))
-      best = q;
-  }
-  return best;
+  int n_below = 0;
+  for (size_t q = 0; q + 1 < 16; ++q)
+    n_below += 2 * x > static_cast<float>(kLevels[q] + kLevels[q + 1]) ? 1 : 0;
+  return static_cast<uint8_t>(n_below);
 }
 
 // The scale with the smallest squared error among the tries, each improved by least squares for its
