@@ -125,17 +125,30 @@ States reserve_states(AlignedBuffer<float>& m, AlignedBuffer<float>& l, AlignedB
   return {m.data(), l.data(), o.data()};
 }
 
+// Gathers the rows of a block, times the scale and log2(e).
+void prepare_queries(const RowBlock& block, bool int8, Queries& queries) {
+  const AttentionJob& job = *block.job;
+  const size_t row_size = job.n_group * job.kv.head_dim;
+  const float factor = job.scale * kLog2E;
+  queries.f32.ensure(block.n_rows * row_size);
+  for (size_t r = 0; r < block.n_rows; ++r) {
+    const float* from = job.q + (block.first_row + r) * job.q_stride;
+    float* to = queries.f32.data() + r * row_size;
+    for (size_t i = 0; i < row_size; ++i) to[i] = from[i] * factor;
+  }
+  if (int8) round_queries_vnni(block.n_queries(), job.kv.head_dim, queries);
+}
+
 // Makes the worker ready for the rows of a block: prepared queries and room for tiles.
 SegmentTask task_of(const RowBlock& block, bool int8, Scratch& scratch) {
   const AttentionJob& job = *block.job;
-  const size_t head_dim = job.kv.head_dim;
   const bool int8_keys = int8 && job.kv.k_type == KvType::kQ8_0;
   const bool int8_values = int8 && job.kv.v_type == KvType::kQ8_0;
-  prepare_queries(job.q + block.first_row * job.q_stride, job.q_stride, block.n_rows, job.n_group,
-                  head_dim, job.scale * kLog2E, int8_keys, scratch.queries);
+  prepare_queries(block, int8_keys, scratch.queries);
   scratch.k.ensure(kMaxHeadDim * kGroupTokens);
   scratch.v.ensure(kMaxHeadDim * kGroupTokens);
   scratch.scores.ensure(kMaxQueryBlock * kGroupTokens);
+  scratch.value_scales.ensure(kMaxQueryBlock + 1);
   return {.kv = &job.kv,
           .list = nullptr,
           .first_tile = 0,

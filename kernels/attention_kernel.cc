@@ -127,16 +127,43 @@ HWY_INLINE void MergeGroup(const float* HWY_RESTRICT max, const float* HWY_RESTR
   }
 }
 
+// Reads what all query blocks share of a group.
 HWY_INLINE void PrepareGroup(const SegmentTask& task, const TileGroup& group, uint32_t last_pos) {
   const KvView& kv = *task.kv;
   Scratch& scratch = *task.scratch;
+  uint16_t masks[kGroupTiles];
+  for (size_t j = 0; j < kGroupTiles; ++j) masks[j] = visible(group, j, last_pos);
+  if (task.int8_keys) prepare_keys_vnni(group, kv.head_dim, scratch.k.data());
+  if (task.int8_values) prepare_values_vnni(group, masks, kv.head_dim, scratch.value_scales[0]);
   for (size_t j = 0; j < kGroupTiles; ++j) {
     if (!task.int8_keys) {
       KeysToF32(kv.k_type, group.k[j], kv.head_dim, scratch.k.data() + j * kTileTokens);
     }
     if (!task.int8_values) {
-      ValuesToF32(kv.v_type, group.v[j], kv.head_dim, visible(group, j, last_pos),
+      ValuesToF32(kv.v_type, group.v[j], kv.head_dim, masks[j],
                   scratch.v.data() + j * kTileTokens * kv.head_dim);
+    }
+  }
+}
+
+// The scales of each query's row: one for all where every row sees the whole group, else what the
+// row sees decides.
+HWY_INLINE void FindValueScales(const SegmentTask& task, const TileGroup& group, size_t first,
+                                size_t n_queries, bool full, const ValueScales** scales) {
+  ValueScales* of_rows = task.scratch->value_scales.data();
+  for (size_t i = 0; i < n_queries; ++i) {
+    const size_t row = (first + i) / task.n_group;
+    if (full) {
+      scales[i] = of_rows;
+    } else if (i > 0 && row == (first + i - 1) / task.n_group) {
+      scales[i] = scales[i - 1];
+    } else {
+      uint16_t masks[kGroupTiles];
+      for (size_t j = 0; j < kGroupTiles; ++j) {
+        masks[j] = visible(group, j, task.first_pos + static_cast<uint32_t>(row));
+      }
+      prepare_values_vnni(group, masks, task.kv->head_dim, of_rows[1 + i]);
+      scales[i] = of_rows + 1 + i;
     }
   }
 }
@@ -147,8 +174,12 @@ HWY_INLINE void QueryBlock(const SegmentTask& task, const TileGroup& group, size
   const size_t head_dim = task.kv->head_dim;
   const Scratch& scratch = *task.scratch;
   float* scores = task.scratch->scores.data();
-  ScoresF32<kQueries>(scratch.queries.f32.data() + first * head_dim, scratch.k.data(), head_dim,
-                      scores);
+  if (task.int8_keys) {
+    scores_vnni(kQueries, scratch.queries, first, group, scratch.k.data(), head_dim, scores);
+  } else {
+    ScoresF32<kQueries>(scratch.queries.f32.data() + first * head_dim, scratch.k.data(), head_dim,
+                        scores);
+  }
   HWY_ALIGN float max[16] = {};
   HWY_ALIGN float sum[16] = {};
   for (size_t i = 0; i < kQueries; ++i) {
@@ -159,8 +190,14 @@ HWY_INLINE void QueryBlock(const SegmentTask& task, const TileGroup& group, size
   }
   HWY_ALIGN GroupWeights weights;
   MergeGroup(max, sum, kQueries, task.states.m + first, task.states.l + first, weights);
-  ValuesF32<kQueries>(scores, scratch.v.data(), head_dim, weights,
-                      task.states.o + first * head_dim);
+  float* o = task.states.o + first * head_dim;
+  if (task.int8_values) {
+    const ValueScales* scales[kQueries];
+    FindValueScales(task, group, first, kQueries, full, scales);
+    values_vnni(kQueries, scores, group, scales, head_dim, weights, o);
+  } else {
+    ValuesF32<kQueries>(scores, scratch.v.data(), head_dim, weights, o);
+  }
 }
 
 HWY_INLINE void QueryBlockOf(size_t n_queries, const SegmentTask& task, const TileGroup& group,

@@ -41,11 +41,20 @@ struct Queries {
       offsets;  // [n_queries, head_dim / 32] -128 * sum of the integers: K is stored with 128 added
 };
 
+// What int8 probabilities of one row stand for in one group: p is rounded to the integer p *
+// weights[chunk][token], and a sum of such integers times int8 values is worth units[chunk].
+struct ValueScales {
+  float weights[kMaxHeadDim / kScaleDims][kGroupTokens];
+  float units[kMaxHeadDim / kScaleDims];
+};
+
 // What a worker needs while it walks tiles.
 struct Scratch {
   Queries queries;
   AlignedBuffer<float> k;  // f32: [head_dim, 64 tokens]; int8: scales [head_dim / 32, 64 tokens]
-  AlignedBuffer<float> v;  // f32: [64 tokens, head_dim]; int8: scales [head_dim / 32, 64 tokens]
+  AlignedBuffer<float> v;  // f32: [64 tokens, head_dim]
+  // int8: [1 + kMaxQueryBlock], of a group that all rows see whole, then of single rows.
+  AlignedBuffer<ValueScales> value_scales;
   AlignedBuffer<float> scores;                     // [kMaxQueryBlock, 64 tokens]
   AlignedBuffer<float> m, l, o;                    // states of the segment
   AlignedBuffer<float> total_m, total_l, total_o;  // states of the walk
@@ -87,11 +96,6 @@ struct SegmentTask {
   Scratch* scratch;  // holds the prepared queries
   States states;     // written from empty
 };
-
-// Fills scratch.queries from `q` ([n_rows, n_group, head_dim], q_stride floats between rows), times
-// `factor`.
-void prepare_queries(const float* q, size_t q_stride, size_t n_rows, size_t n_group,
-                     size_t head_dim, float factor, bool int8, Queries& queries);
 
 // Runs one task on the SIMD target of this CPU.
 void attend_segment(const SegmentTask& task);

@@ -1,5 +1,5 @@
-// Attention over one group of 64 tokens in int8, for q8_0 tiles on CPUs with AVX512-VNNI. See
-// attention.h for the numbers.
+// Attention over one group of 64 tokens in int8, for q8_0 tiles on CPUs with AVX512-VNNI: one
+// instruction adds 4 products in each of 16 lanes. See attention.h for the numbers.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,29 @@
 
 namespace longhaul::attention {
 
-// Whether this CPU and operating system have AVX-512 F, BW, DQ, VL and VNNI.
+// Whether this CPU and operating system have AVX-512 F, BW, DQ, VL and VNNI. The functions below
+// need it.
 bool has_vnni();
+
+// Rounds queries.f32 [n_queries, head_dim] to 16-bit integers with a scale per 32 dimensions.
+void round_queries_vnni(size_t n_queries, size_t head_dim, Queries& queries);
+
+// Expands the group's K scales to k_scales [head_dim / 32, 64 tokens].
+void prepare_keys_vnni(const TileGroup& group, size_t head_dim, float* k_scales);
+
+// scores[i, token] = q . k in base 2 for queries first .. first + n_queries, at most
+// kMaxQueryBlock.
+void scores_vnni(size_t n_queries, const Queries& queries, size_t first, const TileGroup& group,
+                 const float* k_scales, size_t head_dim, float* scores);
+
+// Finds the units of the probabilities for a row that sees the tokens `masks` of the group's tiles.
+void prepare_values_vnni(const TileGroup& group, const uint16_t masks[kGroupTiles], size_t head_dim,
+                         ValueScales& scales);
+
+// o[i] = o[i] * keep[i] + add[i] * sum over the 64 tokens of p[i, token] v[token]; scales[i] is the
+// one of query i's row.
+void values_vnni(size_t n_queries, const float* p, const TileGroup& group,
+                 const ValueScales* const* scales, size_t head_dim, const GroupWeights& weights,
+                 float* o);
 
 }  // namespace longhaul::attention
