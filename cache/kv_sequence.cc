@@ -168,7 +168,7 @@ void KvSequence::add_to_bounds(size_t layer, size_t kv_head, size_t block, size_
   const size_t lane = block % kBoundsGroupBlocks;
   const bool starts = first == block * config.block_size;
   (starts ? bounds_set : bounds_merge)(group, lane, lowest, d);
-  bounds_merge(group, lane, highest, d);
+  if (end - first > 1) bounds_merge(group, lane, highest, d);
 }
 
 KvView KvSequence::view(size_t layer, size_t kv_head) const {
