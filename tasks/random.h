@@ -2,6 +2,7 @@
 // is named by its seed alone.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 #include <vector>

@@ -1,0 +1,68 @@
+// Training rows: tasks and text as token ids, with what each position is to be judged by.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "tasks/random.h"
+#include "tasks/task.h"
+#include "trainer/vocabulary.h"
+
+namespace longhaul {
+
+// What the token after a position is. Each kind has its own loss and accuracy.
+enum class TargetKind : uint8_t {
+  kNone,       // prompt and padding: not learnt
+  kText,       // English
+  kPathHop,    // the end of an edge: the look-up
+  kPathOther,  // the rest of a path answer: copies, separators, the end mark
+  kSumTotal,   // a running total: look-up and addition
+  kSumOther,   // the rest of a sum answer: the next label, separators, the end mark
+};
+inline constexpr int kTargetKinds = 6;
+
+struct Batch {
+  int n_rows = 0;
+  int length = 0;
+  std::vector<int64_t> ids;       // [n_rows, length]
+  std::vector<int64_t> targets;   // [n_rows, length], the id that follows
+  std::vector<TargetKind> kinds;  // [n_rows, length]
+
+  // A batch of rows that predict nothing yet: ids are the end mark.
+  static Batch empty(int n_rows, int length, const Vocabulary& vocabulary);
+  // Writes mark, prompt, answer and end mark into `row`. False if they need more than `length`.
+  bool set_task(int row, const Task& task, bool is_path, const Vocabulary& vocabulary);
+  // Writes mark and `text` from `offset` on into `row`.
+  void set_text(int row, const std::vector<int32_t>& text, size_t offset,
+                const Vocabulary& vocabulary);
+};
+
+// The largest path or sum task whose prompt and answer fit into `length` tokens.
+int max_task_size(int length);
+
+struct BatchMix {
+  double path = 0.4;
+  double sum = 0.3;  // the rest is text
+};
+
+// Draws one row after the other: kinds in the proportions of the mix, spread evenly; sizes up to
+// what fits, half of them at the largest.
+class BatchSource {
+ public:
+  BatchSource(const Vocabulary& vocabulary, std::vector<int32_t> text, BatchMix mix, uint64_t seed)
+      : vocabulary_(vocabulary), text_(std::move(text)), mix_(mix), random_(seed) {}
+
+  Batch next(int n_rows, int length);
+
+ private:
+  void fill_task(Batch& batch, int row, bool is_path);
+
+  const Vocabulary& vocabulary_;
+  std::vector<int32_t> text_;
+  BatchMix mix_;
+  TaskRandom random_;
+  uint64_t n_rows_drawn_ = 0;
+};
+
+}  // namespace longhaul

@@ -1,0 +1,42 @@
+// A training run on disk: weights, optimiser and counters in one folder, replaced as a whole.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "trainer/model.h"
+#include "trainer/vocabulary.h"
+
+namespace torch::optim {
+class AdamW;
+}
+
+namespace longhaul {
+
+class Muon;
+
+struct TrainState {
+  int64_t step = 0;
+  int64_t n_tokens = 0;
+  int64_t length = 48;      // present length of the curriculum
+  double hop_accuracy = 0;  // moving averages at the present length
+  double sum_accuracy = 0;
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TrainState, step, n_tokens, length, hop_accuracy, sum_accuracy)
+
+// Writes config, state, weights and both optimisers' moments to FOLDER.
+Status save_checkpoint(const std::string& folder, const ModelConfig& config,
+                       const TrainState& state, const ModelWeights& weights,
+                       const torch::optim::AdamW& adamw, const Muon& muon);
+
+struct Checkpoint {
+  ModelConfig config;
+  TrainState state;
+  ModelWeights weights;
+};
+
+Result<Checkpoint> load_checkpoint(const std::string& folder);
+// Restores the optimisers' moments; their parameters must be those of the checkpoint's model.
+Status load_optimizers(const std::string& folder, torch::optim::AdamW& adamw, const Muon& muon);
+
+}  // namespace longhaul

@@ -1,0 +1,107 @@
+#include "trainer/evaluate.h"
+
+#include <ATen/ATen.h>
+
+#include "tasks/path.h"
+#include "tasks/sum.h"
+#include "trainer/batch.h"
+#include "trainer/checkpoint.h"
+#include "trainer/selection.h"
+
+namespace longhaul {
+namespace {
+
+using torch::Tensor;
+
+struct Way {
+  std::string name;
+  bool dense = true;
+  SparseOptions sparse{};
+};
+
+struct Counts {
+  double n_steps = 0, n_right_steps = 0, n_answers = 0, n_exact = 0;
+  SelectionStats selection;
+};
+
+// A batch of one row, and where its answer starts.
+struct Example {
+  Batch batch;
+  int64_t first_answer = 0;
+};
+
+Example make_example(bool is_path, int length, uint64_t seed, const Vocabulary& vocabulary) {
+  const int size = max_task_size(length);
+  const Task task = is_path ? *make_path_task({.n_nodes = size}, seed)
+                            : *make_sum_task({.n_entries = size}, seed);
+  const auto used = static_cast<int>(1 + vocabulary.encode(task.prompt + task.answer).size());
+  Example example{Batch::empty(1, (used + 16) / 16 * 16, vocabulary), 0};
+  example.batch.set_task(0, task, is_path, vocabulary);
+  while (example.batch.kinds[size_t(example.first_answer)] == TargetKind::kNone) {
+    ++example.first_answer;
+  }
+  ++example.first_answer;  // kinds mark the position before the answer's first token
+  return example;
+}
+
+void judge(const Example& example, const Checkpoint& model, const Way& way, Counts& counts) {
+  SparseOptions sparse = way.sparse;
+  sparse.first_query = example.first_answer;
+  const Attention attention = [&](int64_t, const Tensor& q, const Tensor& k, const Tensor& v) {
+    if (way.dense) return dense_attention(q, k, v);
+    return sparse_attention(q, k, v, sparse, &counts.selection);
+  };
+  const Tensor ids = at::tensor(at::ArrayRef<int64_t>(example.batch.ids)).unsqueeze(0);
+  const Tensor hidden = forward(model.config, model.weights, ids, attention)[0];
+  const Tensor best = at::linear(hidden, model.weights.embedding).argmax(-1).contiguous();
+  const int64_t* chosen = best.const_data_ptr<int64_t>();
+  bool exact = true;
+  for (size_t i = 0; i < example.batch.kinds.size(); ++i) {
+    const TargetKind kind = example.batch.kinds[i];
+    if (kind == TargetKind::kNone) continue;
+    const bool right = chosen[i] == example.batch.targets[i];
+    exact = exact && right;
+    if (kind != TargetKind::kPathHop && kind != TargetKind::kSumTotal) continue;
+    counts.n_steps += 1;
+    counts.n_right_steps += right ? 1 : 0;
+  }
+  counts.n_answers += 1;
+  counts.n_exact += exact ? 1 : 0;
+}
+
+std::vector<Way> ways_of(const EvaluateOptions& options) {
+  std::vector<Way> ways{{.name = "dense"}};
+  for (const double ratio : options.ratios) {
+    ways.push_back({fmt::format("minmax {:.2f}", ratio), false, {.ratio = ratio}});
+    if (!options.oracle) continue;
+    ways.push_back({fmt::format("oracle {:.2f}", ratio), false, {.ratio = ratio, .oracle = true}});
+  }
+  return ways;
+}
+
+}  // namespace
+
+Status evaluate(const EvaluateOptions& options, const Vocabulary& vocabulary) {
+  LH_ASSIGN_OR_RETURN(const Checkpoint model, load_checkpoint(options.checkpoint));
+  const at::NoGradGuard no_grad;
+  for (const int length : options.lengths) {
+    for (const bool is_path : {true, false}) {
+      for (const Way& way : ways_of(options)) {
+        Counts counts;
+        for (int i = 1; i <= options.n_examples; ++i) {
+          judge(make_example(is_path, length, static_cast<uint64_t>(i), vocabulary), model, way,
+                counts);
+        }
+        fmt::print("{} length {:5} steps {:4.0f} {:12} right {:.4f} exact {:.3f}",
+                   is_path ? "path" : "sum ", length, counts.n_steps / counts.n_answers, way.name,
+                   counts.n_right_steps / counts.n_steps, counts.n_exact / counts.n_answers);
+        if (!way.dense) fmt::print(" mass {:.4f}", counts.selection.mass / counts.selection.n);
+        fmt::print("\n");
+        std::fflush(stdout);
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace longhaul

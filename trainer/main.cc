@@ -1,0 +1,115 @@
+// longhaul-train: vocab | run | eval. See docs/training.md.
+#include <CLI/CLI.hpp>
+#include <fstream>
+#include <sstream>
+
+#include "trainer/evaluate.h"
+#include "trainer/train.h"
+
+namespace longhaul {
+namespace {
+
+Result<std::string> read_texts(const std::vector<std::string>& paths) {
+  std::string text;
+  for (const std::string& path : paths) {
+    std::ifstream file(path, std::ios::binary);
+    if (!file) return make_error(ErrorCode::kIo, "{}: cannot read", path);
+    std::stringstream buffer;
+    buffer << file.rdbuf();
+    text += buffer.str();
+  }
+  return text;
+}
+
+struct Arguments {
+  std::vector<std::string> texts;
+  std::string vocabulary;
+  int n_merges = 1000;
+  TrainOptions train;
+  EvaluateOptions evaluate;
+};
+
+Status run_vocab(const Arguments& arguments) {
+  LH_ASSIGN_OR_RETURN(const std::string text, read_texts(arguments.texts));
+  return make_vocabulary(text, arguments.n_merges).save(arguments.vocabulary);
+}
+
+Status run_train(const Arguments& arguments) {
+  LH_ASSIGN_OR_RETURN(const Vocabulary vocabulary, Vocabulary::load(arguments.vocabulary));
+  LH_ASSIGN_OR_RETURN(const std::string text, read_texts(arguments.texts));
+  return train(arguments.train, vocabulary, vocabulary.encode(text));
+}
+
+Status run_eval(const Arguments& arguments) {
+  LH_ASSIGN_OR_RETURN(const Vocabulary vocabulary, Vocabulary::load(arguments.vocabulary));
+  return evaluate(arguments.evaluate, vocabulary);
+}
+
+void add_train_flags(CLI::App& app, TrainOptions& options) {
+  app.set_config("--recipe", "", "Flags from a file (TOML)");
+  app.add_option("--out", options.out, "Folder of the run")->required();
+  app.add_option("--resume", options.resume, "Checkpoint to go on from");
+  app.add_option("--tokens", options.n_tokens);
+  app.add_option("--batch-tokens", options.batch_tokens);
+  app.add_option("--first-length", options.first_length);
+  app.add_option("--max-length", options.max_length);
+  app.add_option("--promote-at", options.promote_at);
+  app.add_option("--learning-rate", options.learning_rate);
+  app.add_option("--matrix-rate", options.matrix_rate);
+  app.add_option("--weight-decay", options.weight_decay);
+  app.add_option("--text-weight", options.text_weight);
+  app.add_option("--selection-weight", options.selection_weight);
+  app.add_option("--selection-from", options.selection_from);
+  app.add_option("--mix-path", options.mix.path);
+  app.add_option("--mix-sum", options.mix.sum);
+  app.add_option("--seed", options.seed);
+  app.add_option("--layers", options.model.n_layers);
+  app.add_option("--d-model", options.model.d_model);
+  app.add_option("--heads", options.model.n_heads);
+  app.add_option("--kv-heads", options.model.n_kv_heads);
+  app.add_option("--head-dim", options.model.head_dim);
+  app.add_option("--d-ff", options.model.d_ff);
+  app.add_option("--rope-theta", options.model.rope_theta);
+  app.add_option("--qk-norm", options.model.qk_norm);
+  app.add_option("--qk-scale", options.model.qk_scale);
+}
+
+int main_with_status(int argc, char** argv) {
+  CLI::App app("Trains the bundled model");
+  app.require_subcommand(1);
+  Arguments arguments;
+  Status status;
+
+  CLI::App* vocab = app.add_subcommand("vocab", "Learn the vocabulary from text");
+  vocab->add_option("--text", arguments.texts)->required();
+  vocab->add_option("--vocab", arguments.vocabulary, "File to write")->required();
+  vocab->add_option("--merges", arguments.n_merges);
+  vocab->callback([&] { status = run_vocab(arguments); });
+
+  CLI::App* run = app.add_subcommand("run", "Train");
+  run->add_option("--text", arguments.texts)->required();
+  run->add_option("--vocab", arguments.vocabulary)->required();
+  add_train_flags(*run, arguments.train);
+  run->callback([&] { status = run_train(arguments); });
+
+  CLI::App* eval = app.add_subcommand("eval", "Accuracy by task, length and selection");
+  eval->add_option("--vocab", arguments.vocabulary)->required();
+  eval->add_option("--checkpoint", arguments.evaluate.checkpoint)->required();
+  eval->add_option("--lengths", arguments.evaluate.lengths)->delimiter(',');
+  eval->add_option("--ratios", arguments.evaluate.ratios)->delimiter(',');
+  eval->add_option("--examples", arguments.evaluate.n_examples);
+  eval->add_flag("--oracle", arguments.evaluate.oracle, "Measure the oracle selector too");
+  eval->callback([&] { status = run_eval(arguments); });
+
+  CLI11_PARSE(app, argc, argv);
+  if (status) return 0;
+  fmt::print(stderr, "longhaul-train: {}\n", status.error().message);
+  const bool usage =
+      status.error().code == ErrorCode::kBadInput || status.error().code == ErrorCode::kUnsupported;
+  return usage ? 2 : 1;
+}
+
+}  // namespace
+}  // namespace longhaul
+
+int main(int argc, char** argv) { return longhaul::main_with_status(argc, argv); }

@@ -1,0 +1,67 @@
+// The model that is trained: pre-norm transformer, RoPE on halves, gated feed-forward, tied output.
+// The computation of GGUF's "qwen3" architecture (with QK-norm) or "llama" (without).
+#pragma once
+
+#include <torch/types.h>
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace longhaul {
+
+struct ModelConfig {
+  int64_t n_layers = 2;
+  int64_t d_model = 128;
+  int64_t n_heads = 2;
+  int64_t n_kv_heads = 2;
+  int64_t head_dim = 64;
+  int64_t d_ff = 384;
+  int64_t vocab_size = 0;
+  double rope_theta = 1e6;
+  double norm_eps = 1e-5;
+  bool qk_norm = true;
+  double qk_scale = 2.0;  // first value of the QK-norm weights: how sharp attention can be
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ModelConfig, n_layers, d_model, n_heads, n_kv_heads, head_dim,
+                                   d_ff, vocab_size, rope_theta, norm_eps, qk_norm, qk_scale)
+
+struct LayerWeights {
+  torch::Tensor attn_norm;       // [d_model]
+  torch::Tensor wq;              // [n_heads * head_dim, d_model]
+  torch::Tensor wk, wv;          // [n_kv_heads * head_dim, d_model]
+  torch::Tensor wo;              // [d_model, n_heads * head_dim]
+  torch::Tensor q_norm, k_norm;  // [head_dim]; undefined without QK-norm
+  torch::Tensor ffn_norm;        // [d_model]
+  torch::Tensor w_gate, w_up;    // [d_ff, d_model]
+  torch::Tensor w_down;          // [d_model, d_ff]
+};
+
+struct ModelWeights {
+  torch::Tensor embedding;  // [vocab_size, d_model]; also the output matrix
+  std::vector<LayerWeights> layers;
+  torch::Tensor norm;  // [d_model]
+
+  // Every tensor under its name in a GGUF file, in the order of the file.
+  std::vector<std::pair<std::string, torch::Tensor>> named() const;
+};
+
+// Weights drawn from torch's generator, as leaves that require gradients.
+ModelWeights init_weights(const ModelConfig& config);
+
+// Attention of one layer: q [n_rows, n_heads, length, head_dim], k and v [n_rows, n_kv_heads,
+// length, head_dim], all after RoPE; returns a tensor shaped like q.
+using Attention = std::function<torch::Tensor(int64_t layer, const torch::Tensor& q,
+                                              const torch::Tensor& k, const torch::Tensor& v)>;
+
+torch::Tensor dense_attention(const torch::Tensor& q, const torch::Tensor& k,
+                              const torch::Tensor& v);
+
+// ids [n_rows, length] to normalised hidden states [n_rows, length, d_model]; logits are their
+// product with the embedding.
+torch::Tensor forward(const ModelConfig& config, const ModelWeights& weights,
+                      const torch::Tensor& ids, const Attention& attention);
+
+}  // namespace longhaul

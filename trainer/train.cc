@@ -1,0 +1,265 @@
+#include "trainer/train.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/optim/adamw.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+
+#include "trainer/checkpoint.h"
+#include "trainer/muon.h"
+#include "trainer/selection.h"
+
+namespace longhaul {
+namespace {
+
+using torch::Tensor;
+
+constexpr int kLogEvery = 20;
+constexpr int kSaveEvery = 200;
+constexpr int64_t kWarmUpTokens = 100'000;
+constexpr int64_t kQueriesPerBatch = 192;  // positions the selection loss looks at
+
+// Weight of each kind's mean loss; answers' copies and separators are easy and count less.
+double kind_weight(TargetKind kind, double text_weight) {
+  switch (kind) {
+    case TargetKind::kNone:
+      return 0;
+    case TargetKind::kText:
+      return text_weight;
+    case TargetKind::kPathHop:
+      return 1;
+    case TargetKind::kPathOther:
+      return 0.3;
+    case TargetKind::kSumTotal:
+      return 1;
+    case TargetKind::kSumOther:
+      return 0.5;
+  }
+  return 0;
+}
+
+struct KindTotals {
+  double n = 0, loss = 0, n_right = 0;
+  double mean_loss() const { return n > 0 ? loss / n : 0; }
+  double accuracy() const { return n > 0 ? n_right / n : 0; }
+};
+using Totals = std::array<KindTotals, kTargetKinds>;
+
+Tensor ids_tensor(const std::vector<int64_t>& ids, const Batch& batch) {
+  return at::tensor(at::ArrayRef<int64_t>(ids)).view({batch.n_rows, batch.length});
+}
+
+// Cross entropy of every kind's positions, weighted; adds loss and accuracy to `totals`.
+Tensor answer_loss(const Batch& batch, const Tensor& hidden, const Tensor& embedding,
+                   double text_weight, Totals& totals) {
+  const Tensor flat = hidden.flatten(0, 1);
+  Tensor loss = at::zeros({});
+  for (int kind = 1; kind < kTargetKinds; ++kind) {
+    std::vector<int64_t> rows, targets;
+    for (size_t i = 0; i < batch.kinds.size(); ++i) {
+      if (batch.kinds[i] != TargetKind(kind)) continue;
+      rows.push_back(static_cast<int64_t>(i));
+      targets.push_back(batch.targets[i]);
+    }
+    if (rows.empty()) continue;
+    const Tensor target = at::tensor(at::ArrayRef<int64_t>(targets));
+    const Tensor picked = flat.index_select(0, at::tensor(at::ArrayRef<int64_t>(rows)));
+    const Tensor logits = at::linear(picked, embedding);
+    const Tensor ce = at::cross_entropy_loss(logits, target);
+    loss = loss + ce * kind_weight(TargetKind(kind), text_weight);
+    KindTotals& total = totals[size_t(kind)];
+    const auto n = static_cast<double>(rows.size());
+    total.n += n;
+    total.loss += ce.item<double>() * n;
+    total.n_right += at::eq(logits.argmax(-1), target).sum().item<double>();
+  }
+  return loss;
+}
+
+// Random positions of every row that are trained on: [n_rows, n].
+Tensor pick_queries(const Batch& batch, TaskRandom& random) {
+  const int64_t n = std::max<int64_t>(1, kQueriesPerBatch / batch.n_rows);
+  std::vector<int64_t> queries;
+  for (int row = 0; row < batch.n_rows; ++row) {
+    std::vector<int64_t> learnt;
+    for (int64_t i = 0; i < batch.length; ++i) {
+      const bool used = batch.kinds[size_t(row * batch.length + i)] != TargetKind::kNone;
+      if (used) learnt.push_back(i);
+    }
+    for (int64_t i = 0; i < n; ++i) queries.push_back(learnt[random.below(learnt.size())]);
+  }
+  return at::tensor(at::ArrayRef<int64_t>(queries)).view({batch.n_rows, n});
+}
+
+class Trainer {
+ public:
+  Trainer(const TrainOptions& options, const Vocabulary& vocabulary, std::vector<int32_t> text,
+          Checkpoint start)
+      : options_(options),
+        config_(start.config),
+        state_(start.state),
+        weights_(std::move(start.weights)),
+        source_(vocabulary, std::move(text), options.mix,
+                options.seed + static_cast<uint64_t>(start.state.step)),
+        random_(options.seed),
+        muon_(layer_matrices(), 0.95, options.weight_decay),
+        adamw_(
+            groups(),
+            torch::optim::AdamWOptions(options.learning_rate).betas({0.9, 0.98}).weight_decay(0)) {}
+
+  Status run() {
+    if (!options_.resume.empty())
+      LH_RETURN_IF_ERROR(load_optimizers(options_.resume, adamw_, muon_));
+    log_.open(options_.out + "/log.txt", std::ios::app);
+    started_ = Clock::now();
+    while (state_.n_tokens < options_.n_tokens) {
+      step();
+      if (state_.step % kLogEvery == 0) report();
+      if (state_.step % kSaveEvery == 0) LH_RETURN_IF_ERROR(save());
+    }
+    return save();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  std::vector<Tensor> layer_matrices() const {
+    std::vector<Tensor> matrices;
+    for (const auto& [name, tensor] : weights_.named()) {
+      if (tensor.dim() == 2 && name != "token_embd.weight") matrices.push_back(tensor);
+    }
+    return matrices;
+  }
+
+  // What AdamW trains: the embedding, the norms, and QK-norm apart, which learns faster because it
+  // sets how sharp attention can be.
+  std::vector<torch::optim::OptimizerParamGroup> groups() const {
+    std::vector<Tensor> slow, fast;
+    for (const auto& [name, tensor] : weights_.named()) {
+      if (tensor.dim() == 2 && name != "token_embd.weight") continue;
+      const bool qk = name.find("attn_q_norm") != std::string::npos ||
+                      name.find("attn_k_norm") != std::string::npos;
+      (qk ? fast : slow).push_back(tensor);
+    }
+    std::vector<torch::optim::OptimizerParamGroup> result;
+    result.emplace_back(slow);
+    if (!fast.empty()) result.emplace_back(fast);
+    return result;
+  }
+
+  void update_weights() {
+    const auto done = static_cast<double>(state_.n_tokens);
+    const double left = 1 - done / static_cast<double>(options_.n_tokens);
+    const double share =
+        std::min({1.0, (done + 1) / static_cast<double>(kWarmUpTokens), left / 0.3});
+    for (size_t i = 0; i < adamw_.param_groups().size(); ++i) {
+      const double faster = i == 1 ? 4 : 1;
+      adamw_.param_groups()[i].options().set_lr(options_.learning_rate * share * faster);
+    }
+    adamw_.step();
+    muon_.step(options_.matrix_rate * share);
+  }
+
+  void step() {
+    const int length = static_cast<int>(state_.length);
+    const int n_rows = std::max(1, static_cast<int>(options_.batch_tokens) / length);
+    const Batch batch = source_.next(n_rows, length);
+    const bool select = options_.selection_weight > 0 && selecting_;
+    const Tensor queries = select ? pick_queries(batch, random_) : Tensor();
+    Tensor selection = at::zeros({});
+    const Attention attention = [&](int64_t, const Tensor& q, const Tensor& k, const Tensor& v) {
+      if (select) selection = selection + selection_loss(q, k, queries);
+      return dense_attention(q, k, v);
+    };
+    const Tensor hidden = forward(config_, weights_, ids_tensor(batch.ids, batch), attention);
+    Totals step_totals{};
+    Tensor loss = answer_loss(batch, hidden, weights_.embedding, options_.text_weight, step_totals);
+    selection = selection / static_cast<double>(config_.n_layers);
+    if (select) loss = loss + options_.selection_weight * selection;
+    for (const auto& [name, tensor] : weights_.named()) tensor.mutable_grad().reset();
+    loss.backward();
+    update_weights();
+
+    selection_total_ += selection.item<double>();
+    ++state_.step;
+    state_.n_tokens += batch.n_rows * batch.length;
+    n_tokens_here_ += batch.n_rows * batch.length;
+    n_tokens_at_length_ += batch.n_rows * batch.length;
+    for (size_t i = 0; i < totals_.size(); ++i) {
+      totals_[i].n += step_totals[i].n;
+      totals_[i].loss += step_totals[i].loss;
+      totals_[i].n_right += step_totals[i].n_right;
+    }
+  }
+
+  // Prints what the last kLogEvery steps did, and doubles the length when they did well.
+  void report() {
+    const KindTotals& hop = totals_[size_t(TargetKind::kPathHop)];
+    const KindTotals& sum = totals_[size_t(TargetKind::kSumTotal)];
+    const KindTotals& sum_other = totals_[size_t(TargetKind::kSumOther)];
+    const double seconds = std::chrono::duration<double>(Clock::now() - started_).count();
+    const std::string line = fmt::format(
+        "step {:6} tokens {:6.2f}M length {:5} | hop {:.3f} {:.4f} other {:.4f} | sum {:.3f} "
+        "{:.4f} "
+        "label {:.4f} | text {:.3f} | select {:.3f} | {:.0f} tok/s {:.0f} s",
+        state_.step, static_cast<double>(state_.n_tokens) / 1e6, state_.length, hop.mean_loss(),
+        hop.accuracy(), totals_[size_t(TargetKind::kPathOther)].accuracy(), sum.mean_loss(),
+        sum.accuracy(), sum_other.accuracy(), totals_[size_t(TargetKind::kText)].mean_loss(),
+        selection_total_ / kLogEvery, static_cast<double>(n_tokens_here_) / seconds, seconds);
+    fmt::print("{}\n", line);
+    std::fflush(stdout);
+    log_ << line << std::endl;
+    state_.hop_accuracy = hop.accuracy();
+    state_.sum_accuracy = sum.accuracy();
+    selecting_ = selecting_ || state_.hop_accuracy >= options_.selection_from;
+    if (hop.accuracy() >= options_.promote_at && state_.length < options_.max_length) {
+      state_.length = std::min(state_.length * 2, options_.max_length);
+      n_tokens_at_length_ = 0;
+    }
+    totals_ = {};
+    selection_total_ = 0;
+  }
+
+  Status save() {
+    return save_checkpoint(options_.out + "/checkpoint", config_, state_, weights_, adamw_, muon_);
+  }
+
+  const TrainOptions& options_;
+  ModelConfig config_;
+  TrainState state_;
+  ModelWeights weights_;
+  BatchSource source_;
+  TaskRandom random_;
+  Muon muon_;
+  torch::optim::AdamW adamw_;
+  std::ofstream log_;
+  Clock::time_point started_;
+  Totals totals_{};
+  double selection_total_ = 0;
+  bool selecting_ = false;
+  int64_t n_tokens_here_ = 0;
+  int64_t n_tokens_at_length_ = 0;
+};
+
+}  // namespace
+
+Status train(const TrainOptions& options, const Vocabulary& vocabulary, std::vector<int32_t> text) {
+  std::filesystem::create_directories(options.out);
+  at::manual_seed(options.seed);
+  Checkpoint start{
+      .config = options.model, .state = {.length = options.first_length}, .weights = {}};
+  start.config.vocab_size = vocabulary.size();
+  if (options.resume.empty()) {
+    start.weights = init_weights(start.config);
+  } else {
+    LH_ASSIGN_OR_RETURN(start, load_checkpoint(options.resume));
+  }
+  return Trainer(options, vocabulary, std::move(text), std::move(start)).run();
+}
+
+}  // namespace longhaul
