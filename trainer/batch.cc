@@ -7,7 +7,7 @@
 #include "tasks/path.h"
 #include "tasks/sum.h"
 
-namespace longhaul {
+namespace longhaul::trainer {
 
 Batch Batch::empty(int n_rows, int length, const Vocabulary& vocabulary) {
   const auto n = size_t(n_rows) * size_t(length);
@@ -82,4 +82,4 @@ Batch BatchSource::next(int n_rows, int length) {
   return batch;
 }
 
-}  // namespace longhaul
+}  // namespace longhaul::trainer

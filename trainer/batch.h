@@ -9,7 +9,7 @@
 #include "tasks/task.h"
 #include "trainer/vocabulary.h"
 
-namespace longhaul {
+namespace longhaul::trainer {
 
 // What the token after a position is. Each kind has its own loss and accuracy.
 enum class TargetKind : uint8_t {
@@ -65,4 +65,4 @@ class BatchSource {
   uint64_t n_rows_drawn_ = 0;
 };
 
-}  // namespace longhaul
+}  // namespace longhaul::trainer

@@ -8,7 +8,7 @@
 
 #include "trainer/muon.h"
 
-namespace longhaul {
+namespace longhaul::trainer {
 namespace {
 
 namespace fs = std::filesystem;
@@ -79,4 +79,4 @@ Status load_optimizers(const std::string& folder, torch::optim::AdamW& adamw, co
   });
 }
 
-}  // namespace longhaul
+}  // namespace longhaul::trainer

@@ -11,7 +11,7 @@ namespace torch::optim {
 class AdamW;
 }
 
-namespace longhaul {
+namespace longhaul::trainer {
 
 class Muon;
 
@@ -39,4 +39,4 @@ Result<Checkpoint> load_checkpoint(const std::string& folder);
 // Restores the optimisers' moments; their parameters must be those of the checkpoint's model.
 Status load_optimizers(const std::string& folder, torch::optim::AdamW& adamw, const Muon& muon);
 
-}  // namespace longhaul
+}  // namespace longhaul::trainer

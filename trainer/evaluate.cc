@@ -8,7 +8,7 @@
 #include "trainer/checkpoint.h"
 #include "trainer/selection.h"
 
-namespace longhaul {
+namespace longhaul::trainer {
 namespace {
 
 using torch::Tensor;
@@ -104,4 +104,4 @@ Status evaluate(const EvaluateOptions& options, const Vocabulary& vocabulary) {
   return {};
 }
 
-}  // namespace longhaul
+}  // namespace longhaul::trainer

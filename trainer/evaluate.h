@@ -7,7 +7,7 @@
 #include "base/result.h"
 #include "trainer/vocabulary.h"
 
-namespace longhaul {
+namespace longhaul::trainer {
 
 struct EvaluateOptions {
   std::string checkpoint;
@@ -22,4 +22,4 @@ struct EvaluateOptions {
 // same about whole answers: every token right given the right ones before it. Seeds are 1, 2, ...
 Status evaluate(const EvaluateOptions& options, const Vocabulary& vocabulary);
 
-}  // namespace longhaul
+}  // namespace longhaul::trainer

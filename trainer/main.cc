@@ -1,12 +1,13 @@
-// longhaul-train: vocab | run | eval. See docs/training.md.
+// longhaul-train: vocab | run | eval | export. See docs/training.md.
 #include <CLI/CLI.hpp>
 #include <fstream>
 #include <sstream>
 
 #include "trainer/evaluate.h"
+#include "trainer/export.h"
 #include "trainer/train.h"
 
-namespace longhaul {
+namespace longhaul::trainer {
 namespace {
 
 Result<std::string> read_texts(const std::vector<std::string>& paths) {
@@ -27,6 +28,7 @@ struct Arguments {
   int n_merges = 1000;
   TrainOptions train;
   EvaluateOptions evaluate;
+  ExportOptions gguf;
 };
 
 Status run_vocab(const Arguments& arguments) {
@@ -43,6 +45,11 @@ Status run_train(const Arguments& arguments) {
 Status run_eval(const Arguments& arguments) {
   LH_ASSIGN_OR_RETURN(const Vocabulary vocabulary, Vocabulary::load(arguments.vocabulary));
   return evaluate(arguments.evaluate, vocabulary);
+}
+
+Status run_export(const Arguments& arguments) {
+  LH_ASSIGN_OR_RETURN(const Vocabulary vocabulary, Vocabulary::load(arguments.vocabulary));
+  return export_gguf(arguments.gguf, vocabulary);
 }
 
 void add_train_flags(CLI::App& app, TrainOptions& options) {
@@ -101,6 +108,16 @@ int main_with_status(int argc, char** argv) {
   eval->add_flag("--oracle", arguments.evaluate.oracle, "Measure the oracle selector too");
   eval->callback([&] { status = run_eval(arguments); });
 
+  CLI::App* gguf = app.add_subcommand("export", "Write a checkpoint as a GGUF file");
+  gguf->add_option("--vocab", arguments.vocabulary)->required();
+  gguf->add_option("--checkpoint", arguments.gguf.checkpoint)->required();
+  gguf->add_option("--out", arguments.gguf.path, "File to write")->required();
+  gguf->add_option("--type", arguments.gguf.type, "Type of the matrices: Q8_0, F16 or F32");
+  gguf->add_option("--context-length", arguments.gguf.context_length);
+  gguf->add_option("--name", arguments.gguf.name);
+  gguf->add_option("--license", arguments.gguf.license);
+  gguf->callback([&] { status = run_export(arguments); });
+
   CLI11_PARSE(app, argc, argv);
   if (status) return 0;
   fmt::print(stderr, "longhaul-train: {}\n", status.error().message);
@@ -110,6 +127,6 @@ int main_with_status(int argc, char** argv) {
 }
 
 }  // namespace
-}  // namespace longhaul
+}  // namespace longhaul::trainer
 
-int main(int argc, char** argv) { return longhaul::main_with_status(argc, argv); }
+int main(int argc, char** argv) { return longhaul::trainer::main_with_status(argc, argv); }

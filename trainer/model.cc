@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace longhaul {
+namespace longhaul::trainer {
 namespace {
 
 using torch::Tensor;
@@ -45,7 +45,7 @@ ModelWeights init_weights(const ModelConfig& config) {
   // Branches that add to the residual stream start at nothing, so that names are seen clearly.
   const double out = 0;
   ModelWeights weights;
-  weights.embedding = random_matrix(config.vocab_size, config.d_model, 1);
+  weights.embedding = leaf(at::randn({config.vocab_size, config.d_model}));
   for (int64_t i = 0; i < config.n_layers; ++i) {
     LayerWeights layer;
     layer.attn_norm = filled(config.d_model, 1);
@@ -63,7 +63,8 @@ ModelWeights init_weights(const ModelConfig& config) {
     layer.w_down = random_matrix(config.d_model, config.d_ff, out);
     weights.layers.push_back(std::move(layer));
   }
-  weights.norm = filled(config.d_model, 1);
+  // The embedding is also the output matrix: this keeps the first logits near one.
+  weights.norm = filled(config.d_model, 1 / std::sqrt(static_cast<double>(config.d_model)));
   return weights;
 }
 
@@ -126,4 +127,4 @@ Tensor forward(const ModelConfig& config, const ModelWeights& weights, const Ten
   return rms_norm(x, weights.norm, config.norm_eps);
 }
 
-}  // namespace longhaul
+}  // namespace longhaul::trainer

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace longhaul {
+namespace longhaul::trainer {
 
 struct ModelConfig {
   int64_t n_layers = 2;
@@ -64,4 +64,4 @@ torch::Tensor dense_attention(const torch::Tensor& q, const torch::Tensor& k,
 torch::Tensor forward(const ModelConfig& config, const ModelWeights& weights,
                       const torch::Tensor& ids, const Attention& attention);
 
-}  // namespace longhaul
+}  // namespace longhaul::trainer

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace longhaul {
+namespace longhaul::trainer {
 namespace {
 
 using torch::Tensor;
@@ -45,4 +45,4 @@ void Muon::step(double learning_rate) {
   }
 }
 
-}  // namespace longhaul
+}  // namespace longhaul::trainer

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-namespace longhaul {
+namespace longhaul::trainer {
 
 // Every step moves a matrix by learning_rate * sqrt(max(1, rows / columns)) along the nearest
 // semi-orthogonal matrix to its Nesterov momentum, so that all directions learn at one pace; with
@@ -27,4 +27,4 @@ class Muon {
   double weight_decay_;
 };
 
-}  // namespace longhaul
+}  // namespace longhaul::trainer

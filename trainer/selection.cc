@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-namespace longhaul {
+namespace longhaul::trainer {
 namespace {
 
 using torch::Tensor;
@@ -96,4 +96,4 @@ Tensor sparse_attention(const Tensor& q, const Tensor& k, const Tensor& v,
   return at::cat({dense_attention(head(q), head(k), head(v)), o}, 2);
 }
 
-}  // namespace longhaul
+}  // namespace longhaul::trainer

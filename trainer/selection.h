@@ -6,7 +6,7 @@
 
 #include "trainer/model.h"
 
-namespace longhaul {
+namespace longhaul::trainer {
 
 inline constexpr int64_t kSelectionBlock = 16;
 
@@ -43,4 +43,4 @@ torch::Tensor sparse_attention(const torch::Tensor& q, const torch::Tensor& k,
                                const torch::Tensor& v, const SparseOptions& options,
                                SelectionStats* stats);
 
-}  // namespace longhaul
+}  // namespace longhaul::trainer

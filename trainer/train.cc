@@ -14,7 +14,7 @@
 #include "trainer/muon.h"
 #include "trainer/selection.h"
 
-namespace longhaul {
+namespace longhaul::trainer {
 namespace {
 
 using torch::Tensor;
@@ -262,4 +262,4 @@ Status train(const TrainOptions& options, const Vocabulary& vocabulary, std::vec
   return Trainer(options, vocabulary, std::move(text), std::move(start)).run();
 }
 
-}  // namespace longhaul
+}  // namespace longhaul::trainer

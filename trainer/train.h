@@ -9,7 +9,7 @@
 #include "trainer/batch.h"
 #include "trainer/model.h"
 
-namespace longhaul {
+namespace longhaul::trainer {
 
 struct TrainOptions {
   ModelConfig model;
@@ -33,4 +33,4 @@ struct TrainOptions {
 // Trains and prints a line every 20 steps. `text` is the training text as ids.
 Status train(const TrainOptions& options, const Vocabulary& vocabulary, std::vector<int32_t> text);
 
-}  // namespace longhaul
+}  // namespace longhaul::trainer

@@ -8,12 +8,24 @@
 #include "base/check.h"
 #include "tasks/sum.h"
 #include "tasks/task.h"
+#include "tokenizer/byte_alphabet.h"
+#include "tokenizer/pretokenizer.h"
+#include "tokenizer/unicode.h"
 
-namespace longhaul {
+namespace longhaul::trainer {
 namespace {
+
+constexpr const char* kPreTokenizer = "gpt-2";  // keeps " 42" in one piece
 
 uint64_t pair_key(int32_t left, int32_t right) {
   return uint64_t{static_cast<uint32_t>(left)} << 32 | static_cast<uint32_t>(right);
+}
+
+// `bytes` written in GPT-2's alphabet.
+std::string in_alphabet(std::string_view bytes) {
+  std::string text;
+  for (const char byte : bytes) append_utf8(text, alphabet_char(static_cast<uint8_t>(byte)));
+  return text;
 }
 
 // Replaces every left-right pair of `symbols` by `merged`, from the left.
@@ -25,6 +37,12 @@ void apply_merge(std::vector<int32_t>& symbols, int32_t left, int32_t right, int
     i += hit ? 1 : 0;
   }
   symbols.resize(out);
+}
+
+std::vector<std::string_view> split_pieces(std::string_view text) {
+  const PreTokenizer* pre = find_pretokenizer(kPreTokenizer);
+  LH_CHECK(pre != nullptr);
+  return pretokenize(*pre, text);
 }
 
 }  // namespace
@@ -104,6 +122,30 @@ std::string Vocabulary::decode(const std::vector<int32_t>& ids) const {
   return text;
 }
 
+longhaul::Vocabulary Vocabulary::to_gguf() const {
+  longhaul::Vocabulary gguf;
+  gguf.model = "gpt2";
+  gguf.pre = kPreTokenizer;
+  for (const std::string& token : tokens_) gguf.tokens.push_back(in_alphabet(token));
+  for (const auto& [left, right] : merges_) {
+    gguf.merges.push_back(in_alphabet(tokens_[size_t(left)]) + " " +
+                          in_alphabet(tokens_[size_t(right)]));
+  }
+  gguf.types.assign(tokens_.size(), static_cast<int32_t>(TokenType::kNormal));
+  for (const char* control : {"<|bos|>", "<|eos|>"}) {
+    gguf.tokens.push_back(control);
+    gguf.types.push_back(static_cast<int32_t>(TokenType::kControl));
+  }
+  while (gguf.tokens.size() < size_t(size())) {
+    gguf.tokens.push_back(fmt::format("<|unused{}|>", gguf.tokens.size()));
+    gguf.types.push_back(static_cast<int32_t>(TokenType::kUnused));
+  }
+  gguf.bos = bos();
+  gguf.eos = eos();
+  gguf.add_bos = true;
+  return gguf;
+}
+
 Status Vocabulary::save(const std::string& path) const {
   std::ofstream file(path);
   file << nlohmann::json(merges_).dump();
@@ -146,4 +188,4 @@ Vocabulary make_vocabulary(std::string_view text, int n_merges) {
   return vocabulary;
 }
 
-}  // namespace longhaul
+}  // namespace longhaul::trainer

@@ -9,12 +9,13 @@
 #include <vector>
 
 #include "base/result.h"
+#include "tokenizer/vocabulary.h"
 
-namespace longhaul {
+namespace longhaul::trainer {
 
-// Tokens are byte strings (not yet in GPT-2's printable alphabet; export does that). Ids: the 256
-// bytes, then one per merge in order of rank, then the two control tokens. Encoding follows the
-// rules of the "gpt-2" pre-tokeniser: pieces first, then merges by rank inside each piece.
+// Tokens are byte strings (not yet in GPT-2's printable alphabet). Ids: the 256 bytes, then one per
+// merge in order of rank, then the control tokens <|bos|> and <|eos|>. Encoding follows the "gpt-2"
+// pre-tokenizer: pieces first, then merges by rank inside each piece.
 class Vocabulary {
  public:
   Vocabulary();
@@ -36,6 +37,9 @@ class Vocabulary {
   const std::vector<std::string>& tokens() const { return tokens_; }
   const std::vector<std::pair<int32_t, int32_t>>& merges() const { return merges_; }
 
+  // The same vocabulary as a GGUF file states it.
+  longhaul::Vocabulary to_gguf() const;
+
   Status save(const std::string& path) const;
   static Result<Vocabulary> load(const std::string& path);
 
@@ -52,8 +56,4 @@ class Vocabulary {
 // then `n_merges` learnt from `text`.
 Vocabulary make_vocabulary(std::string_view text, int n_merges);
 
-// Splits `text` as the "gpt-2" pre-tokeniser does. Characters beyond ASCII count as letters, except
-// the general punctuation and symbols of U+2000 to U+2BFF and U+00A0 to U+00BF.
-std::vector<std::string_view> split_pieces(std::string_view text);
-
-}  // namespace longhaul
+}  // namespace longhaul::trainer

@@ -1,0 +1,101 @@
+#include "trainer/export.h"
+
+#include <ATen/ATen.h>
+
+#include <deque>
+#include <span>
+
+#include "io/gguf_writer.h"
+#include "quant/registry.h"
+#include "trainer/checkpoint.h"
+
+namespace longhaul::trainer {
+namespace {
+
+using torch::Tensor;
+
+Result<TensorType> matrix_type(const std::string& name) {
+  for (const TensorType type : {TensorType::kQ8_0, TensorType::kF16, TensorType::kF32}) {
+    if (tensor_type_info(type).name == name) return type;
+  }
+  return bad_input("--type {}: expected Q8_0, F16 or F32", name);
+}
+
+// Row j of a head's first half and row j of its second half become neighbours.
+Tensor interleave_halves(const Tensor& matrix, int64_t head_dim) {
+  return matrix.view({-1, 2, head_dim / 2, matrix.size(1)}).transpose(1, 2).reshape_as(matrix);
+}
+
+void set_model_keys(GgufWriter& writer, const ModelConfig& config, const ExportOptions& options) {
+  const std::string arch = config.qk_norm ? "qwen3" : "llama";
+  const auto set = [&](const char* key, int64_t value) {
+    writer.set_u32(arch + "." + key, static_cast<uint32_t>(value));
+  };
+  writer.set_string("general.architecture", arch);
+  writer.set_string("general.name", options.name);
+  writer.set_string("general.license", options.license);
+  writer.set_u32("general.file_type", options.type == "Q8_0" ? 7 : options.type == "F16" ? 1 : 0);
+  set("context_length", options.context_length);
+  set("block_count", config.n_layers);
+  set("embedding_length", config.d_model);
+  set("feed_forward_length", config.d_ff);
+  set("attention.head_count", config.n_heads);
+  set("attention.head_count_kv", config.n_kv_heads);
+  set("attention.key_length", config.head_dim);
+  set("attention.value_length", config.head_dim);
+  set("rope.dimension_count", config.head_dim);
+  set("vocab_size", config.vocab_size);
+  writer.set_f32(arch + ".rope.freq_base", static_cast<float>(config.rope_theta));
+  writer.set_f32(arch + ".attention.layer_norm_rms_epsilon", static_cast<float>(config.norm_eps));
+}
+
+void set_vocabulary_keys(GgufWriter& writer, const longhaul::Vocabulary& vocabulary) {
+  writer.set_string("tokenizer.ggml.model", vocabulary.model);
+  writer.set_string("tokenizer.ggml.pre", vocabulary.pre.value_or("default"));
+  writer.set_string_array("tokenizer.ggml.tokens", vocabulary.tokens);
+  writer.set_i32_array("tokenizer.ggml.token_type", vocabulary.types);
+  writer.set_string_array("tokenizer.ggml.merges", vocabulary.merges);
+  writer.set_u32("tokenizer.ggml.bos_token_id", static_cast<uint32_t>(*vocabulary.bos));
+  writer.set_u32("tokenizer.ggml.eos_token_id", static_cast<uint32_t>(*vocabulary.eos));
+  writer.set_bool("tokenizer.ggml.add_bos_token", *vocabulary.add_bos);
+}
+
+}  // namespace
+
+Status export_gguf(const ExportOptions& options, const Vocabulary& vocabulary) {
+  LH_ASSIGN_OR_RETURN(const TensorType type, matrix_type(options.type));
+  LH_ASSIGN_OR_RETURN(const Checkpoint checkpoint, load_checkpoint(options.checkpoint));
+  const ModelConfig& config = checkpoint.config;
+  if (config.vocab_size != vocabulary.size()) {
+    return bad_input("{}: a vocabulary of {} tokens, expected {}", options.checkpoint,
+                     config.vocab_size, vocabulary.size());
+  }
+  GgufWriter writer;
+  set_model_keys(writer, config, options);
+  set_vocabulary_keys(writer, vocabulary.to_gguf());
+  std::deque<std::vector<std::byte>> encoded;  // lives until the file is written
+  for (const auto& [name, tensor] : checkpoint.weights.named()) {
+    const bool rotated = name.ends_with("attn_q.weight") || name.ends_with("attn_k.weight");
+    const Tensor values =
+        (rotated && !config.qk_norm ? interleave_halves(tensor.detach(), config.head_dim)
+                                    : tensor.detach())
+            .contiguous();
+    const TensorTypeInfo& info = tensor_type_info(values.dim() == 2 ? type : TensorType::kF32);
+    const auto n = static_cast<size_t>(values.numel());
+    std::vector<uint64_t> shape;  // fastest extent first
+    for (int64_t axis = values.dim() - 1; axis >= 0; --axis) {
+      shape.push_back(static_cast<uint64_t>(values.size(axis)));
+    }
+    if (shape[0] % info.block_len != 0) {
+      return bad_input("tensor {}: rows of {} are no multiple of {}", name, shape[0],
+                       info.block_len);
+    }
+    encoded.emplace_back(n / info.block_len * info.block_bytes);
+    find_quant(TensorType(info.id))
+        ->quantize(values.const_data_ptr<float>(), encoded.back().data(), n);
+    LH_RETURN_IF_ERROR(writer.add_tensor(name, TensorType(info.id), shape, encoded.back()));
+  }
+  return writer.write(options.path);
+}
+
+}  // namespace longhaul::trainer
