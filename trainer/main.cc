@@ -78,6 +78,7 @@ void add_train_flags(CLI::App& app, TrainOptions& options) {
   app.add_option("--d-ff", options.model.d_ff);
   app.add_option("--rope-theta", options.model.rope_theta);
   app.add_option("--qk-norm", options.model.qk_norm);
+  app.add_option("--planted", options.model.planted);
   app.add_option("--qk-scale", options.model.qk_scale);
 }
 

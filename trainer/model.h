@@ -23,10 +23,12 @@ struct ModelConfig {
   double rope_theta = 1e6;
   double norm_eps = 1e-5;
   bool qk_norm = true;
+  bool planted = true;    // start from trainer/plant.h
   double qk_scale = 2.0;  // first value of the QK-norm weights: how sharp attention can be
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ModelConfig, n_layers, d_model, n_heads, n_kv_heads, head_dim,
-                                   d_ff, vocab_size, rope_theta, norm_eps, qk_norm, qk_scale)
+                                   d_ff, vocab_size, rope_theta, norm_eps, qk_norm, planted,
+                                   qk_scale)
 
 struct LayerWeights {
   torch::Tensor attn_norm;       // [d_model]

@@ -12,6 +12,7 @@
 
 #include "trainer/checkpoint.h"
 #include "trainer/muon.h"
+#include "trainer/plant.h"
 #include "trainer/selection.h"
 
 namespace longhaul::trainer {
@@ -217,7 +218,8 @@ class Trainer {
     state_.hop_accuracy = hop.accuracy();
     state_.sum_accuracy = sum.accuracy();
     selecting_ = selecting_ || state_.hop_accuracy >= options_.selection_from;
-    if (hop.accuracy() >= options_.promote_at && state_.length < options_.max_length) {
+    if (std::min(hop.accuracy(), sum_other.accuracy()) >= options_.promote_at &&
+        state_.length < options_.max_length) {
       state_.length = std::min(state_.length * 2, options_.max_length);
       n_tokens_at_length_ = 0;
     }
@@ -256,6 +258,7 @@ Status train(const TrainOptions& options, const Vocabulary& vocabulary, std::vec
   start.config.vocab_size = vocabulary.size();
   if (options.resume.empty()) {
     start.weights = init_weights(start.config);
+    if (start.config.planted) plant_lookup(start.config, start.weights);
   } else {
     LH_ASSIGN_OR_RETURN(start, load_checkpoint(options.resume));
   }
