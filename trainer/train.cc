@@ -21,7 +21,7 @@ namespace {
 using torch::Tensor;
 
 constexpr int kLogEvery = 20;
-constexpr int kSaveEvery = 200;
+constexpr int kSaveEvery = 100;
 constexpr int64_t kWarmUpTokens = 100'000;
 constexpr int64_t kQueriesPerBatch = 192;  // positions the selection loss looks at
 
@@ -166,8 +166,20 @@ class Trainer {
     muon_.step(options_.matrix_rate * share);
   }
 
+  // Half of the steps at the present length, the others at any length the curriculum went through:
+  // short rows carry more tasks, and nothing learnt on them is lost.
+  int pick_length() {
+    int64_t length = state_.length;
+    if (random_.below(2) == 0) {
+      int n_halvings = 0;
+      while (length >> (n_halvings + 1) >= options_.first_length) ++n_halvings;
+      length >>= random_.below(static_cast<uint64_t>(n_halvings) + 1);
+    }
+    return static_cast<int>(length);
+  }
+
   void step() {
-    const int length = static_cast<int>(state_.length);
+    const int length = pick_length();
     const int n_rows = std::max(1, static_cast<int>(options_.batch_tokens) / length);
     const Batch batch = source_.next(n_rows, length);
     const bool select = options_.selection_weight > 0 && selecting_;
@@ -190,7 +202,6 @@ class Trainer {
     ++state_.step;
     state_.n_tokens += batch.n_rows * batch.length;
     n_tokens_here_ += batch.n_rows * batch.length;
-    n_tokens_at_length_ += batch.n_rows * batch.length;
     for (size_t i = 0; i < totals_.size(); ++i) {
       totals_[i].n += step_totals[i].n;
       totals_[i].loss += step_totals[i].loss;
@@ -221,7 +232,6 @@ class Trainer {
     if (std::min(hop.accuracy(), sum_other.accuracy()) >= options_.promote_at &&
         state_.length < options_.max_length) {
       state_.length = std::min(state_.length * 2, options_.max_length);
-      n_tokens_at_length_ = 0;
     }
     totals_ = {};
     selection_total_ = 0;
@@ -245,7 +255,6 @@ class Trainer {
   double selection_total_ = 0;
   bool selecting_ = false;
   int64_t n_tokens_here_ = 0;
-  int64_t n_tokens_at_length_ = 0;
 };
 
 }  // namespace
