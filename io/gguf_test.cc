@@ -280,6 +280,8 @@ TEST(Gguf, EveryFlippedByteParsesOrFails) {
 
 TEST(GgufValue, DescribesInOneLine) {
   EXPECT_EQ(describe(GgufValue(GgufType::kI32, int64_t{-3})), "i32 -3");
+  EXPECT_EQ(describe(GgufValue(GgufType::kF32, double{1e-6f})), "f32 1e-06");
+  EXPECT_EQ(describe(GgufValue(GgufType::kF64, 0.1)), "f64 0.1");
   EXPECT_EQ(describe(GgufValue(GgufType::kString, std::string_view("a\"b\n\x01"))),
             "string \"a\\\"b\\n\\x01\"");
   EXPECT_EQ(describe(GgufValue(GgufType::kString, std::string_view("abcdef")), 6, 4),

@@ -95,6 +95,13 @@ std::optional<std::vector<To>> convert_items(const GgufArray& array) {
       array.items);
 }
 
+// The shortest digits that give the number back in its own type: 1e-06 for an f32, not its tail as
+// a double.
+std::string float_text(GgufType type, double value) {
+  return type == GgufType::kF32 ? fmt::format("{}", static_cast<float>(value))
+                                : fmt::format("{}", value);
+}
+
 std::string describe_array(const GgufArray& array, size_t max_items, size_t max_chars) {
   std::string text =
       fmt::format("array of {} {} [", array.size(), gguf_type_name(array.element_type));
@@ -106,6 +113,8 @@ std::string describe_array(const GgufArray& array, size_t max_items, size_t max_
             text += quoted(items[i], max_chars);
           } else if (array.element_type == GgufType::kBool) {
             text += items[i] != 0 ? "true" : "false";
+          } else if constexpr (std::is_same_v<std::remove_cvref_t<decltype(items[i])>, double>) {
+            text += float_text(array.element_type, items[i]);
           } else {
             text += fmt::format("{}", items[i]);
           }
@@ -174,7 +183,7 @@ std::string describe(const GgufValue& value, size_t max_items, size_t max_chars)
   if (const auto truth = value.to_bool()) return fmt::format("{} {}", type, *truth);
   if (const auto natural = value.to_u64()) return fmt::format("{} {}", type, *natural);
   if (const auto integer = value.to_i64()) return fmt::format("{} {}", type, *integer);
-  return fmt::format("{} {}", type, value.to_f64().value());
+  return fmt::format("{} {}", type, float_text(value.type(), value.to_f64().value()));
 }
 
 std::string quoted(std::string_view text, size_t max_chars) {
