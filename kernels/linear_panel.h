@@ -44,11 +44,16 @@ inline constexpr size_t group_rows(size_t n_left) {
   return n_left >= 8 ? 8 : n_left >= 4 ? 4 : n_left >= 2 ? 2 : 1;
 }
 
-// What the sizes of a panel follow from.
+// What the sizes of a panel of quantised weights follow from: scales of a group of blocks, then
+// their units.
 struct PanelFormat {
-  size_t code_bytes;   // per block of 32 inputs
-  size_t scale_bytes;  // per blocks_per_scale blocks
-  size_t blocks_per_scale;
+  size_t code_bits;         // 8, 6, 5 or 4; 32 or 16 for floats
+  size_t n_small;           // 8-bit numbers of a row in a group of scales
+  size_t n_half;            // f16 numbers, after those
+  size_t blocks_per_scale;  // blocks that share a group of scales
+
+  size_t code_bytes() const { return code_bits * kBlockInputs / 8 * kPanelRows; }  // per block
+  size_t scale_bytes() const { return (n_small + 2 * n_half) * kPanelRows; }  // per group of scales
 };
 
 // The format of a type, or nullptr if there is no kernel for it.

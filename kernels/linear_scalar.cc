@@ -6,18 +6,19 @@
 #include <cstring>
 
 #include "quant/half.h"
+#include "quant/iq4_nl/format.h"
 
 namespace longhaul {
 namespace {
 
 constexpr size_t kHalf = kBlockInputs / 2;
 
-// What a block of a panel says about one row: a weight is scale[half] * (code - offset) - min.
+// What a block of a panel says about one row: a weight is scale[half] * (code - offset) + addend.
 struct RowBlock {
   int codes[kBlockInputs];
   int offset;
   float scale[2];
-  float min;
+  float addend;
 };
 
 float read_f16(const std::byte* p, size_t i) {
@@ -26,19 +27,64 @@ float read_f16(const std::byte* p, size_t i) {
   return f16_to_f32(h);
 }
 
+int read_code(const std::byte* block, size_t code_bits, size_t row, size_t input) {
+  const size_t group = input / 4;
+  const size_t at = row * 4 + input % 4;
+  const auto byte = [&](size_t plane) {
+    return std::to_integer<int>(block[plane * kPanelRows * 4 + at]);
+  };
+  if (code_bits == 8) return byte(group);
+  const int low = byte(group % 4) >> (group < 4 ? 0 : 4) & 0x0F;
+  if (code_bits == 5) return low | (byte(4) >> group & 1) << 4;
+  if (code_bits == 6) return low | (byte(4 + group / 4) >> 2 * (group % 4) & 3) << 4;
+  return low;
+}
+
 // Row `row` of block `b`.
 RowBlock read_block(TensorType type, const std::byte* panel, size_t n_blocks, size_t b,
                     size_t row) {
   const PanelFormat& format = *find_panel_format(type);
-  const std::byte* codes = panel + b * format.code_bytes;
+  const size_t in_group = b % format.blocks_per_scale;
   const std::byte* scales =
-      panel + n_blocks * format.code_bytes + b / format.blocks_per_scale * format.scale_bytes;
+      panel + n_blocks * format.code_bytes() + b / format.blocks_per_scale * format.scale_bytes();
+  const std::byte* half = scales + format.n_small * kPanelRows;
+  const auto small = [&](size_t i) {
+    return std::to_integer<uint8_t>(scales[i * kPanelRows + row]);
+  };
   RowBlock out = {};
   for (size_t i = 0; i < kBlockInputs; ++i) {
-    out.codes[i] = std::to_integer<int>(codes[(i / 4 * kPanelRows + row) * 4 + i % 4]);
+    out.codes[i] = read_code(panel + b * format.code_bytes(), format.code_bits, row, i);
+    if (type == TensorType::kIQ4_NL) out.codes[i] = quant::iq4_nl::kLevels[out.codes[i]];
   }
-  out.offset = 128;
-  out.scale[0] = out.scale[1] = read_f16(scales, row);
+  out.scale[0] = out.scale[1] = read_f16(half, row);
+  switch (type) {
+    case TensorType::kQ8_0:
+      out.offset = 128;
+      break;
+    case TensorType::kQ4_0:
+      out.offset = 8;
+      break;
+    case TensorType::kQ5_0:
+      out.offset = 16;
+      break;
+    case TensorType::kQ4_1:
+    case TensorType::kQ5_1:
+      out.addend = read_f16(half, kPanelRows + row);
+      break;
+    case TensorType::kQ4_K:
+    case TensorType::kQ5_K:
+      out.scale[0] = out.scale[1] = out.scale[0] * static_cast<float>(small(in_group));
+      out.addend = -read_f16(half, kPanelRows + row) * static_cast<float>(small(8 + in_group));
+      break;
+    case TensorType::kQ6_K:
+      out.offset = 32;
+      for (size_t h = 0; h < 2; ++h) {
+        out.scale[h] *= static_cast<float>(static_cast<int8_t>(small(2 * in_group + h)));
+      }
+      break;
+    default:
+      break;
+  }
   return out;
 }
 
@@ -54,7 +100,7 @@ float quantised_dot(const PanelWork& work, TensorType type, const std::byte* pan
         dot += (w.codes[i] - w.offset) * a->q[i];
       sum += static_cast<float>(dot) * (w.scale[half] * a->scale);
     }
-    sum -= w.min * a->scaled_sum;
+    sum += w.addend * a->scaled_sum;
   }
   return sum;
 }
@@ -109,9 +155,24 @@ PanelKernel find(TensorType type) noexcept {
       return panels<TensorType::kBF16>;
     case TensorType::kQ8_0:
       return panels<TensorType::kQ8_0>;
-    default:
-      return nullptr;
+    case TensorType::kQ4_0:
+      return panels<TensorType::kQ4_0>;
+    case TensorType::kQ4_1:
+      return panels<TensorType::kQ4_1>;
+    case TensorType::kQ5_0:
+      return panels<TensorType::kQ5_0>;
+    case TensorType::kQ5_1:
+      return panels<TensorType::kQ5_1>;
+    case TensorType::kIQ4_NL:
+      return panels<TensorType::kIQ4_NL>;
+    case TensorType::kQ4_K:
+      return panels<TensorType::kQ4_K>;
+    case TensorType::kQ5_K:
+      return panels<TensorType::kQ5_K>;
+    case TensorType::kQ6_K:
+      return panels<TensorType::kQ6_K>;
   }
+  return nullptr;
 }
 
 void quantise_block(const float* x, ActivationBlock& block) {

@@ -5,8 +5,10 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <map>
 #include <random>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "hwy/targets.h"
@@ -99,6 +101,12 @@ struct Weights {
   }
 };
 
+// Made once for all instruction sets: encoding takes longer than multiplying.
+const Weights& weights(TensorType type, size_t n_out, size_t n_in) {
+  static std::map<std::tuple<TensorType, size_t, size_t>, Weights> cache;
+  return cache.try_emplace({type, n_out, n_in}, type, n_out, n_in, 3).first->second;
+}
+
 // y [n_rows, n_out + 3]: the columns and the row past the end stay sentinels.
 std::vector<float> multiply(const LinearKernels& kernels, ThreadPool& pool, const PackedMatrix& w,
                             MatrixView<const float> x, const float* bias) {
@@ -150,7 +158,7 @@ TEST_P(EveryTarget, ProductIsWithinTheBound) {
     size_t n_out, n_in, n_rows;
   };
   for (const Shape& s :
-       {Shape{1, 256, 1}, {16, 512, 2}, {17, 256, 3}, {50, 768, 15}, {300, 256, 70}, {5, 32, 9}}) {
+       {Shape{1, 256, 1}, {16, 512, 2}, {17, 256, 3}, {50, 768, 15}, {300, 256, 66}, {5, 32, 9}}) {
     const std::vector<float> x = random_floats(s.n_rows * s.n_in, 1);
     const std::vector<float> bias = random_floats(s.n_out, 2);
     const MatrixView<const float> rows(x.data(), s.n_rows, s.n_in);
@@ -158,9 +166,11 @@ TEST_P(EveryTarget, ProductIsWithinTheBound) {
     prepare_with(*GetParam(), pool, rows, activations, true);
     for (const TensorType type : kernel_types()) {
       if (s.n_in % tensor_type_info(type).block_len != 0) continue;
+      // Several units of work, which are cut alike for all types.
+      if (s.n_out == 300 && type != TensorType::kQ8_0 && type != TensorType::kF16) continue;
       SCOPED_TRACE(testing::Message() << tensor_type_info(type).name << " " << s.n_out << "x"
                                       << s.n_in << ", " << s.n_rows << " rows");
-      const Weights w(type, s.n_out, s.n_in, 3);
+      const Weights& w = weights(type, s.n_out, s.n_in);
       const std::vector<float> y = multiply(*GetParam(), pool, w.pack(pool), rows, bias.data());
       for (size_t r = 0; r < s.n_rows; ++r) {
         const std::vector<float> seen = reads_q8(type)
@@ -183,18 +193,17 @@ TEST_P(EveryTarget, ProductIsWithinTheBound) {
 TEST_P(EveryTarget, RowsHaveTheSameBitsAloneAndTogetherAndOnAnyThreads) {
   ThreadPool one(1);
   ThreadPool three(3);
-  const size_t n_out = 77;
-  const size_t n_in = 512;
-  const size_t n_rows = 79;
+  const size_t n_out = 37;
+  const size_t n_in = 256;
+  const size_t n_rows = 79;  // a tile of rows, then groups of 8, 4, 2 and 1
   const std::vector<float> x = random_floats(n_rows * n_in, 4);
   const MatrixView<const float> rows(x.data(), n_rows, n_in);
   for (const TensorType type : kernel_types()) {
     SCOPED_TRACE(tensor_type_info(type).name);
-    const Weights weights(type, n_out, n_in, 5);
-    const PackedMatrix w = weights.pack(three);
+    const PackedMatrix w = weights(type, n_out, n_in).pack(three);
     const std::vector<float> together = multiply(*GetParam(), one, w, rows, nullptr);
     ASSERT_EQ(together, multiply(*GetParam(), three, w, rows, nullptr));
-    for (size_t r = 0; r < n_rows; ++r) {
+    for (size_t r = 0; r < n_rows; r += r < 70 ? 7 : 1) {
       const std::vector<float> alone = multiply(*GetParam(), three, w, rows.rows(r, 1), nullptr);
       ASSERT_EQ(std::memcmp(alone.data(), together.data() + r * (n_out + 3), n_out * sizeof(float)),
                 0)
@@ -239,7 +248,7 @@ TEST_P(EveryTarget, NanAndInfinityAreNotSwallowed) {
     std::vector<float> x = random_floats(2 * 256, 7);
     x[256 + 40] = bad;
     for (const TensorType type : kernel_types()) {
-      const Weights w(type, 16, 256, 8);
+      const Weights& w = weights(type, 16, 256);
       const std::vector<float> y = multiply(*GetParam(), pool, w.pack(pool),
                                             MatrixView<const float>(x.data(), 2, 256), nullptr);
       for (size_t i = 0; i < 16; ++i) {
@@ -256,7 +265,7 @@ TEST(Linear, VnniHasTheBitsOfAvx3) {
   const std::vector<float> x = random_floats(5 * 512, 9);
   const MatrixView<const float> rows(x.data(), 5, 512);
   for (const TensorType type : kernel_types()) {
-    const PackedMatrix w = Weights(type, 40, 512, 10).pack(pool);
+    const PackedMatrix w = weights(type, 40, 512).pack(pool);
     EXPECT_EQ(multiply(simd_linear_kernels(), pool, w, rows, nullptr),
               multiply(*vnni_linear_kernels(), pool, w, rows, nullptr));
   }
@@ -271,7 +280,7 @@ TEST(Linear, TasksOfOneForkJoinMayDifferInTypeAndSize) {
   prepare(pool, rows, activations);
   std::vector<PackedMatrix> matrices;
   for (const TensorType type : kernel_types())
-    matrices.push_back(Weights(type, 20 + matrices.size(), n_in, 12).pack(pool));
+    matrices.push_back(weights(type, 20 + matrices.size(), n_in).pack(pool));
   std::vector<std::vector<float>> outputs;
   std::vector<MatmulTask> tasks;
   for (const PackedMatrix& w : matrices) {
@@ -293,7 +302,7 @@ TEST(Linear, TasksOfOneForkJoinMayDifferInTypeAndSize) {
 
 TEST(Linear, NoRowsAndNoTasksDoNothing) {
   ThreadPool pool(2);
-  const PackedMatrix w = Weights(TensorType::kQ8_0, 16, 32, 13).pack(pool);
+  const PackedMatrix w = weights(TensorType::kQ8_0, 16, 32).pack(pool);
   Activations activations;
   prepare(pool, MatrixView<const float>(nullptr, 0, 32), activations);
   const MatmulTask task = {&w, MatrixView<float>(nullptr, 0, 16)};
@@ -313,7 +322,7 @@ TEST(Linear, PackSaysWhatItCannotDo) {
 
 TEST(Linear, EmbedRowIsTheDequantisedRow) {
   for (const TensorType type : kernel_types()) {
-    const Weights w(type, 5, 256, 14);
+    const Weights& w = weights(type, 5, 256);
     for (size_t r = 0; r < 5; ++r) {
       std::vector<float> out(257, kSentinel);
       embed_row(type, w.rows.data(), 256, r, out.data());

@@ -26,33 +26,67 @@ HWY_INLINE void store_outputs(const VF (&sums)[kVectors], const float* bias, siz
   if (n < kPanelRows) store_last_outputs(all, bias, n, y);
 }
 
-// One panel against kRows rows of a group of kGroupRows.
-template <class Q, size_t kRows, size_t kGroupRows>
+// -kOffset * sum of q, from -128 times it.
+template <int kOffset>
+HWY_INLINE VI initial_dot(int32_t offset) {
+  if constexpr (kOffset == 0) return hn::Zero(DI());
+  constexpr int kShift = kOffset == 128 ? 0 : kOffset == 32 ? 2 : kOffset == 16 ? 3 : 4;
+  static_assert(kOffset == 0 || 128 >> kShift == kOffset);
+  return hn::ShiftRight<kShift>(hn::Set(DI(), offset));
+}
+
+// sums += scale * (codes of groups kFirst to kLast - 1, less their offset) . activations, for kRows
+// rows of a block.
+template <class Q, size_t kFirst, size_t kLast, size_t kRows>
+HWY_INLINE void add_groups(const V8 (&w)[kGroups], VF scale, const ActivationBlock* a, size_t v,
+                           VF (&sums)[kRows][kVectors]) {
+  VI dots[kRows];
+  LH_UNROLL
+  for (size_t r = 0; r < kRows; ++r) {
+    const int32_t offset = kLast - kFirst == kGroups ? a[r].offset
+                           : kFirst == 0             ? a[r].half_offset
+                                                     : a[r].offset - a[r].half_offset;
+    dots[r] = initial_dot<Q::kOffset>(offset);
+  }
+  LH_UNROLL
+  for (size_t g = kFirst; g < kLast; ++g) {
+    LH_UNROLL
+    for (size_t r = 0; r < kRows; ++r)
+      dots[r] = dot_quads(dots[r], w[g], load_quad(a[r].q + 4 * g));
+  }
+  LH_UNROLL
+  for (size_t r = 0; r < kRows; ++r) {
+    const VF factor = hn::Mul(scale, hn::Set(DF(), a[r].scale));
+    sums[r][v] = hn::MulAdd(hn::ConvertTo(DF(), dots[r]), factor, sums[r][v]);
+  }
+}
+
+// One panel against kRows rows whose blocks lie `stride` apart.
+template <class Q, size_t kRows>
 HWY_INLINE void quantised_sums(const uint8_t* panel, size_t n_blocks, const ActivationBlock* a,
-                               VF (&sums)[kRows][kVectors]) {
+                               size_t stride, VF (&sums)[kRows][kVectors]) {
+  using Scale = typename Q::Scale;
   const uint8_t* codes = panel;
   const uint8_t* scales = panel + n_blocks * Q::Codes::kBytes;
-  for (size_t b = 0; b < n_blocks; ++b, codes += Q::Codes::kBytes, a += kGroupRows) {
-    const uint8_t* scale_group = scales + b / Q::Scale::kBlocks * Q::Scale::kBytes;
+  for (size_t b = 0; b < n_blocks; ++b, codes += Q::Codes::kBytes, a += stride) {
+    const uint8_t* group = scales + b / Scale::kBlocks * Scale::kBytes;
+    const size_t block = b % Scale::kBlocks;
     LH_UNROLL
     for (size_t v = 0; v < kVectors; ++v) {
       V8 w[kGroups];
       Q::Codes::load(codes, v, w);
-      const VF scale = Q::Scale::scale(scale_group, b % Q::Scale::kBlocks, v);
-      VI dots[kRows];
-      LH_UNROLL
-      for (size_t r = 0; r < kRows; ++r)
-        dots[r] = hn::ShiftRight<Q::kOffsetShift>(hn::Set(DI(), a[r].offset));
-      LH_UNROLL
-      for (size_t g = 0; g < kGroups; ++g) {
-        LH_UNROLL
-        for (size_t r = 0; r < kRows; ++r)
-          dots[r] = dot_quads(dots[r], w[g], load_quad(a[r].q + 4 * g));
+      if constexpr (Scale::kHalves) {
+        add_groups<Q, 0, kGroups / 2>(w, Scale::scale(group, block, 0, v), a, v, sums);
+        add_groups<Q, kGroups / 2, kGroups>(w, Scale::scale(group, block, 1, v), a, v, sums);
+      } else {
+        add_groups<Q, 0, kGroups>(w, Scale::scale(group, block, 0, v), a, v, sums);
       }
-      LH_UNROLL
-      for (size_t r = 0; r < kRows; ++r) {
-        const VF factor = hn::Mul(scale, hn::Set(DF(), a[r].scale));
-        sums[r][v] = hn::MulAdd(hn::ConvertTo(DF(), dots[r]), factor, sums[r][v]);
+      if constexpr (Q::kOffset == 0) {
+        const VF addend = Scale::addend(group, block, v);
+        LH_UNROLL
+        for (size_t r = 0; r < kRows; ++r) {
+          sums[r][v] = hn::MulAdd(addend, hn::Set(DF(), a[r].scaled_sum), sums[r][v]);
+        }
       }
     }
   }
@@ -61,49 +95,45 @@ HWY_INLINE void quantised_sums(const uint8_t* panel, size_t n_blocks, const Acti
 // As many rows at once as leave registers for the sums, the dots and the codes.
 constexpr size_t kTileRows = kVectors == 1 ? 8 : kVectors == 2 ? 4 : 2;
 
-template <class Q, size_t kGroupRows>
-HWY_NOINLINE void quantised_group(const PanelWork& work, size_t panel, size_t row) {
-  constexpr size_t kRows = HWY_MIN(kGroupRows, kTileRows);
+// kRows rows from `row` on, of a group of group_size that starts at row `first`.
+template <class Q, size_t kRows>
+HWY_NOINLINE void quantised_tile(const PanelWork& work, size_t panel, size_t first,
+                                 size_t group_size, size_t row) {
   const auto* codes = reinterpret_cast<const uint8_t*>(work.panels + panel * work.panel_bytes);
   const size_t n_blocks = work.n_in / kBlockInputs;
   const size_t column = panel * kPanelRows;
-  const float* bias = work.bias == nullptr ? nullptr : work.bias + column;
-  for (size_t r = 0; r < kGroupRows; r += kRows) {
-    VF sums[kRows][kVectors];
+  VF sums[kRows][kVectors];
+  LH_UNROLL
+  for (size_t r = 0; r < kRows; ++r) {
     LH_UNROLL
-    for (size_t i = 0; i < kRows; ++i) {
-      LH_UNROLL
-      for (size_t v = 0; v < kVectors; ++v) sums[i][v] = hn::Zero(DF());
-    }
-    quantised_sums<Q, kRows, kGroupRows>(codes, n_blocks, work.blocks + row * n_blocks + r, sums);
-    LH_UNROLL
-    for (size_t i = 0; i < kRows; ++i) {
-      store_outputs(sums[i], bias, HWY_MIN(kPanelRows, work.n_out - column),
-                    work.y.row(row + r + i) + column);
-    }
+    for (size_t v = 0; v < kVectors; ++v) sums[r][v] = hn::Zero(DF());
+  }
+  quantised_sums<Q, kRows>(codes, n_blocks, work.blocks + first * n_blocks + (row - first),
+                           group_size, sums);
+  LH_UNROLL
+  for (size_t r = 0; r < kRows; ++r) {
+    store_outputs(sums[r], work.bias == nullptr ? nullptr : work.bias + column,
+                  HWY_MIN(kPanelRows, work.n_out - column), work.y.row(row + r) + column);
   }
 }
 
 template <class Q>
 void quantised_panels(const PanelWork& work) noexcept {
   for (size_t panel = 0; panel < work.n_panels; ++panel) {
-    for (size_t row = 0; row < work.y.n_rows;) {
-      const size_t n = group_rows(work.y.n_rows - row);
-      switch (n) {
-        case 8:
-          quantised_group<Q, 8>(work, panel, row);
-          break;
-        case 4:
-          quantised_group<Q, 4>(work, panel, row);
-          break;
-        case 2:
-          quantised_group<Q, 2>(work, panel, row);
-          break;
-        default:
-          quantised_group<Q, 1>(work, panel, row);
-          break;
+    for (size_t first = 0, n; first < work.y.n_rows; first += n) {
+      n = group_rows(work.y.n_rows - first);
+      const size_t tile = HWY_MIN(n, kTileRows);
+      for (size_t row = first; row < first + n; row += tile) {
+        if (tile == 1) {
+          quantised_tile<Q, 1>(work, panel, first, n, row);
+        } else if (tile == 2) {
+          quantised_tile<Q, 2>(work, panel, first, n, row);
+        } else if (tile == 4) {
+          quantised_tile<Q, HWY_MIN(4, kTileRows)>(work, panel, first, n, row);
+        } else {
+          quantised_tile<Q, kTileRows>(work, panel, first, n, row);
+        }
       }
-      row += n;
     }
   }
 }
@@ -177,7 +207,22 @@ inline PanelKernel find_kernel(TensorType type) noexcept {
       return float_panels<BF16>;
     case TensorType::kQ8_0:
       return quantised_panels<Q8_0>;
-    default:
-      return nullptr;
+    case TensorType::kQ4_0:
+      return quantised_panels<Q4_0>;
+    case TensorType::kQ4_1:
+      return quantised_panels<Q4_1>;
+    case TensorType::kQ5_0:
+      return quantised_panels<Q5_0>;
+    case TensorType::kQ5_1:
+      return quantised_panels<Q5_1>;
+    case TensorType::kIQ4_NL:
+      return quantised_panels<IQ4_NL>;
+    case TensorType::kQ4_K:
+      return quantised_panels<Q4_K>;
+    case TensorType::kQ5_K:
+      return quantised_panels<Q5_K>;
+    case TensorType::kQ6_K:
+      return quantised_panels<Q6_K>;
   }
+  return nullptr;
 }

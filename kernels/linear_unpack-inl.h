@@ -14,13 +14,90 @@ constexpr size_t kVectors = kPanelRows / kLanes;  // vectors that hold the rows 
 constexpr size_t kGroups = 8;                     // groups of 4 inputs in a block
 constexpr size_t kPlaneBytes = 4 * kPanelRows;
 
-// Codes of 8 bits; V counts the vectors of a panel's rows.
+// Plane `g` of 64 bytes, for the rows of vector v.
+HWY_INLINE V8 load_plane(const uint8_t* p, size_t g, size_t v) {
+  return hn::LoadU(D8(), p + g * kPlaneBytes + v * 4 * kLanes);
+}
+
+// Codes of 8 bits.
 struct Codes8 {
   static constexpr size_t kBytes = 8 * kPlaneBytes;
   static HWY_INLINE void load(const uint8_t* p, size_t v, V8 (&w)[kGroups]) {
     LH_UNROLL
-    for (size_t g = 0; g < kGroups; ++g)
-      w[g] = hn::LoadU(D8(), p + g * kPlaneBytes + v * 4 * kLanes);
+    for (size_t g = 0; g < kGroups; ++g) w[g] = load_plane(p, g, v);
+  }
+};
+
+// Codes of 4 bits.
+struct Codes4 {
+  static constexpr size_t kBytes = 4 * kPlaneBytes;
+  static HWY_INLINE void load(const uint8_t* p, size_t v, V8 (&w)[kGroups]) {
+    const V8 low = hn::Set(D8(), 0x0F);
+    LH_UNROLL
+    for (size_t g = 0; g < 4; ++g) {
+      const V8 both = load_plane(p, g, v);
+      w[g] = hn::And(both, low);
+      w[g + 4] = hn::ShiftRight<4>(both);
+    }
+  }
+};
+
+// The bits `kMask` of x shifted left by kBy, right if negative; bits that cross from one byte to
+// the next fall outside the mask.
+template <int kBy>
+HWY_INLINE V8 shifted_bits(V8 x, V8 mask) {
+  const hn::Repartition<uint16_t, D8> d16;
+  const auto x16 = hn::BitCast(d16, x);
+  if constexpr (kBy > 0) return hn::And(hn::BitCast(D8(), hn::ShiftLeft<kBy>(x16)), mask);
+  if constexpr (kBy < 0) return hn::And(hn::BitCast(D8(), hn::ShiftRight<-kBy>(x16)), mask);
+  return hn::And(x, mask);
+}
+
+// Codes of 5 bits: the fifth bit of group g is bit g of one more plane.
+struct Codes5 {
+  static constexpr size_t kBytes = 5 * kPlaneBytes;
+  static HWY_INLINE void load(const uint8_t* p, size_t v, V8 (&w)[kGroups]) {
+    Codes4::load(p, v, w);
+    const V8 high = load_plane(p, 4, v);
+    const V8 mask = hn::Set(D8(), 0x10);
+    w[0] = hn::Or(w[0], shifted_bits<4>(high, mask));
+    w[1] = hn::Or(w[1], shifted_bits<3>(high, mask));
+    w[2] = hn::Or(w[2], shifted_bits<2>(high, mask));
+    w[3] = hn::Or(w[3], shifted_bits<1>(high, mask));
+    w[4] = hn::Or(w[4], shifted_bits<0>(high, mask));
+    w[5] = hn::Or(w[5], shifted_bits<-1>(high, mask));
+    w[6] = hn::Or(w[6], shifted_bits<-2>(high, mask));
+    w[7] = hn::Or(w[7], shifted_bits<-3>(high, mask));
+  }
+};
+
+// Codes of 6 bits: bits 4 and 5 of groups 4p to 4p + 3 lie side by side in plane 4 + p.
+struct Codes6 {
+  static constexpr size_t kBytes = 6 * kPlaneBytes;
+  static HWY_INLINE void load(const uint8_t* p, size_t v, V8 (&w)[kGroups]) {
+    Codes4::load(p, v, w);
+    const V8 mask = hn::Set(D8(), 0x30);
+    LH_UNROLL
+    for (size_t half = 0; half < 2; ++half) {
+      const V8 high = load_plane(p, 4 + half, v);
+      w[4 * half] = hn::Or(w[4 * half], shifted_bits<4>(high, mask));
+      w[4 * half + 1] = hn::Or(w[4 * half + 1], shifted_bits<2>(high, mask));
+      w[4 * half + 2] = hn::Or(w[4 * half + 2], shifted_bits<0>(high, mask));
+      w[4 * half + 3] = hn::Or(w[4 * half + 3], shifted_bits<-2>(high, mask));
+    }
+  }
+};
+
+// Codes of 4 bits that count levels of IQ4_NL's table, kept here 128 higher to be unsigned.
+struct CodesLevels {
+  static constexpr size_t kBytes = 4 * kPlaneBytes;
+  static HWY_INLINE void load(const uint8_t* p, size_t v, V8 (&w)[kGroups]) {
+    HWY_ALIGN static constexpr uint8_t kLevels[16] = {1,   24,  45,  63,  79,  93,  106, 118,
+                                                      129, 141, 153, 166, 181, 197, 217, 241};
+    Codes4::load(p, v, w);
+    const V8 levels = hn::LoadDup128(D8(), kLevels);
+    LH_UNROLL
+    for (size_t g = 0; g < kGroups; ++g) w[g] = hn::TableLookupBytes(levels, w[g]);
   }
 };
 
@@ -29,24 +106,71 @@ HWY_INLINE VF load_f16(const uint8_t* p, size_t v) {
   return hn::PromoteTo(DF(), hn::LoadU(DH(), h));
 }
 
-// One f16 scale for 32 inputs.
-struct ScaleF16 {
+// Row i of [.][16 rows] small integers, as floats.
+template <class T>
+HWY_INLINE VF load_small(const uint8_t* p, size_t i, size_t v) {
+  const hn::Rebind<T, DF> d;
+  const auto* row = reinterpret_cast<const T*>(p) + i * kPanelRows + v * kLanes;
+  return hn::ConvertTo(DF(), hn::PromoteTo(DI(), hn::LoadU(d, row)));
+}
+
+// Scales of a group of kBlocks blocks. scale() is of half `half` of block `block` in the group,
+// where the halves differ; addend() is what every weight of a block has besides scale * code, where
+// the type has it.
+struct ScaleF16 {  // f16 scale
   static constexpr size_t kBytes = 2 * kPanelRows;
-  static constexpr size_t kBlocks = 1;  // blocks that share one group of scales
-  static HWY_INLINE VF scale(const uint8_t* p, size_t /*block*/, size_t v) {
+  static constexpr size_t kBlocks = 1;
+  static constexpr bool kHalves = false;
+  static HWY_INLINE VF scale(const uint8_t* p, size_t /*block*/, size_t /*half*/, size_t v) {
     return load_f16(p, v);
   }
 };
 
-// kOffsetShift: the codes stand for code - (128 >> kOffsetShift).
-template <class CodesT, class ScaleT, int kOffsetShiftT>
+struct AffineF16 : ScaleF16 {  // f16 scale, f16 addend
+  static constexpr size_t kBytes = 4 * kPanelRows;
+  static HWY_INLINE VF addend(const uint8_t* p, size_t /*block*/, size_t v) {
+    return load_f16(p + 2 * kPanelRows, v);
+  }
+};
+
+struct AffineRuns {  // [8] u8 scale, [8] u8 min, f16 units of both
+  static constexpr size_t kBytes = 20 * kPanelRows;
+  static constexpr size_t kBlocks = 8;
+  static constexpr bool kHalves = false;
+  static HWY_INLINE VF scale(const uint8_t* p, size_t block, size_t /*half*/, size_t v) {
+    return hn::Mul(load_f16(p + 16 * kPanelRows, v), load_small<uint8_t>(p, block, v));
+  }
+  static HWY_INLINE VF addend(const uint8_t* p, size_t block, size_t v) {
+    return hn::Neg(hn::Mul(load_f16(p + 18 * kPanelRows, v), load_small<uint8_t>(p, 8 + block, v)));
+  }
+};
+
+struct HalfRuns {  // [16] i8 scale of half a block, f16 unit
+  static constexpr size_t kBytes = 18 * kPanelRows;
+  static constexpr size_t kBlocks = 8;
+  static constexpr bool kHalves = true;
+  static HWY_INLINE VF scale(const uint8_t* p, size_t block, size_t half, size_t v) {
+    return hn::Mul(load_f16(p + 16 * kPanelRows, v), load_small<int8_t>(p, 2 * block + half, v));
+  }
+};
+
+// kOffset is what the codes stand too high by, a power of two or 0; types with an addend have none.
+template <class CodesT, class ScaleT, int kOffsetT>
 struct Quantised {
   using Codes = CodesT;
   using Scale = ScaleT;
-  static constexpr int kOffsetShift = kOffsetShiftT;
+  static constexpr int kOffset = kOffsetT;
 };
 
-using Q8_0 = Quantised<Codes8, ScaleF16, 0>;
+using Q8_0 = Quantised<Codes8, ScaleF16, 128>;
+using Q4_0 = Quantised<Codes4, ScaleF16, 8>;
+using Q4_1 = Quantised<Codes4, AffineF16, 0>;
+using Q5_0 = Quantised<Codes5, ScaleF16, 16>;
+using Q5_1 = Quantised<Codes5, AffineF16, 0>;
+using IQ4_NL = Quantised<CodesLevels, ScaleF16, 128>;
+using Q4_K = Quantised<Codes4, AffineRuns, 0>;
+using Q5_K = Quantised<Codes5, AffineRuns, 0>;
+using Q6_K = Quantised<Codes6, HalfRuns, 32>;
 
 // Rows of a panel of floats.
 struct F32 {
