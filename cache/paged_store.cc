@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -13,6 +14,9 @@ namespace {
 
 constexpr size_t kOsPageBytes = 4096;
 constexpr size_t kHugePageBytes = size_t{2} << 20;
+// From here on a layer's memory comes in huge pages: a tenth at most of what is in use can then be
+// ahead of need.
+constexpr size_t kHugeFrom = 10 * kHugePageBytes;
 
 size_t round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
@@ -33,29 +37,36 @@ StoreSpecs store_specs(const CacheConfig& config) {
 Result<Reservation> Reservation::create(size_t n_bytes) {
   // Not counted against the system's commit limit: the plan was checked against the free memory
   // before.
-  void* p = mmap(nullptr, n_bytes, PROT_READ | PROT_WRITE,
+  const size_t n_mapped = n_bytes + kHugePageBytes;  // room to align
+  void* p = mmap(nullptr, n_mapped, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) {
     return make_error(ErrorCode::kOutOfMemory, "KV cache: cannot reserve {} bytes of addresses: {}",
-                      n_bytes, std::strerror(errno));
+                      n_mapped, std::strerror(errno));
   }
   Reservation result;
-  result.data_ = static_cast<std::byte*>(p);
-  result.n_bytes_ = n_bytes;
+  result.mapped_ = p;
+  result.n_mapped_ = n_mapped;
   return result;
 }
 
 Reservation::Reservation(Reservation&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), n_bytes_(std::exchange(other.n_bytes_, 0)) {}
+    : mapped_(std::exchange(other.mapped_, nullptr)),
+      n_mapped_(std::exchange(other.n_mapped_, 0)) {}
 
 Reservation& Reservation::operator=(Reservation&& other) noexcept {
-  std::swap(data_, other.data_);
-  std::swap(n_bytes_, other.n_bytes_);
+  std::swap(mapped_, other.mapped_);
+  std::swap(n_mapped_, other.n_mapped_);
   return *this;
 }
 
 Reservation::~Reservation() {
-  if (data_ != nullptr) munmap(data_, n_bytes_);
+  if (mapped_ != nullptr) munmap(mapped_, n_mapped_);
+}
+
+std::byte* Reservation::data() const {
+  return reinterpret_cast<std::byte*>(
+      round_up(reinterpret_cast<uintptr_t>(mapped_), kHugePageBytes));
 }
 
 Result<PagedStore> PagedStore::create(const StoreSpec& spec, const CacheConfig& config) {
@@ -66,6 +77,16 @@ Result<PagedStore> PagedStore::create(const StoreSpec& spec, const CacheConfig& 
   store.page_stride_ = config.n_kv_heads * spec.head_bytes();
   store.layer_stride_ = round_up(config.n_pages() * store.page_stride_, kHugePageBytes);
   LH_ASSIGN_OR_RETURN(store.memory_, Reservation::create(store.reserved_bytes()));
+  store.data_ = store.memory_.data();
+  // Where the system gives huge pages to everyone, one token would take 2 MiB of every layer of
+  // every store.
+  const size_t small = std::min(kHugeFrom, store.layer_stride_);
+  for (size_t layer = 0; layer < store.n_layers_; ++layer) {
+    std::byte* const begin = store.data_ + layer * store.layer_stride_;
+    (void)madvise(begin, small,
+                  MADV_NOHUGEPAGE);  // advice: without it only speed and rounding differ
+    (void)madvise(begin + small, store.layer_stride_ - small, MADV_HUGEPAGE);
+  }
   return store;
 }
 
@@ -85,7 +106,7 @@ void PagedStore::discard(uint32_t first_page, size_t n_pages) const {
   if (begin >= end) return;
   for (size_t layer = 0; layer < n_layers_; ++layer) {
     // Advice only: if it fails, the memory is kept and reused.
-    (void)madvise(memory_.data() + layer * layer_stride_ + begin, end - begin, MADV_DONTNEED);
+    (void)madvise(data_ + layer * layer_stride_ + begin, end - begin, MADV_DONTNEED);
   }
 }
 

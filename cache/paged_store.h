@@ -32,7 +32,8 @@ using StoreSpecs = std::array<StoreSpec, kStoreCount>;
 // The stores of a valid configuration, in the order of StoreKind and of the state file.
 StoreSpecs store_specs(const CacheConfig& config);
 
-// Address space from mmap, zero until written, given back by the destructor.
+// Address space from mmap, aligned for huge pages, zero until written, given back by the
+// destructor.
 class Reservation {
  public:
   Reservation() = default;
@@ -41,11 +42,11 @@ class Reservation {
   Reservation& operator=(Reservation&& other) noexcept;
   ~Reservation();
 
-  std::byte* data() const { return data_; }
+  std::byte* data() const;
 
  private:
-  std::byte* data_ = nullptr;
-  size_t n_bytes_ = 0;
+  void* mapped_ = nullptr;
+  size_t n_mapped_ = 0;  // bytes
 };
 
 // Layout: [layer][page][kv head][unit]. Any number of threads may use different units at once.
@@ -60,7 +61,7 @@ class PagedStore {
 
   // The first byte of page 0 of a (layer, kv head).
   std::byte* base(size_t layer, size_t kv_head) const {
-    return memory_.data() + layer * layer_stride_ + kv_head * spec_.head_bytes();
+    return data_ + layer * layer_stride_ + kv_head * spec_.head_bytes();
   }
   std::byte* unit(size_t layer, size_t kv_head, uint32_t page, size_t unit) const {
     return base(layer, kv_head) + page * page_stride_ + unit * spec_.unit_bytes;
@@ -79,6 +80,7 @@ class PagedStore {
   size_t page_stride_ = 0;
   size_t layer_stride_ = 0;
   Reservation memory_;
+  std::byte* data_ = nullptr;  // its first byte
 };
 
 }  // namespace longhaul
