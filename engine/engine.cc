@@ -88,7 +88,10 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   cache.k_type = effective.k_type;
   cache.v_type = effective.v_type;
   cache.block_size = effective.block_size;
-  cache.max_tokens = effective.ctx_size * effective.max_sessions;
+  // One page more for each session: a fork copies the page it writes to.
+  const size_t page_tokens = kBoundsGroupBlocks * std::max<size_t>(1, effective.block_size);
+  const size_t session_pages = (effective.ctx_size + page_tokens - 1) / page_tokens + 1;
+  cache.max_tokens = session_pages * page_tokens * effective.max_sessions;
   LH_ASSIGN_OR_RETURN(impl->cache, KvCache::create(cache));
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
