@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+"""The program from outside: exit statuses, JSON fields, messages, what goes to which stream.
+
+usage: cli_test.py PROGRAM SOURCE_TREE
+"""
+
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+PROGRAM, TREE = sys.argv[1], pathlib.Path(sys.argv[2])
+MODEL = str(TREE / "tests/golden/qwen3-f16.gguf")
+
+
+def run(*arguments, stdin=b""):
+    done = subprocess.run([PROGRAM, *arguments], input=stdin, capture_output=True, timeout=120)
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+class Usage(unittest.TestCase):
+    def refused(self, arguments, *parts):
+        status, out, err = run(*arguments)
+        self.assertEqual(status, 2, err)
+        self.assertEqual(out, b"")
+        lines = [line for line in err.splitlines() if "warning" not in line]
+        self.assertEqual(len(lines), 1, err)
+        for part in parts:
+            self.assertIn(part, lines[0])
+
+    def test_help_is_not_an_error(self):
+        for arguments in (["--help"], *([c, "--help"] for c in
+                          ("generate", "chat", "inspect", "tokenize", "bench", "demo"))):
+            status, out, err = run(*arguments)
+            self.assertEqual((status, err), (0, ""))
+            self.assertIn(b"Usage", out)
+
+    def test_bad_usage_names_the_option(self):
+        generate = ["generate", "-m", MODEL, "-p", "x"]
+        self.refused([], "subcommand")
+        self.refused(["generte"], "generate", "generte")
+        self.refused(["generate", "-p", "x"], "--model")
+        self.refused([*generate, "--nosuch"], "--nosuch")
+        self.refused([*generate, "-c", "4Q"], "--ctx-size", "4Q")
+        self.refused([*generate, "--attention", "dnse"], "--attention", "sparse", "dnse")
+        self.refused([*generate, "--selector", "x"], "--selector", "minmax", "x")
+        self.refused([*generate, "--kv-type", "f8"], "--kv-type", "q8_0", "f8")
+        self.refused([*generate, "--top-p", "2"], "--top-p", "0 to 1", "2")
+        self.refused([*generate, "--stop"], "--stop")
+
+    def test_impossible_options(self):
+        generate = ["generate", "-m", MODEL, "-p", "x", "--attention", "sparse"]
+        self.refused([*generate, "--sparse-ratio", "0"], "ratio", "0")
+        self.refused([*generate, "--block-size", "0"], "block", "0")
+        self.refused([*generate, "--block-size", "24"], "block", "24")
+        self.refused([*generate, "--token-budget", "15"], "budget", "15")
+        self.refused([*generate, "--local-blocks", "0"], "local", "0")
+
+    def test_prompt_sources(self):
+        self.refused(["generate", "-m", MODEL], "-p", "found 0")
+        self.refused(["generate", "-m", MODEL, "-p", "x", "--tokens", "1"], "found 2")
+        self.refused(["generate", "-m", MODEL, "--tokens", "1,288"], "287", "288")
+        self.refused(["generate", "-m", MODEL, "-f", "/nonexistent/x"], "/nonexistent/x")
+
+    def test_bad_files(self):
+        self.refused(["generate", "-m", "/nonexistent.gguf", "-p", "x"], "/nonexistent.gguf")
+        with tempfile.NamedTemporaryFile(suffix=".gguf") as file:
+            file.write(pathlib.Path(MODEL).read_bytes()[:1000])
+            file.flush()
+            self.refused(["generate", "-m", file.name, "-p", "x"], file.name)
+            self.refused(["inspect", file.name], file.name)
+
+    def test_prompt_beyond_the_context(self):
+        self.refused(["generate", "-m", MODEL, "-c", "16", "--tokens", ",".join(["5"] * 20)], "20", "16")
+
+
+class Generate(unittest.TestCase):
+    def generate(self, *arguments, stdin=b""):
+        status, out, err = run("generate", "-m", MODEL, "--json", *arguments, stdin=stdin)
+        self.assertEqual(status, 0, err)
+        return json.loads(out)
+
+    def test_json_fields(self):
+        result = self.generate("-p", "hello", "-n", "12", "--ignore-eos")
+        self.assertLessEqual({"text", "tokens", "prompt_tokens", "finish_reason", "timings", "attention"},
+                             result.keys())
+        self.assertLessEqual({"prefill_s", "decode_s", "decode_tokens_per_s"}, result["timings"].keys())
+        self.assertLessEqual({"mode", "sparse_steps", "blocks_read", "blocks_total", "rectifications",
+                              "drafted", "accepted"}, result["attention"].keys())
+        self.assertEqual(len(result["tokens"]), 12)
+        self.assertEqual(result["finish_reason"], "length")
+        self.assertEqual(result["attention"]["mode"], "dense")
+        self.assertGreater(result["prompt_tokens"], 0)
+
+    def test_golden_tokens(self):
+        golden = json.loads(pathlib.Path(MODEL).with_suffix(".json").read_text())
+        result = self.generate("--tokens", ",".join(map(str, golden["prompt"])),
+                               "-n", str(len(golden["greedy"])), "--ignore-eos")
+        self.assertEqual(result["tokens"], golden["greedy"])
+
+    def test_modes_run_and_exact_is_dense(self):
+        common = ["--tokens", ",".join(str(i % 200) for i in range(300)), "-c", "1K", "-n", "100", "--ignore-eos",
+                  "--block-size", "4", "--min-blocks", "4"]
+        dense = self.generate(*common)
+        for mode in ("sparse", "resa", "exact"):
+            result = self.generate(*common, "--attention", mode)
+            attention = result["attention"]
+            self.assertEqual(attention["mode"], mode)
+            self.assertGreater(attention["sparse_steps"], 0)
+            self.assertLess(attention["blocks_read"], attention["blocks_total"])
+            self.assertEqual(attention["rectifications"] > 0, mode != "sparse")
+            self.assertEqual(attention["drafted"] > 0, mode == "exact")
+            if mode == "exact":
+                self.assertEqual(result["tokens"], dense["tokens"])
+
+    def test_text_alone_on_standard_output(self):
+        expected = self.generate("-p", "abc", "-n", "8")["text"]
+        status, out, err = run("generate", "-m", MODEL, "-p", "abc", "-n", "8")
+        self.assertEqual(status, 0)
+        self.assertEqual(out.decode(errors="replace"), expected)
+        self.assertIn("prompt", err)
+        self.assertEqual(run("generate", "-m", MODEL, "-p", "abc", "-n", "8", "--quiet")[1:], (out, ""))
+
+    def test_prompt_from_file_and_standard_input(self):
+        expected = self.generate("-p", "some text", "-n", "5")["tokens"]
+        self.assertEqual(self.generate("-f", "-", "-n", "5", stdin=b"some text")["tokens"], expected)
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(b"some text")
+            file.flush()
+            self.assertEqual(self.generate("-f", file.name, "-n", "5")["tokens"], expected)
+
+    def test_seed_repeats_a_sample(self):
+        sampled = ["-p", "abc", "-n", "20", "--temp", "1.5", "--ignore-eos"]
+        one = self.generate(*sampled, "--seed", "1")["tokens"]
+        self.assertEqual(self.generate(*sampled, "--seed", "1")["tokens"], one)
+        self.assertNotEqual(self.generate(*sampled, "--seed", "2")["tokens"], one)
+
+    def test_stop_text(self):
+        text = self.generate("-p", "abc", "-n", "20", "--ignore-eos", "--logit-bias", "68=50")["text"]
+        self.assertEqual(len(set(text)), 1)
+        stopped = self.generate("-p", "abc", "-n", "20", "--ignore-eos", "--logit-bias", "68=50",
+                                "--stop", "nosuch", "--stop", text[:3])
+        self.assertEqual((stopped["text"], stopped["finish_reason"]), ("", "stop"))
+
+    def test_saved_state_goes_on_where_it_ended(self):
+        whole = self.generate("-p", "long ago", "-n", "16", "--ignore-eos")["tokens"]
+        with tempfile.TemporaryDirectory() as folder:
+            state = f"{folder}/state"
+            first = self.generate("-p", "long ago", "-n", "6", "--ignore-eos", "--save-state", state)["tokens"]
+            second = self.generate("-n", "10", "--ignore-eos", "--load-state", state)["tokens"]
+            self.assertEqual(first + second, whole)
+            status, _, err = run("generate", "-m", MODEL, "-p", "x", "-n", "1", "--save-state",
+                                 f"{folder}/none/state")
+            self.assertEqual(status, 1, err)
+            self.assertIn(f"{folder}/none/state", err)
+            pathlib.Path(state).write_bytes(pathlib.Path(state).read_bytes()[:-1])
+            self.assertEqual(run("generate", "-m", MODEL, "-n", "1", "--load-state", state)[0], 2)
+
+    def test_context_beyond_the_trained_is_a_warning(self):
+        status, _, err = run("generate", "-m", MODEL, "-p", "x", "-n", "1", "-c", "1M")
+        self.assertEqual(status, 0, err)
+        self.assertIn("warning", err)
+        self.assertIn("1048576", err)
+
+    def test_interrupt_prints_what_there_is(self):
+        process = subprocess.Popen([PROGRAM, "generate", "-m", MODEL, "--json", "-p", "x", "-n", "1M", "-c", "2M",
+                                    "--ignore-eos"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(1.0)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 1, err)
+        result = json.loads(out)
+        self.assertEqual(result["finish_reason"], "cancelled")
+
+
+class OtherCommands(unittest.TestCase):
+    def test_tokenize_there_and_back(self):
+        text = "Hello wörld\n 123"
+        status, out, err = run("tokenize", "-m", MODEL, "-p", text, "--json")
+        self.assertEqual(status, 0, err)
+        tokens = json.loads(out)["tokens"]
+        ids = ",".join(map(str, tokens))
+        self.assertEqual(run("tokenize", "-m", MODEL, "--ids", ids)[1].decode(), text)
+        self.assertEqual(json.loads(run("tokenize", "-m", MODEL, "--ids", ids, "--json")[1])["text"], text)
+        status, out, err = run("tokenize", "-m", MODEL, "--ids", "288")
+        self.assertEqual(status, 2)
+        self.assertIn("287", err)
+
+    def test_json_survives_half_a_character(self):
+        tokens = json.loads(run("tokenize", "-m", MODEL, "-p", "ö", "--json")[1])
+        self.assertEqual(len(tokens["tokens"]), len(tokens["pieces"]))
+
+    def test_inspect(self):
+        status, out, err = run("inspect", MODEL, "--json")
+        self.assertEqual(status, 0, err)
+        json_ = json.loads(out)
+        self.assertEqual(json_["model"]["architecture"], "qwen3")
+        self.assertEqual(json_["memory"]["contexts"][0]["kv_type"], "f16")
+        total = sum(t["bytes"] for t in json_["tensors"])
+        self.assertEqual(total, sum(t["bytes"] for t in json_["types"].values()))
+        status, out, err = run("inspect", MODEL)
+        self.assertEqual(status, 0, err)
+        for part in (b"general.architecture", b"blk.0.attn_q.weight", b"RoPE", b"q8_0"):
+            self.assertIn(part, out)
+
+    def test_bench(self):
+        status, out, err = run("bench", "-m", MODEL, "-d", "0,64", "-p", "16", "-n", "8", "-r", "2",
+                               "--attention", "dense,exact", "--json")
+        self.assertEqual(status, 0, err)
+        report = json.loads(out)
+        self.assertGreater(report["read_bytes_per_s"], 1e8)
+        self.assertEqual([(row["test"], row.get("mode")) for row in report["rows"]],
+                         [("pp16", None), ("tg8", "dense"), ("tg8", "exact"),
+                          ("pp16 @ d64", None), ("tg8 @ d64", "dense"), ("tg8 @ d64", "exact")])
+        for row in report["rows"]:
+            self.assertEqual(len(row["samples"]), 2)
+
+    def test_chat_refuses_a_model_without_a_format(self):
+        status, out, err = run("chat", "-m", MODEL, stdin=b"hello\n")
+        self.assertEqual((status, out), (2, b""), err)
+        self.assertIn("chat", err)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], "-v"])

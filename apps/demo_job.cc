@@ -1,0 +1,165 @@
+#include "apps/demo_job.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "apps/output.h"
+#include "apps/table.h"
+#include "base/progress.h"
+
+namespace longhaul {
+namespace {
+
+constexpr size_t kSpareTokens = 8;  // beyond the right answer, before a run is cut off
+
+size_t common_prefix(std::span<const int32_t> a, std::span<const int32_t> b) {
+  const auto differ = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
+  return static_cast<size_t>(differ.first - a.begin());
+}
+
+Result<GenerateResult> generate(Engine& engine, const std::vector<int32_t>& prompt,
+                                size_t max_tokens, const AttentionOptions& attention,
+                                const std::string& label, const Interrupt& interrupt) {
+  LH_ASSIGN_OR_RETURN(Session session, engine.new_session());
+  ProgressBar bar(label, prompt.size() + max_tokens);
+  GenerateRequest request;
+  request.prompt = prompt;
+  request.max_tokens = max_tokens;
+  request.attention = attention;
+  request.on_progress = [&](size_t prompt_done, size_t, size_t generated) {
+    bar.update(prompt_done + generated);
+    return !interrupt.requested();
+  };
+  LH_ASSIGN_OR_RETURN(GenerateResult result, session.generate(request));
+  if (result.finish_reason == FinishReason::kCancelled) {
+    return make_error(ErrorCode::kCancelled, "stopped");
+  }
+  return result;
+}
+
+std::string speed_up(const ModeRun& run, const ModeRun* dense) {
+  const double base = dense == nullptr ? 0 : dense->result.timings.decode_tokens_per_s();
+  if (base <= 0) return "-";
+  return fmt::format("{:.2f}x", run.result.timings.decode_tokens_per_s() / base);
+}
+
+std::string answer_cell(const TaskScore& score) {
+  return score.exact ? "right" : fmt::format("wrong at step {}", score.n_right_steps + 1);
+}
+
+// One sentence about a mode, from what was counted.
+std::string verdict(const ModeRun& run) {
+  const TaskScore& score = run.score;
+  const std::string_view name = to_string(run.mode);
+  if (run.mode == AttentionMode::kExact) {
+    return run.same_as_dense
+               ? fmt::format("exact gave the same {} tokens as dense.", run.result.tokens.size())
+               : fmt::format("EXACT DIFFERS FROM DENSE at token {}: this is a bug in the engine.",
+                             run.n_as_dense + 1);
+  }
+  if (score.exact) return fmt::format("{} answered right in all {} steps.", name, score.n_steps);
+  if (run.mode == AttentionMode::kDense) {
+    return fmt::format(
+        "dense went wrong at step {} of {}: the model's own mistake, no mode can mend it.",
+        score.n_right_steps + 1, score.n_steps);
+  }
+  if (run.same_as_dense) return fmt::format("{} made the mistakes of dense.", name);
+  return fmt::format(
+      "{} went wrong at step {} of {} and left dense at token {}: it read {} of the blocks.", name,
+      score.n_right_steps + 1, score.n_steps, run.n_as_dense + 1,
+      percent(run.result.attention.blocks_read, run.result.attention.blocks_total));
+}
+
+}  // namespace
+
+const ModeRun* DemoJob::find(AttentionMode mode) const {
+  const auto found = std::find_if(runs.begin(), runs.end(),
+                                  [mode](const ModeRun& run) { return run.mode == mode; });
+  return found == runs.end() ? nullptr : &*found;
+}
+
+bool DemoJob::exact_is_dense() const {
+  const ModeRun* exact = find(AttentionMode::kExact);
+  return exact == nullptr || find(AttentionMode::kDense) == nullptr || exact->same_as_dense;
+}
+
+Result<DemoJob> run_job(Engine& engine, std::string title, Task task,
+                        const AttentionOptions& attention, std::vector<AttentionMode> modes,
+                        const Interrupt& interrupt) {
+  // The others are compared with dense, so it comes first.
+  std::stable_partition(modes.begin(), modes.end(),
+                        [](AttentionMode mode) { return mode == AttentionMode::kDense; });
+  DemoJob job{std::move(title), std::move(task), 0, 0, {}};
+  LH_ASSIGN_OR_RETURN(const auto prompt, engine.tokenize(job.task.prompt, true, false));
+  LH_ASSIGN_OR_RETURN(const auto answer, engine.tokenize(job.task.answer, false, false));
+  job.n_prompt = prompt.size();
+  job.n_answer = answer.size();
+  for (const AttentionMode mode : modes) {
+    AttentionOptions options = attention;
+    options.mode = mode;
+    ModeRun run;
+    run.mode = mode;
+    LH_ASSIGN_OR_RETURN(run.result,
+                        generate(engine, prompt, answer.size() + kSpareTokens, options,
+                                 fmt::format("{}: {}", job.title, to_string(mode)), interrupt));
+    run.score = score_answer(job.task, run.result.text);
+    run.n_right_tokens = common_prefix(run.result.tokens, answer);
+    const ModeRun* dense = job.find(AttentionMode::kDense);
+    const std::vector<int32_t>& reference =
+        dense == nullptr ? run.result.tokens : dense->result.tokens;
+    run.n_as_dense = common_prefix(run.result.tokens, reference);
+    run.same_as_dense = run.result.tokens == reference;
+    job.runs.push_back(std::move(run));
+  }
+  return job;
+}
+
+std::string report(const DemoJob& job) {
+  std::string text = fmt::format(
+      "{}: a prompt of {} tokens, a right answer of {} tokens in {} steps\n\n", job.title,
+      job.n_prompt, job.n_answer, job.runs.empty() ? 0 : job.runs.front().score.n_steps);
+  Table table({"mode", "answer", ">steps right", ">tokens", ">tokens/s", ">to dense", ">KV read",
+               ">rectified", ">drafts accepted", "as dense"});
+  for (const ModeRun& run : job.runs) {
+    const AttentionStats& stats = run.result.attention;
+    table.add({std::string(to_string(run.mode)), answer_cell(run.score),
+               fmt::format("{}/{}", run.score.n_right_steps, run.score.n_steps),
+               fmt::format("{}", run.result.tokens.size()),
+               fmt::format("{:.1f}", run.result.timings.decode_tokens_per_s()),
+               speed_up(run, job.find(AttentionMode::kDense)),
+               percent(stats.blocks_read, stats.blocks_total),
+               fmt::format("{}", stats.rectifications),
+               stats.drafted == 0 ? "-" : fmt::format("{}/{}", stats.accepted, stats.drafted),
+               run.same_as_dense ? "every token" : fmt::format("up to token {}", run.n_as_dense)});
+  }
+  text += table.plain() + "\n";
+  for (const ModeRun& run : job.runs) text += "  " + verdict(run) + "\n";
+  return text;
+}
+
+nlohmann::ordered_json to_json(const DemoJob& job) {
+  nlohmann::ordered_json json = {{"title", job.title},
+                                 {"prompt_tokens", job.n_prompt},
+                                 {"answer_tokens", job.n_answer},
+                                 {"exact_is_dense", job.exact_is_dense()},
+                                 {"runs", nlohmann::ordered_json::array()}};
+  for (const ModeRun& run : job.runs) {
+    json["runs"].push_back({{"mode", to_string(run.mode)},
+                            {"right", run.score.exact},
+                            {"steps", run.score.n_steps},
+                            {"right_steps", run.score.n_right_steps},
+                            {"right_tokens", run.n_right_tokens},
+                            {"tokens", run.result.tokens.size()},
+                            {"same_as_dense", run.same_as_dense},
+                            {"tokens_as_dense", run.n_as_dense},
+                            {"finish_reason", to_string(run.result.finish_reason)},
+                            {"prefill_s", run.result.timings.prefill_s},
+                            {"decode_tokens_per_s", run.result.timings.decode_tokens_per_s()},
+                            {"attention", to_json(run.result.attention)}});
+  }
+  return json;
+}
+
+}  // namespace longhaul

@@ -1,0 +1,89 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "apps/commands.h"
+#include "apps/interrupt.h"
+#include "apps/options.h"
+#include "apps/output.h"
+#include "apps/stream.h"
+
+namespace longhaul {
+namespace {
+
+struct GenerateArguments {
+  EngineOptions engine;
+  PromptArguments prompt;
+  GenerateRequest request;
+  std::string save_state, load_state;
+  bool json = false;
+  bool quiet = false;
+};
+
+void print_result(const GenerateArguments& arguments, const GenerateResult& result) {
+  if (arguments.json) {
+    print_json(to_json(result));
+    return;
+  }
+  // A terminal's next prompt begins on a line of its own; what goes to a file or pipe is the text
+  // alone.
+  if (isatty(STDOUT_FILENO) == 1 && !result.text.ends_with('\n')) fmt::print("\n");
+  std::fflush(stdout);
+  if (!arguments.quiet) fmt::print(stderr, "[{}]\n", summary(result));
+}
+
+Result<int> generate(GenerateArguments& arguments) {
+  LH_RETURN_IF_ERROR(validate(arguments.request.attention, arguments.engine.block_size));
+  LH_ASSIGN_OR_RETURN(const auto engine, Engine::load(arguments.engine));
+  print_warnings(*engine);
+  LH_ASSIGN_OR_RETURN(Session session, engine->new_session());
+  const bool continues = !arguments.load_state.empty();
+  if (continues) {
+    LH_ASSIGN_OR_RETURN(const size_t n_tokens, session.restore(arguments.load_state));
+    if (!arguments.quiet) {
+      fmt::print(stderr, "[{}: {} tokens restored]\n", arguments.load_state, n_tokens);
+    }
+  }
+  LH_ASSIGN_OR_RETURN(arguments.request.prompt, read_prompt(arguments.prompt, *engine, continues));
+
+  const Interrupt interrupt;
+  Stream stream(!arguments.json);
+  stream.attach(arguments.request, interrupt);
+  LH_ASSIGN_OR_RETURN(const GenerateResult result, session.generate(arguments.request));
+  stream.finish();
+  print_result(arguments, result);
+  if (!arguments.save_state.empty()) LH_RETURN_IF_ERROR(session.save(arguments.save_state));
+  return result.finish_reason == FinishReason::kCancelled ? exit_status(ErrorCode::kCancelled) : 0;
+}
+
+}  // namespace
+
+void add_generate(CLI::App& app, CommandBody& chosen) {
+  CLI::App& command = *app.add_subcommand("generate", "continue a text");
+  const auto arguments = std::make_shared<GenerateArguments>();
+  add_engine_options(command, arguments->engine);
+  add_prompt_options(command, arguments->prompt);
+  add_count(command, "-n,--max-tokens", arguments->request.max_tokens, "tokens to generate");
+  command.add_option("--stop", arguments->request.stop, "text that ends the answer; repeatable")
+      ->type_name("TEXT")
+      ->expected(1)
+      ->take_all();
+  command.add_flag("--ignore-eos", arguments->request.ignore_eos,
+                   "go on after the end of the text");
+  add_mode_option(command, arguments->request.attention.mode);
+  add_selection_options(command, arguments->request.attention);
+  add_sampling_options(command, arguments->request.sampling);
+  command.add_option("--load-state", arguments->load_state, "start from a saved text and cache")
+      ->check(CLI::ExistingFile)
+      ->type_name("FILE");
+  command.add_option("--save-state", arguments->save_state, "save the text and its cache")
+      ->type_name("FILE");
+  command.add_flag("--json", arguments->json, "print one JSON document");
+  command.add_flag("-q,--quiet", arguments->quiet, "no line about speed on standard error");
+  command.callback([&chosen, arguments] { chosen = [arguments] { return generate(*arguments); }; });
+}
+
+}  // namespace longhaul

@@ -1,0 +1,194 @@
+#include <fmt/format.h>
+
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "apps/commands.h"
+#include "apps/model_memory.h"
+#include "apps/options.h"
+#include "apps/output.h"
+#include "apps/table.h"
+#include "model/rope.h"
+
+namespace longhaul {
+namespace {
+
+struct InspectArguments {
+  std::string path;
+  size_t block_size = EngineOptions().block_size;
+  bool json = false;
+};
+
+struct TypeTotal {
+  size_t n_tensors = 0;
+  size_t n_elements = 0;
+  size_t n_bytes = 0;
+};
+
+std::string_view type_name(const GgufTensor& tensor) {
+  return find_tensor_type(tensor.type_id)->name;
+}
+
+std::map<std::string, TypeTotal> totals_by_type(const GgufFile& file) {
+  std::map<std::string, TypeTotal> totals;
+  for (const GgufTensor& tensor : file.tensors()) {
+    TypeTotal& total = totals[std::string(type_name(tensor))];
+    ++total.n_tensors;
+    total.n_elements += tensor.n_elements();
+    total.n_bytes += tensor.data.size();
+  }
+  return totals;
+}
+
+// "896 x 151936", the fastest-running extent first, as in the file.
+std::string shape_text(const GgufTensor& tensor) {
+  std::string text;
+  for (const uint64_t extent : tensor.shape)
+    text += fmt::format("{}{}", text.empty() ? "" : " x ", extent);
+  return text;
+}
+
+// "32K" where that is exact, "40960" otherwise.
+std::string length_text(size_t n_tokens) {
+  if (n_tokens >= 1 << 20 && n_tokens % (1 << 20) == 0) return fmt::format("{}M", n_tokens >> 20);
+  if (n_tokens >= 1 << 10 && n_tokens % (1 << 10) == 0) return fmt::format("{}K", n_tokens >> 10);
+  return fmt::format("{}", n_tokens);
+}
+
+void print_file(const GgufFile& file) {
+  fmt::print("{}: GGUF version {}, {} part{}, alignment {}\n\n", file.path(), file.version(),
+             file.n_parts(), file.n_parts() == 1 ? "" : "s", file.alignment());
+  Table keys({"key", "value"});
+  for (const auto& [key, value] : file.metadata()) keys.add({key, describe(value)});
+  fmt::print("{}\n", keys.plain());
+
+  Table tensors({"tensor", "shape", "type", ">bytes"});
+  for (const GgufTensor& tensor : file.tensors()) {
+    tensors.add({tensor.name, shape_text(tensor), std::string(type_name(tensor)),
+                 fmt::format("{}", tensor.data.size())});
+  }
+  fmt::print("{}\n", tensors.plain());
+
+  Table totals({"type", ">tensors", ">elements", ">size"});
+  for (const auto& [name, total] : totals_by_type(file)) {
+    totals.add({name, fmt::format("{}", total.n_tensors), fmt::format("{}", total.n_elements),
+                format_bytes(total.n_bytes)});
+  }
+  fmt::print("{}\n", totals.plain());
+}
+
+void print_model(const ModelConfig& config) {
+  fmt::print(
+      "{}: {} layers, {} heads, {} KV heads, head size {}, d_model {}, d_ff {}, context {}\n",
+      config.architecture, config.n_layers, config.n_heads, config.n_kv_heads, config.head_dim,
+      config.d_model, config.d_ff, length_text(config.context_length));
+  fmt::print("RoPE: {}\n\n", describe(config.rope, config.head_dim));
+}
+
+void print_plan(const MemoryPlan& plan, const ModelConfig& config) {
+  Table table(
+      {">context", "KV type", ">keys", ">values", ">descriptors", ">weights", ">total", ""});
+  for (const CachePlan& cache : plan.caches) {
+    const CacheBytes& bytes = cache.bytes;
+    std::string note;
+    if (cache.n_tokens == config.context_length) note = "as trained";
+    if (cache.n_tokens > config.context_length) note = "beyond the trained context";
+    table.add({length_text(cache.n_tokens), std::string(to_string(cache.type)),
+               format_bytes(bytes.keys()), format_bytes(bytes.values()),
+               format_bytes(bytes.bounds()), format_bytes(plan.weight_bytes),
+               format_bytes(plan.weight_bytes + bytes.total()), note});
+  }
+  fmt::print("Memory of one session, when its context is full:\n{}", table.plain());
+}
+
+nlohmann::ordered_json file_json(const GgufFile& file) {
+  nlohmann::ordered_json json = {{"path", file.path()},
+                                 {"gguf_version", file.version()},
+                                 {"parts", file.n_parts()},
+                                 {"alignment", file.alignment()}};
+  json["metadata"] = nlohmann::ordered_json::object();
+  for (const auto& [key, value] : file.metadata()) json["metadata"][key] = describe(value);
+  json["tensors"] = nlohmann::ordered_json::array();
+  for (const GgufTensor& tensor : file.tensors()) {
+    json["tensors"].push_back({{"name", tensor.name},
+                               {"shape", tensor.shape},
+                               {"type", type_name(tensor)},
+                               {"bytes", tensor.data.size()}});
+  }
+  json["types"] = nlohmann::ordered_json::object();
+  for (const auto& [name, total] : totals_by_type(file)) {
+    json["types"][name] = {
+        {"tensors", total.n_tensors}, {"elements", total.n_elements}, {"bytes", total.n_bytes}};
+  }
+  return json;
+}
+
+nlohmann::ordered_json model_json(const ModelConfig& config) {
+  return {{"architecture", config.architecture},
+          {"layers", config.n_layers},
+          {"heads", config.n_heads},
+          {"kv_heads", config.n_kv_heads},
+          {"head_dim", config.head_dim},
+          {"d_model", config.d_model},
+          {"d_ff", config.d_ff},
+          {"context_length", config.context_length},
+          {"rope", describe(config.rope, config.head_dim)}};
+}
+
+nlohmann::ordered_json plan_json(const MemoryPlan& plan) {
+  nlohmann::ordered_json json = {{"weight_bytes", plan.weight_bytes},
+                                 {"contexts", nlohmann::ordered_json::array()}};
+  for (const CachePlan& cache : plan.caches) {
+    json["contexts"].push_back({{"tokens", cache.n_tokens},
+                                {"kv_type", to_string(cache.type)},
+                                {"key_bytes", cache.bytes.keys()},
+                                {"value_bytes", cache.bytes.values()},
+                                {"descriptor_bytes", cache.bytes.bounds()},
+                                {"total_bytes", plan.weight_bytes + cache.bytes.total()}});
+  }
+  return json;
+}
+
+// Looks at any GGUF file; what the engine cannot run gets the reason in place of the memory plan.
+Result<int> inspect(const InspectArguments& arguments) {
+  LH_ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(arguments.path));
+  const Result<ModelConfig> config = read_model_config(file);
+  if (arguments.json) {
+    nlohmann::ordered_json json = file_json(file);
+    if (config) {
+      json["model"] = model_json(*config);
+      json["memory"] = plan_json(plan_memory(file, *config, arguments.block_size));
+    } else {
+      json["cannot_run"] = config.error().message;
+    }
+    print_json(json);
+    return 0;
+  }
+  print_file(file);
+  if (config) {
+    print_model(*config);
+    print_plan(plan_memory(file, *config, arguments.block_size), *config);
+  } else {
+    fmt::print("The engine cannot run this file: {}\n", config.error().message);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, CommandBody& chosen) {
+  CLI::App& command =
+      *app.add_subcommand("inspect", "what is in a GGUF file, and the memory it takes to run it");
+  const auto arguments = std::make_shared<InspectArguments>();
+  command.add_option("model,-m,--model", arguments->path, "the model, a GGUF file")
+      ->required()
+      ->check(CLI::ExistingFile)
+      ->type_name("FILE");
+  add_count(command, "--block-size", arguments->block_size, "tokens per block, for the plan", 4,
+            256);
+  command.add_flag("--json", arguments->json, "print one JSON document");
+  command.callback([&chosen, arguments] { chosen = [arguments] { return inspect(*arguments); }; });
+}
+
+}  // namespace longhaul

@@ -1,0 +1,234 @@
+#include "apps/options.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+
+namespace longhaul {
+namespace {
+
+// A number from `least` to `most`, stored as float or double.
+template <class T>
+CLI::Option* add_real(CLI::App& app, const std::string& names, T& target, const std::string& help,
+                      double least, double most) {
+  auto parse = [=](std::string_view text) -> Result<double> {
+    LH_ASSIGN_OR_RETURN(const double value, parse_real(text));
+    if (value >= least && value <= most) return value;
+    if (most == std::numeric_limits<double>::max()) {
+      return bad_input("expected a number from {}, found {}", least, text);
+    }
+    return bad_input("expected a number from {} to {}, found {}", least, most, text);
+  };
+  return add_parsed(
+             app, names, parse, [&target](double value) { target = static_cast<T>(value); }, help)
+      ->type_name("X")
+      ->default_str(fmt::format("{}", target));
+}
+
+Result<std::vector<AttentionMode>> parse_modes(std::string_view text) {
+  LH_ASSIGN_OR_RETURN(const auto names, split_list(text));
+  std::vector<AttentionMode> modes;
+  for (const std::string_view name : names) {
+    LH_ASSIGN_OR_RETURN(const AttentionMode mode, parse_attention_mode(name));
+    modes.push_back(mode);
+  }
+  return modes;
+}
+
+Result<std::string> parse_selector(std::string_view text) {
+  std::string known;
+  for (const std::string_view name : selector_names()) {
+    if (name == text) return std::string(text);
+    known += (known.empty() ? "" : ", ") + std::string(name);
+  }
+  return unsupported("expected one of {}, found '{}'", known, text);
+}
+
+constexpr double kNoLimit = std::numeric_limits<double>::max();
+
+}  // namespace
+
+CLI::Option* add_count(CLI::App& app, const std::string& names, size_t& target,
+                       const std::string& help, size_t least, size_t most) {
+  auto parse = [=](std::string_view text) -> Result<size_t> {
+    LH_ASSIGN_OR_RETURN(const size_t value, parse_size(text));
+    if (value >= least && value <= most) return value;
+    if (most == std::numeric_limits<size_t>::max()) {
+      return bad_input("expected a whole number from {}, found {}", least, text);
+    }
+    return bad_input("expected a whole number from {} to {}, found {}", least, most, text);
+  };
+  return add_parsed(
+             app, names, parse, [&target](size_t value) { target = value; }, help)
+      ->type_name("N")
+      ->default_str(fmt::format("{}", target));
+}
+
+void add_model_path(CLI::App& app, std::string& path) {
+  app.add_option("-m,--model", path, "the model, a GGUF file")
+      ->required()
+      ->check(CLI::ExistingFile)
+      ->type_name("FILE");
+}
+
+void add_engine_options(CLI::App& app, EngineOptions& options) {
+  add_model_path(app, options.model_path);
+  add_count(app, "-t,--threads", options.n_threads, "threads; 0: as many as cores", 0, 1024);
+  add_count(app, "-c,--ctx-size", options.ctx_size,
+            "tokens a text can hold; 0: the length the model was trained for");
+  // The order matters: CLI11 stores options in the order they are added, so that the later,
+  // narrower ones win.
+  add_parsed(
+      app, "--kv-type", parse_kv_type,
+      [&options](KvType type) { options.k_type = options.v_type = type; },
+      "storage of keys and values: f16, q8_0")
+      ->type_name("TYPE")
+      ->default_str(std::string(to_string(options.k_type)));
+  add_parsed(
+      app, "--k-type", parse_kv_type, [&options](KvType type) { options.k_type = type; },
+      "storage of keys alone")
+      ->type_name("TYPE");
+  add_parsed(
+      app, "--v-type", parse_kv_type, [&options](KvType type) { options.v_type = type; },
+      "storage of values alone")
+      ->type_name("TYPE");
+  add_count(app, "--block-size", options.block_size,
+            "tokens per block that sparse attention selects: a power of two from 4 to 256", 1);
+  add_count(app, "--prefill-chunk", options.prefill_chunk,
+            "tokens per pass over a prompt; changes the speed, never the result", 1, 1 << 16);
+}
+
+void add_sampling_options(CLI::App& app, SamplingOptions& options) {
+  add_real(app, "--temp", options.temperature, "temperature; 0: greedy", 0, kNoLimit);
+  add_count(app, "--top-k", options.top_k, "sample among the k most likely tokens; 0: off");
+  add_real(app, "--top-p", options.top_p, "sample among the likeliest that sum to p; 1: off", 0, 1);
+  add_real(app, "--min-p", options.min_p, "drop tokens below p times the likeliest; 0: off", 0, 1);
+  add_real(app, "--repeat-penalty", options.repetition_penalty, "1: off", 0, kNoLimit);
+  add_real(app, "--presence-penalty", options.presence_penalty, "0: off", -kNoLimit, kNoLimit);
+  add_real(app, "--frequency-penalty", options.frequency_penalty, "0: off", -kNoLimit, kNoLimit);
+  add_count(app, "--penalty-last-n", options.penalty_last_n, "tokens the penalties look back");
+  auto store = [&options](std::pair<int32_t, float> bias) { options.logit_bias.push_back(bias); };
+  add_parsed(app, "--logit-bias", parse_bias, store, "added to a token's logit; may be repeated")
+      ->type_name("ID=BIAS")
+      ->trigger_on_parse();
+  add_parsed(
+      app, "--seed", parse_size, [&options](size_t seed) { options.seed = seed; },
+      "of the random numbers")
+      ->type_name("N")
+      ->default_str("0");
+}
+
+void add_selection_options(CLI::App& app, AttentionOptions& options) {
+  std::string names;
+  for (const auto name : selector_names()) names += (names.empty() ? "" : ", ") + std::string(name);
+  add_parsed(
+      app, "--selector", parse_selector,
+      [&options](std::string name) { options.selector = std::move(name); },
+      "who chooses the blocks of a sparse step: " + names)
+      ->type_name("NAME")
+      ->default_str(options.selector);
+  add_real(app, "--sparse-ratio", options.sparse_ratio, "share of the blocks selected", 0, 1);
+  add_count(app, "--token-budget", options.token_budget,
+            "tokens selected, instead of a share; 0: use the share");
+  add_count(app, "--min-blocks", options.min_blocks, "never fewer blocks than this");
+  add_count(app, "--local-blocks", options.local_blocks, "newest blocks always selected");
+  add_count(app, "--sink-blocks", options.sink_blocks, "first blocks always selected");
+  add_count(app, "--rectify-every", options.rectify_every,
+            "resa: tokens between dense passes; exact: the longest draft", 1);
+}
+
+void add_mode_option(CLI::App& app, AttentionMode& mode) {
+  add_parsed(
+      app, "--attention", parse_attention_mode, [&mode](AttentionMode value) { mode = value; },
+      "dense, sparse, resa, exact or auto")
+      ->type_name("MODE")
+      ->default_str(std::string(to_string(mode)));
+}
+
+void add_modes_option(CLI::App& app, std::vector<AttentionMode>& modes) {
+  std::string names;
+  for (const auto mode : modes) names += (names.empty() ? "" : ",") + std::string(to_string(mode));
+  add_parsed(
+      app, "--attention", parse_modes,
+      [&modes](std::vector<AttentionMode> value) { modes = std::move(value); },
+      "modes to run, separated by commas")
+      ->type_name("MODES")
+      ->default_str(names);
+}
+
+void add_text_options(CLI::App& app, PromptArguments& prompt) {
+  auto text = [](std::string_view value) -> Result<std::string> { return std::string(value); };
+  add_parsed(
+      app, "-p,--prompt", text,
+      [&prompt](std::string value) {
+        prompt.text = std::move(value);
+        prompt.has_text = true;
+      },
+      "the prompt")
+      ->type_name("TEXT");
+  add_parsed(
+      app, "-f,--file", text,
+      [&prompt](std::string value) {
+        prompt.file = std::move(value);
+        prompt.has_file = true;
+      },
+      "a file with the prompt; - is standard input")
+      ->type_name("FILE");
+  app.add_flag("--special", prompt.special, "read special tokens such as <|im_start|> in the text");
+  app.add_flag("--no-bos", prompt.no_bos, "add no beginning-of-text token");
+}
+
+void add_prompt_options(CLI::App& app, PromptArguments& prompt) {
+  add_text_options(app, prompt);
+  add_parsed(
+      app, "--tokens", parse_ids,
+      [&prompt](std::vector<int32_t> ids) {
+        prompt.tokens = std::move(ids);
+        prompt.has_tokens = true;
+      },
+      "the prompt as token ids, separated by commas")
+      ->type_name("IDS");
+}
+
+Result<std::string> prompt_text(const PromptArguments& prompt) {
+  if (prompt.has_text == prompt.has_file) {
+    return bad_input("prompt: expected one of -p and -f, found {}",
+                     prompt.has_text ? "both" : "none");
+  }
+  if (prompt.has_text) return prompt.text;
+  return read_text_file(prompt.file);
+}
+
+Result<std::vector<int32_t>> read_prompt(const PromptArguments& prompt, const Engine& engine,
+                                         bool continues) {
+  const int n_given = prompt.has_text + prompt.has_file + prompt.has_tokens;
+  if (n_given > 1 || (n_given == 0 && !continues)) {
+    return bad_input("prompt: expected one of -p, -f and --tokens, found {}", n_given);
+  }
+  if (n_given == 0) return std::vector<int32_t>();
+  if (prompt.has_tokens) return prompt.tokens;
+  LH_ASSIGN_OR_RETURN(const std::string text, prompt_text(prompt));
+  return engine.tokenize(text, !continues && !prompt.no_bos, prompt.special);
+}
+
+Result<std::string> read_text_file(const std::string& path) {
+  using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+  const bool is_stdin = path == "-";
+  const File file(is_stdin ? stdin : std::fopen(path.c_str(), "rb"),
+                  is_stdin ? [](std::FILE*) { return 0; } : std::fclose);
+  if (!file) return bad_input("{}: expected a readable file: {}", path, std::strerror(errno));
+  std::string text;
+  char buffer[1 << 16];
+  while (const size_t n_bytes = std::fread(buffer, 1, sizeof(buffer), file.get())) {
+    text.append(buffer, n_bytes);
+  }
+  if (std::ferror(file.get()) != 0) {
+    return make_error(ErrorCode::kIo, "{}: cannot read: {}", path, std::strerror(errno));
+  }
+  return text;
+}
+
+}  // namespace longhaul

@@ -1,0 +1,74 @@
+// The options that several subcommands share, each group added to a subcommand by one call.
+// Defaults are those of the structures they fill.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "apps/parse.h"
+#include "longhaul/engine.h"
+
+namespace longhaul {
+
+// Adds an option whose text is read by `parse` (string_view to Result<T>) and given to `store`.
+// What parse refuses becomes a usage error that begins with the option's name.
+template <class Parse, class Store>
+CLI::Option* add_parsed(CLI::App& app, const std::string& names, Parse parse, Store store,
+                        const std::string& help) {
+  const std::string name = names.substr(names.rfind(',') + 1);
+  auto read = [=](const std::string& text) {
+    auto value = parse(std::string_view(text));
+    if (!value) throw CLI::ValidationError(name, value.error().message);
+    store(std::move(*value));
+  };
+  return app.add_option_function<std::string>(names, read, help);
+}
+
+// A count with size suffixes, from `least` to `most`.
+CLI::Option* add_count(CLI::App& app, const std::string& names, size_t& target,
+                       const std::string& help, size_t least = 0,
+                       size_t most = std::numeric_limits<size_t>::max());
+
+// -m.
+void add_model_path(CLI::App& app, std::string& path);
+
+// -m, -t, -c, --kv-type, --k-type, --v-type, --block-size, --prefill-chunk.
+void add_engine_options(CLI::App& app, EngineOptions& options);
+
+// --temp, --top-k, --top-p, --min-p, the penalties, --logit-bias, --seed.
+void add_sampling_options(CLI::App& app, SamplingOptions& options);
+
+// --selector, --sparse-ratio, --token-budget, --min-blocks, --local-blocks, --sink-blocks,
+// --rectify-every.
+void add_selection_options(CLI::App& app, AttentionOptions& options);
+
+// --attention with one mode, or with a list of modes.
+void add_mode_option(CLI::App& app, AttentionMode& mode);
+void add_modes_option(CLI::App& app, std::vector<AttentionMode>& modes);
+
+// Where a prompt comes from: at most one of -p, -f and --tokens.
+struct PromptArguments {
+  std::string text;
+  std::string file;  // "-" is standard input
+  std::vector<int32_t> tokens;
+  bool has_text = false, has_file = false, has_tokens = false;
+  bool special = false;  // parse special tokens in the text
+  bool no_bos = false;
+};
+// -p, -f, --special and --no-bos; the second adds --tokens.
+void add_text_options(CLI::App& app, PromptArguments& prompt);
+void add_prompt_options(CLI::App& app, PromptArguments& prompt);
+
+// The text of -p or -f, of which there must be one.
+Result<std::string> prompt_text(const PromptArguments& prompt);
+// The tokens of the prompt. `continues`: it follows text that is there already, so that no BOS is
+// added and it may be absent.
+Result<std::vector<int32_t>> read_prompt(const PromptArguments& prompt, const Engine& engine,
+                                         bool continues);
+
+// All of a file; "-" is standard input.
+Result<std::string> read_text_file(const std::string& path);
+
+}  // namespace longhaul
