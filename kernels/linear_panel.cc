@@ -135,10 +135,10 @@ void pack_blocks(const PanelFormat& format, const std::byte* rows, size_t n_rows
   std::byte* scales = panel + n_in / kBlockInputs * format.code_bytes();
   for (size_t g = 0; g < n_groups; ++g, scales += format.scale_bytes()) {
     uint8_t interleaved[8][kCodes] = {};
+    RowPart part = {};
     for (size_t r = 0; r < n_rows; ++r) {
       Block block;
       std::memcpy(&block, rows + (r * n_groups + g) * sizeof(Block), sizeof(Block));
-      RowPart part;
       split(block, part);
       store_scales(part, format, r, scales);
       for (size_t i = 0; i < format.blocks_per_scale * kBlockInputs; ++i) {
