@@ -53,7 +53,6 @@ Status run_export(const Arguments& arguments) {
 }
 
 void add_train_flags(CLI::App& app, TrainOptions& options) {
-  app.set_config("--recipe", "", "Flags from a file (TOML)");
   app.add_option("--out", options.out, "Folder of the run")->required();
   app.add_option("--resume", options.resume, "Checkpoint to go on from");
   app.add_option("--tokens", options.n_tokens);
@@ -85,6 +84,8 @@ void add_train_flags(CLI::App& app, TrainOptions& options) {
 int main_with_status(int argc, char** argv) {
   CLI::App app("Trains the bundled model");
   app.require_subcommand(1);
+  app.set_config("--recipe", "", "A TOML file with the flags of `run` in a section [run]");
+  app.allow_config_extras(false);
   Arguments arguments;
   Status status;
 

@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/check.h"
-
 namespace longhaul::trainer {
 namespace {
 
@@ -45,9 +43,14 @@ Tensor slow_rows(const ModelConfig& config) {
 
 }  // namespace
 
-void plant_lookup(const ModelConfig& config, ModelWeights& weights) {
-  LH_CHECK(config.qk_norm && config.n_layers >= 2 && config.head_dim == 64);
-  LH_CHECK(config.n_kv_heads == 2 && config.n_heads == 4 && config.d_model >= 192);
+Status plant_lookup(const ModelConfig& config, ModelWeights& weights) {
+  if (!config.qk_norm || config.n_layers < 2 || config.head_dim != 64 || config.n_heads != 4 ||
+      config.n_kv_heads != 2 || config.d_model < 192) {
+    return bad_input(
+        "--planted needs QK-norm, 2 layers, 4 heads of 64, 2 KV heads and d-model 192; found {} "
+        "layers, {} heads of {}, {} KV heads, d-model {}",
+        config.n_layers, config.n_heads, config.head_dim, config.n_kv_heads, config.d_model);
+  }
   const at::NoGradGuard no_grad;
   const int64_t head = config.head_dim;
   const int64_t first_code = config.d_model / 2;
@@ -99,6 +102,7 @@ void plant_lookup(const ModelConfig& config, ModelWeights& weights) {
         .narrow(1, 2 * group * head, n_copied)
         .copy_(copied * kCopyStrength);
   }
+  return {};
 }
 
 }  // namespace longhaul::trainer

@@ -2,6 +2,7 @@
 // plateau before look-up heads form, and with keys that block descriptors can tell apart.
 #pragma once
 
+#include "base/result.h"
 #include "trainer/model.h"
 
 namespace longhaul::trainer {
@@ -15,7 +16,8 @@ namespace longhaul::trainer {
 //   second KV group: finds the token whose third-last is the one two back (the next label of
 //   `sum`). Queries and keys are codes, in the 32 slowest dimensions of RoPE, which turn by less
 //   than one radian in 8K tokens at base 1e8; what is found is copied to the output.
-// Needs QK-norm, two layers, four heads of 64, two KV heads and d_model of at least 192.
-void plant_lookup(const ModelConfig& config, ModelWeights& weights);
+// Error unless there is QK-norm, two layers or more, four heads of 64, two KV heads and a d_model
+// of at least 192.
+Status plant_lookup(const ModelConfig& config, ModelWeights& weights);
 
 }  // namespace longhaul::trainer

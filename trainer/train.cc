@@ -267,7 +267,9 @@ Status train(const TrainOptions& options, const Vocabulary& vocabulary, std::vec
   start.config.vocab_size = vocabulary.size();
   if (options.resume.empty()) {
     start.weights = init_weights(start.config);
-    if (start.config.planted) plant_lookup(start.config, start.weights);
+    if (start.config.planted) {
+      LH_RETURN_IF_ERROR(plant_lookup(start.config, start.weights));
+    }
   } else {
     LH_ASSIGN_OR_RETURN(start, load_checkpoint(options.resume));
   }
