@@ -11,20 +11,20 @@
 #include <hwy/highway.h>
 
 #include "kernels/attention_kernel.h"
-#include "kernels/kv_tile_f16.h"
+#include "kernels/kv_tile_f16-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace longhaul::attention {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-using DF = hn::CappedTag<float, 16>;
+using longhaul::HWY_NAMESPACE::DF;
+using longhaul::HWY_NAMESPACE::LoadHalf;
+using longhaul::HWY_NAMESPACE::VF;
 using DI = hn::RebindToSigned<DF>;
 using DU = hn::RebindToUnsigned<DF>;
-using DH = hn::Rebind<hwy::float16_t, DF>;
-using VF = hn::Vec<DF>;
 
-// Vectors of sums per query: 6 queries fill 24 of 32 registers or 12 of 16.
+// Vectors of sums per query: 4 queries fill 16 of 32 registers or 8 of 16.
 #if HWY_TARGET == HWY_AVX3
 inline constexpr size_t kSumVectors = 4;
 #else
@@ -50,29 +50,6 @@ HWY_INLINE VF Exp2(VF x) {
   const auto exponent = hn::ShiftLeft<23>(hn::BitCast(di, sum));
   const VF y = hn::BitCast(df, hn::Add(hn::BitCast(di, p), exponent));
   return hn::IfThenZeroElse(hn::Lt(x, hn::Set(df, -100.0F)), y);
-}
-
-// Adds the lanes of 16 floats in one fixed tree.
-HWY_INLINE float SumOf16(const float* HWY_RESTRICT x) {
-  float sums[8];
-  for (size_t i = 0; i < 8; ++i) sums[i] = x[i] + x[i + 8];
-  for (size_t i = 0; i < 4; ++i) sums[i] += sums[i + 4];
-  return (sums[0] + sums[2]) + (sums[1] + sums[3]);
-}
-
-HWY_INLINE VF LoadHalf(const std::byte* from) {
-  const DF df;
-#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_SSSE3 || HWY_TARGET == HWY_SSE4
-  // Without F16C Highway turns infinity and NaN into numbers.
-  HWY_ALIGN float x[hn::MaxLanes(df)];
-  for (size_t i = 0; i < hn::Lanes(df); ++i) {
-    x[i] = f32_from_f16(reinterpret_cast<const uint16_t*>(from)[i]);
-  }
-  return hn::Load(df, x);
-#else
-  const DH dh;
-  return hn::PromoteTo(df, hn::LoadU(dh, reinterpret_cast<const hwy::float16_t*>(from)));
-#endif
 }
 
 // k[dim, 64] of tile j (columns 16 j ..) from a K tile.

@@ -85,18 +85,13 @@ HWY_INLINE void Softmax(float* HWY_RESTRICT scores, float& max, float& sum) {
   highest = hn::MaxOfLanes(df, highest);
   max = hn::GetLane(highest);
   const VF base = max == kMinusInf ? hn::Zero(df) : highest;
-  HWY_ALIGN float sums[kTileTokens];
-  for (size_t t = 0; t < kTileTokens; t += n) {
-    VF total = hn::Zero(df);
-    for (size_t j = 0; j < kGroupTiles; ++j) {
-      float* at = scores + j * kTileTokens + t;
-      const VF p = Exp2(hn::Sub(hn::LoadU(df, at), base));
-      hn::StoreU(p, df, at);
-      total = hn::Add(total, p);
-    }
-    hn::StoreU(total, df, sums + t);
+  VF total = hn::Zero(df);
+  LH_UNROLL for (size_t t = 0; t < kGroupTokens; t += n) {
+    const VF p = Exp2(hn::Sub(hn::LoadU(df, scores + t), base));
+    hn::StoreU(p, df, scores + t);
+    total = hn::Add(total, p);
   }
-  sum = SumOf16(sums);
+  sum = hn::GetLane(hn::SumOfLanes(df, total));
 }
 
 // Updates m and l of up to 16 queries with the groups' maxima and sums [16], and says how o is to
@@ -202,7 +197,7 @@ HWY_INLINE void QueryBlock(const SegmentTask& task, const TileGroup& group, size
 
 HWY_INLINE void QueryBlockOf(size_t n_queries, const SegmentTask& task, const TileGroup& group,
                              size_t first, bool full) {
-  static_assert(kMaxQueryBlock == 6);
+  static_assert(kMaxQueryBlock == 4);
   switch (n_queries) {
     case 1:
       return QueryBlock<1>(task, group, first, full);
@@ -210,12 +205,8 @@ HWY_INLINE void QueryBlockOf(size_t n_queries, const SegmentTask& task, const Ti
       return QueryBlock<2>(task, group, first, full);
     case 3:
       return QueryBlock<3>(task, group, first, full);
-    case 4:
-      return QueryBlock<4>(task, group, first, full);
-    case 5:
-      return QueryBlock<5>(task, group, first, full);
     default:
-      return QueryBlock<6>(task, group, first, full);
+      return QueryBlock<4>(task, group, first, full);
   }
 }
 

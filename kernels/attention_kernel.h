@@ -19,7 +19,8 @@ namespace longhaul::attention {
 inline constexpr size_t kGroupTiles = 4;
 inline constexpr size_t kGroupTokens = kGroupTiles * kTileTokens;
 inline constexpr size_t kSegmentTiles = 256;
-inline constexpr size_t kMaxQueryBlock = 6;  // queries whose sums are held in registers together
+// Queries whose sums are held in registers together: 16 of them, GCC 12 spills with more.
+inline constexpr size_t kMaxQueryBlock = 4;
 inline constexpr float kLog2E = 1.44269504F;
 
 // Softmax states of queries; a query is one head of one row. The empty state is m = -inf, l = 0, o

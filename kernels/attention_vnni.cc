@@ -15,6 +15,7 @@
 #include <immintrin.h>
 
 #define LH_VNNI __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")))
+#define LH_VNNI_INLINE LH_VNNI inline __attribute__((always_inline))
 
 namespace longhaul::attention {
 namespace {
@@ -24,20 +25,96 @@ constexpr float kLargestQuery = 32639.0F;  // 127 * 256 + 127: the high half sta
 constexpr float kLargestP = 32767.0F;
 
 // Four bytes in every lane.
-LH_VNNI inline __m512i broadcast4(const void* from) {
+LH_VNNI_INLINE __m512i broadcast4(const void* from) {
   int32_t bits;
   std::memcpy(&bits, from, sizeof(bits));
   return _mm512_set1_epi32(bits);
 }
 
-LH_VNNI inline __m512 load_halves(const std::byte* from) {
+LH_VNNI_INLINE __m512 load_halves(const std::byte* from) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
 }
 
+// sums[lane] += the four unsigned bytes of `u` times the four signed ones of `s`. In assembly,
+// because GCC 12 surrounds the intrinsic with copies and keeps the sums in memory: half the speed.
+LH_VNNI_INLINE void add_products(__m512i& sums, __m512i u, __m512i s) {
+  asm("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(u), "v"(s));
+}
+
 // hi * 256 + lo as floats; exact sums before the conversion.
-LH_VNNI inline __m512 join(__m512i hi, __m512i lo) {
+LH_VNNI_INLINE __m512 join(__m512i hi, __m512i lo) {
   return _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(hi, 8), lo));
 }
+
+// The integer sums of kQueries queries for two vectors, as the two halves of joined numbers.
+// Recursive, because compilers keep structs of vectors in registers but not arrays of them.
+template <size_t kQueries>
+struct IntSums {
+  __m512i hi0, hi1, lo0, lo1;
+  IntSums<kQueries - 1> rest;
+
+  // Starts from `start[0]`, `start[stride]`, ...
+  LH_VNNI_INLINE void set(const int32_t* start, size_t stride) {
+    hi0 = hi1 = _mm512_setzero_si512();
+    lo0 = lo1 = _mm512_set1_epi32(*start);
+    rest.set(start + stride, stride);
+  }
+  // Adds the unsigned keys times 4 bytes of each query.
+  LH_VNNI_INLINE void add_keys(__m512i k0, __m512i k1, const int8_t* hi, const int8_t* lo,
+                               size_t stride) {
+    const __m512i q_hi = broadcast4(hi);
+    const __m512i q_lo = broadcast4(lo);
+    add_products(hi0, k0, q_hi);
+    add_products(hi1, k1, q_hi);
+    add_products(lo0, k0, q_lo);
+    add_products(lo1, k1, q_lo);
+    rest.add_keys(k0, k1, hi + stride, lo + stride, stride);
+  }
+  // Adds the signed values times the unsigned probabilities of 4 tokens; rows of p are 64 bytes.
+  LH_VNNI_INLINE void add_values(__m512i v0, __m512i v1, const uint8_t* hi, const uint8_t* lo) {
+    const __m512i p_hi = broadcast4(hi);
+    const __m512i p_lo = broadcast4(lo);
+    add_products(hi0, p_hi, v0);
+    add_products(hi1, p_hi, v1);
+    add_products(lo0, p_lo, v0);
+    add_products(lo1, p_lo, v1);
+    rest.add_values(v0, v1, hi + kGroupTokens, lo + kGroupTokens);
+  }
+  // scores += the sums times k_scale times the query's scale; `first` overwrites.
+  LH_VNNI_INLINE void add_to_scores(__m512 k_scale0, __m512 k_scale1, const float* q_scale,
+                                    size_t stride, bool first, float* scores) const {
+    const __m512 scale = _mm512_set1_ps(*q_scale);
+    const __m512 old0 = first ? _mm512_setzero_ps() : _mm512_loadu_ps(scores);
+    const __m512 old1 = first ? _mm512_setzero_ps() : _mm512_loadu_ps(scores + 16);
+    _mm512_storeu_ps(scores, _mm512_fmadd_ps(join(hi0, lo0), _mm512_mul_ps(k_scale0, scale), old0));
+    _mm512_storeu_ps(scores + 16,
+                     _mm512_fmadd_ps(join(hi1, lo1), _mm512_mul_ps(k_scale1, scale), old1));
+    rest.add_to_scores(k_scale0, k_scale1, q_scale + stride, stride, first, scores + kGroupTokens);
+  }
+  // o = o * keep + the sums * unit * add, 32 dimensions. A group of weight 0 changes no bit.
+  LH_VNNI_INLINE void add_to_output(const ValueScales* const* scales, size_t c, const float* keep,
+                                    const float* add, size_t head_dim, float* o) const {
+    if (*add != 0.0F) {
+      const __m512 unit = _mm512_set1_ps((*scales)->units[c] * *add);
+      const __m512 old_weight = _mm512_set1_ps(*keep);
+      const __m512 old0 = _mm512_mul_ps(_mm512_loadu_ps(o), old_weight);
+      const __m512 old1 = _mm512_mul_ps(_mm512_loadu_ps(o + 16), old_weight);
+      _mm512_storeu_ps(o, _mm512_fmadd_ps(join(hi0, lo0), unit, old0));
+      _mm512_storeu_ps(o + 16, _mm512_fmadd_ps(join(hi1, lo1), unit, old1));
+    }
+    rest.add_to_output(scales + 1, c, keep + 1, add + 1, head_dim, o + head_dim);
+  }
+};
+
+template <>
+struct IntSums<0> {
+  LH_VNNI_INLINE void set(const int32_t*, size_t) {}
+  LH_VNNI_INLINE void add_keys(__m512i, __m512i, const int8_t*, const int8_t*, size_t) {}
+  LH_VNNI_INLINE void add_values(__m512i, __m512i, const uint8_t*, const uint8_t*) {}
+  LH_VNNI_INLINE void add_to_scores(__m512, __m512, const float*, size_t, bool, float*) const {}
+  LH_VNNI_INLINE void add_to_output(const ValueScales* const*, size_t, const float*, const float*,
+                                    size_t, float*) const {}
+};
 
 // Scores of two tiles, whose columns of k_scales and scores start at the pointers.
 template <size_t kQueries>
@@ -45,36 +122,18 @@ LH_VNNI void score_tiles(const Queries& queries, size_t first, const std::byte* 
                          const std::byte* tile1, const float* k_scales, size_t head_dim,
                          float* scores) {
   const size_t n_chunks = head_dim / kScaleDims;
+  const int8_t* hi = queries.hi.data() + first * head_dim;
+  const int8_t* lo = queries.lo.data() + first * head_dim;
   for (size_t c = 0; c < n_chunks; ++c) {
-    __m512i hi[kQueries][2];
-    __m512i lo[kQueries][2];
-    LH_UNROLL for (size_t i = 0; i < kQueries; ++i) {
-      hi[i][0] = hi[i][1] = _mm512_setzero_si512();
-      lo[i][0] = lo[i][1] = _mm512_set1_epi32(queries.offsets[(first + i) * n_chunks + c]);
+    const size_t at = first * n_chunks + c;
+    IntSums<kQueries> sums;
+    sums.set(queries.offsets.data() + at, n_chunks);
+    for (size_t quad = 0; quad < kChunkQuads; ++quad, hi += 4, lo += 4, tile0 += 64, tile1 += 64) {
+      sums.add_keys(_mm512_loadu_si512(tile0), _mm512_loadu_si512(tile1), hi, lo, head_dim);
     }
-    for (size_t quad = c * kChunkQuads; quad < (c + 1) * kChunkQuads; ++quad) {
-      const __m512i k0 = _mm512_loadu_si512(tile0 + quad * 64);
-      const __m512i k1 = _mm512_loadu_si512(tile1 + quad * 64);
-      LH_UNROLL for (size_t i = 0; i < kQueries; ++i) {
-        const size_t at = (first + i) * head_dim + quad * 4;
-        const __m512i q_hi = broadcast4(queries.hi.data() + at);
-        const __m512i q_lo = broadcast4(queries.lo.data() + at);
-        hi[i][0] = _mm512_dpbusd_epi32(hi[i][0], k0, q_hi);
-        hi[i][1] = _mm512_dpbusd_epi32(hi[i][1], k1, q_hi);
-        lo[i][0] = _mm512_dpbusd_epi32(lo[i][0], k0, q_lo);
-        lo[i][1] = _mm512_dpbusd_epi32(lo[i][1], k1, q_lo);
-      }
-    }
-    LH_UNROLL for (size_t i = 0; i < kQueries; ++i) {
-      const __m512 q_scale = _mm512_set1_ps(queries.scales[(first + i) * n_chunks + c]);
-      LH_UNROLL for (size_t j = 0; j < 2; ++j) {
-        const __m512 scale =
-            _mm512_mul_ps(_mm512_loadu_ps(k_scales + c * kGroupTokens + j * 16), q_scale);
-        float* at = scores + i * kGroupTokens + j * 16;
-        const __m512 old = c == 0 ? _mm512_setzero_ps() : _mm512_loadu_ps(at);
-        _mm512_storeu_ps(at, _mm512_fmadd_ps(join(hi[i][j], lo[i][j]), scale, old));
-      }
-    }
+    const float* k_scale = k_scales + c * kGroupTokens;
+    sums.add_to_scores(_mm512_loadu_ps(k_scale), _mm512_loadu_ps(k_scale + 16),
+                       queries.scales.data() + at, n_chunks, c == 0, scores);
   }
 }
 
@@ -89,7 +148,7 @@ LH_VNNI void scores_of(const Queries& queries, size_t first, const TileGroup& gr
 
 // The integers of p * weight in two halves of bytes. Packing works within 128-bit lanes: it leaves
 // the four bytes of tile j, tokens 4 g .. 4 g + 3, at 4 * (4 g + j).
-LH_VNNI inline void round_p(const float* p, const float* weight, uint8_t* hi, uint8_t* lo) {
+LH_VNNI_INLINE void round_p(const float* p, const float* weight, uint8_t* hi, uint8_t* lo) {
   __m512i x[kGroupTiles];
   LH_UNROLL for (size_t j = 0; j < kGroupTiles; ++j) {
     x[j] = _mm512_cvtps_epi32(
@@ -108,39 +167,24 @@ LH_VNNI inline void round_p(const float* p, const float* weight, uint8_t* hi, ui
 template <size_t kQueries>
 LH_VNNI void values_chunk(const float* p, const TileGroup& group, const ValueScales* const* scales,
                           size_t c, size_t head_dim, const GroupWeights& weights, float* o) {
-  alignas(64) uint8_t p_hi[kQueries][kGroupTokens];
-  alignas(64) uint8_t p_lo[kQueries][kGroupTokens];
-  __m512i hi[kQueries][2];
-  __m512i lo[kQueries][2];
-  LH_UNROLL for (size_t i = 0; i < kQueries; ++i) {
-    round_p(p + i * kGroupTokens, scales[i]->weights[c], p_hi[i], p_lo[i]);
-    hi[i][0] = hi[i][1] = lo[i][0] = lo[i][1] = _mm512_setzero_si512();
+  static constexpr int32_t kZero = 0;
+  alignas(64) uint8_t p_hi[kQueries * kGroupTokens];
+  alignas(64) uint8_t p_lo[kQueries * kGroupTokens];
+  for (size_t i = 0; i < kQueries; ++i) {
+    const size_t at = i * kGroupTokens;
+    round_p(p + at, scales[i]->weights[c], p_hi + at, p_lo + at);
   }
+  IntSums<kQueries> sums;
+  sums.set(&kZero, 0);
   for (size_t j = 0; j < kGroupTiles; ++j) {
     const std::byte* from = group.v[j] + c * kScaleDims * 4;
     for (size_t g = 0; g < kTileTokens / 4; ++g, from += head_dim * 4) {
-      const __m512i v0 = _mm512_loadu_si512(from);
-      const __m512i v1 = _mm512_loadu_si512(from + 64);
       const size_t at = 4 * (4 * g + j);
-      LH_UNROLL for (size_t i = 0; i < kQueries; ++i) {
-        const __m512i one_hi = broadcast4(p_hi[i] + at);
-        const __m512i one_lo = broadcast4(p_lo[i] + at);
-        hi[i][0] = _mm512_dpbusd_epi32(hi[i][0], one_hi, v0);
-        hi[i][1] = _mm512_dpbusd_epi32(hi[i][1], one_hi, v1);
-        lo[i][0] = _mm512_dpbusd_epi32(lo[i][0], one_lo, v0);
-        lo[i][1] = _mm512_dpbusd_epi32(lo[i][1], one_lo, v1);
-      }
+      sums.add_values(_mm512_loadu_si512(from), _mm512_loadu_si512(from + 64), p_hi + at,
+                      p_lo + at);
     }
   }
-  LH_UNROLL for (size_t i = 0; i < kQueries; ++i) {
-    if (weights.add[i] == 0.0F) continue;  // such a group changes no bit
-    const __m512 unit = _mm512_set1_ps(scales[i]->units[c] * weights.add[i]);
-    LH_UNROLL for (size_t j = 0; j < 2; ++j) {
-      float* at = o + i * head_dim + c * kScaleDims + j * 16;
-      const __m512 old = _mm512_mul_ps(_mm512_loadu_ps(at), _mm512_set1_ps(weights.keep[i]));
-      _mm512_storeu_ps(at, _mm512_fmadd_ps(join(hi[i][j], lo[i][j]), unit, old));
-    }
-  }
+  sums.add_to_output(scales, c, weights.keep, weights.add, head_dim, o + c * kScaleDims);
 }
 
 template <size_t kQueries>
@@ -225,7 +269,7 @@ LH_VNNI void prepare_values_vnni(const TileGroup& group, const uint16_t masks[kG
 
 void scores_vnni(size_t n_queries, const Queries& queries, size_t first, const TileGroup& group,
                  const float* k_scales, size_t head_dim, float* scores) {
-  static_assert(kMaxQueryBlock == 6);
+  static_assert(kMaxQueryBlock == 4);
   switch (n_queries) {
     case 1:
       return scores_of<1>(queries, first, group, k_scales, head_dim, scores);
@@ -233,12 +277,8 @@ void scores_vnni(size_t n_queries, const Queries& queries, size_t first, const T
       return scores_of<2>(queries, first, group, k_scales, head_dim, scores);
     case 3:
       return scores_of<3>(queries, first, group, k_scales, head_dim, scores);
-    case 4:
-      return scores_of<4>(queries, first, group, k_scales, head_dim, scores);
-    case 5:
-      return scores_of<5>(queries, first, group, k_scales, head_dim, scores);
     default:
-      return scores_of<6>(queries, first, group, k_scales, head_dim, scores);
+      return scores_of<4>(queries, first, group, k_scales, head_dim, scores);
   }
 }
 
@@ -252,12 +292,8 @@ void values_vnni(size_t n_queries, const float* p, const TileGroup& group,
       return values_of<2>(p, group, scales, head_dim, weights, o);
     case 3:
       return values_of<3>(p, group, scales, head_dim, weights, o);
-    case 4:
-      return values_of<4>(p, group, scales, head_dim, weights, o);
-    case 5:
-      return values_of<5>(p, group, scales, head_dim, weights, o);
     default:
-      return values_of<6>(p, group, scales, head_dim, weights, o);
+      return values_of<4>(p, group, scales, head_dim, weights, o);
   }
 }
 

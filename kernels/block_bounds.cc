@@ -1,8 +1,5 @@
 #include "kernels/block_bounds.h"
 
-#include <algorithm>
-#include <cstring>
-
 #include "kernels/kv_tile_f16.h"
 
 namespace longhaul {
@@ -33,23 +30,6 @@ void bounds_merge(std::byte* group, size_t lane, const float* k, size_t head_dim
     uint16_t& min = min_row(group, dim, head_dim)[lane];
     if (k[dim] > f32_from_f16(max)) max = f16_round_up(k[dim]);
     if (k[dim] < f32_from_f16(min)) min = f16_round_down(k[dim]);
-  }
-}
-
-void score_blocks(const BoundsView& bounds, const float* q, float* scores) {
-  const size_t head_dim = bounds.head_dim;
-  for (size_t first = 0; first < bounds.n_blocks; first += kBoundsGroupBlocks) {
-    const std::byte* group =
-        bounds.base + bounds.pages[first / kBoundsGroupBlocks] * bounds.page_stride;
-    float sums[kBoundsGroupBlocks] = {};
-    for (size_t dim = 0; dim < head_dim; ++dim) {
-      uint16_t row[kBoundsGroupBlocks];
-      const size_t offset = (q[dim] > 0.0F ? dim : head_dim + dim) * sizeof(row);
-      std::memcpy(row, group + offset, sizeof(row));
-      for (size_t i = 0; i < kBoundsGroupBlocks; ++i) sums[i] += q[dim] * f32_from_f16(row[i]);
-    }
-    const size_t n = std::min(kBoundsGroupBlocks, bounds.n_blocks - first);
-    std::memcpy(scores + first, sums, n * sizeof(float));
   }
 }
 

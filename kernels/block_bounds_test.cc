@@ -10,6 +10,7 @@
 #include <random>
 #include <vector>
 
+#include "hwy/highway.h"
 #include "kernels/kv_tile.h"
 
 namespace longhaul {
@@ -47,7 +48,23 @@ struct Blocks {
   BoundsView view() const { return {arena.data(), stride(), pages.data(), head_dim, n_blocks}; }
 };
 
-TEST(ScoreBlocks, BoundsEveryTokenOfTheBlock) {
+// Each test runs with every SIMD target of this CPU.
+class BlockKernels : public testing::TestWithParam<int64_t> {
+ protected:
+  void SetUp() override { choose(GetParam()); }
+  void TearDown() override { choose(0); }
+  static void choose(int64_t target) {
+    hwy::SetSupportedTargetsForTest(target);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Targets, BlockKernels,
+                         testing::ValuesIn(hwy::SupportedAndGeneratedTargets()),
+                         [](const auto& target) {
+                           return std::string(hwy::TargetName(target.param));
+                         });
+
+TEST_P(BlockKernels, ScoreBoundsEveryTokenOfTheBlock) {
   std::mt19937 rng(3);
   std::normal_distribution<float> normal;
   for (const KvType type : {KvType::kF16, KvType::kQ8_0}) {
@@ -117,7 +134,7 @@ std::vector<uint32_t> top_k_by_sort(const std::vector<float>& scores, size_t n_s
   return ids;
 }
 
-TEST(TopK, AgreesWithAStableSort) {
+TEST_P(BlockKernels, TopKAgreesWithAStableSort) {
   std::mt19937 rng(5);
   std::normal_distribution<float> normal(0.0F, 100.0F);
   for (const size_t n : {1, 2, 15, 16, 17, 100, 1000, 8192, 65536}) {
@@ -129,6 +146,7 @@ TEST(TopK, AgreesWithAStableSort) {
         if (kind == 2) s = 1000.0F + s * 1e-4F;    // close together
         if (kind == 3) s = std::exp(s) * 1e-20F;   // far apart, infinities
       }
+      scores[n / 3] = -std::numeric_limits<float>::infinity();
       scores[n / 2] = std::numeric_limits<float>::infinity();
       scores[n - 1] = std::numeric_limits<float>::infinity();
       for (const size_t k : {size_t{0}, size_t{1}, n / 10, n / 3, n - 1, n}) {
@@ -142,7 +160,7 @@ TEST(TopK, AgreesWithAStableSort) {
   }
 }
 
-TEST(TopK, EqualScoresGoToTheLowerIndex) {
+TEST_P(BlockKernels, EqualScoresGoToTheLowerIndex) {
   const std::vector<float> scores(40, -0.0F);
   std::vector<uint32_t> ids(3);
   top_k(scores, 3, ids.data());
