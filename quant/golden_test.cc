@@ -41,7 +41,7 @@ class GoldenFile {
       ADD_FAILURE() << "the golden file of " << info_.name << " is too short";
       return out;
     }
-    std::memcpy(out.data(), bytes_.data() + at_, n * sizeof(T));
+    if (n > 0) std::memcpy(out.data(), bytes_.data() + at_, n * sizeof(T));
     at_ += n * sizeof(T);
     return out;
   }

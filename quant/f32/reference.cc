@@ -5,11 +5,11 @@
 namespace longhaul::quant::f32 {
 
 void dequantize(const std::byte* src, float* dst, size_t n_elements) {
-  std::memcpy(dst, src, n_elements * sizeof(float));
+  if (n_elements > 0) std::memcpy(dst, src, n_elements * sizeof(float));
 }
 
 void quantize(const float* src, std::byte* dst, size_t n_elements) {
-  std::memcpy(dst, src, n_elements * sizeof(float));
+  if (n_elements > 0) std::memcpy(dst, src, n_elements * sizeof(float));
 }
 
 }  // namespace longhaul::quant::f32
