@@ -114,14 +114,16 @@ Result<ModelWeights> bind_weights(const GgufFile& file, ModelConfig& config, Thr
   weights.embedding_type = embedding->type();
   weights.embedding = embedding->data.data();
 
+  // The largest matrix first: while a tensor is interleaved, its mapped original is in memory too.
+  const std::string output_name =
+      binder.has("output.weight") ? "output.weight" : "token_embd.weight";
+  LH_RETURN_IF_ERROR(binder.matrix(output_name, config.vocab_size, config.d_model, weights.output));
+
   weights.layers.resize(config.n_layers);
   for (size_t i = 0; i < config.n_layers; ++i) {
     LH_RETURN_IF_ERROR(bind_layer(binder, config, i, weights.layers[i]));
   }
   LH_RETURN_IF_ERROR(binder.vector("output_norm.weight", config.d_model, weights.output_norm));
-  const std::string output_name =
-      binder.has("output.weight") ? "output.weight" : "token_embd.weight";
-  LH_RETURN_IF_ERROR(binder.matrix(output_name, config.vocab_size, config.d_model, weights.output));
   if (config.rope.has_factors) {
     LH_RETURN_IF_ERROR(
         binder.vector("rope_freqs.weight", config.rope.dim / 2, weights.rope_factors));
