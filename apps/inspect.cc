@@ -87,8 +87,8 @@ void print_model(const ModelConfig& config) {
 }
 
 void print_plan(const MemoryPlan& plan, const ModelConfig& config) {
-  Table table(
-      {">context", "KV type", ">keys", ">values", ">descriptors", ">weights", ">total", ""});
+  Table table({">context", "KV type", ">keys", ">values", ">descriptors", ">weights", ">other",
+               ">total", ""});
   for (const CachePlan& cache : plan.caches) {
     const CacheBytes& bytes = cache.bytes;
     std::string note;
@@ -97,7 +97,8 @@ void print_plan(const MemoryPlan& plan, const ModelConfig& config) {
     table.add({length_text(cache.n_tokens), std::string(to_string(cache.type)),
                format_bytes(bytes.keys()), format_bytes(bytes.values()),
                format_bytes(bytes.bounds()), format_bytes(plan.weight_bytes),
-               format_bytes(plan.weight_bytes + bytes.total()), note});
+               format_bytes(plan.other_bytes),
+               format_bytes(plan.weight_bytes + plan.other_bytes + bytes.total()), note});
   }
   fmt::print("Memory of one session, when its context is full:\n{}", table.plain());
 }
@@ -138,14 +139,16 @@ nlohmann::ordered_json model_json(const ModelConfig& config) {
 
 nlohmann::ordered_json plan_json(const MemoryPlan& plan) {
   nlohmann::ordered_json json = {{"weight_bytes", plan.weight_bytes},
+                                 {"other_bytes", plan.other_bytes},
                                  {"contexts", nlohmann::ordered_json::array()}};
   for (const CachePlan& cache : plan.caches) {
-    json["contexts"].push_back({{"tokens", cache.n_tokens},
-                                {"kv_type", to_string(cache.type)},
-                                {"key_bytes", cache.bytes.keys()},
-                                {"value_bytes", cache.bytes.values()},
-                                {"descriptor_bytes", cache.bytes.bounds()},
-                                {"total_bytes", plan.weight_bytes + cache.bytes.total()}});
+    json["contexts"].push_back(
+        {{"tokens", cache.n_tokens},
+         {"kv_type", to_string(cache.type)},
+         {"key_bytes", cache.bytes.keys()},
+         {"value_bytes", cache.bytes.values()},
+         {"descriptor_bytes", cache.bytes.bounds()},
+         {"total_bytes", plan.weight_bytes + plan.other_bytes + cache.bytes.total()}});
   }
   return json;
 }

@@ -21,6 +21,7 @@ struct CachePlan {
 
 struct MemoryPlan {
   size_t weight_bytes = 0;        // interleaved for the kernels
+  size_t other_bytes = 0;         // vocabulary, buffers, the program: whatever the context
   std::vector<CachePlan> caches;  // for each length, f16 and q8_0
 };
 

@@ -1,5 +1,7 @@
 #include "model/model.h"
 
+#include <algorithm>
+
 #include "model/model_impl.h"
 
 namespace longhaul {
@@ -36,6 +38,13 @@ Result<std::unique_ptr<Model>> Model::load(const GgufFile& file, ThreadPool& poo
   LH_ASSIGN_OR_RETURN(ModelWeights weights, bind_weights(file, config, pool));
   return std::unique_ptr<Model>(
       new Model(std::make_unique<Impl>(pool, std::move(config), std::move(weights), max_rows)));
+}
+
+size_t Model::buffer_bytes(const ModelConfig& config, size_t max_rows) {
+  const size_t widest = std::max({config.d_model, config.q_dim(), config.d_ff});
+  const size_t row_floats = 3 * config.d_model + 2 * config.q_dim() + 2 * config.kv_dim() +
+                            2 * config.d_ff + config.rope.dim;
+  return max_rows * (row_floats * sizeof(float) + 2 * widest);  // widest: rounded to 8 bits
 }
 
 const ModelConfig& Model::config() const { return impl_->config; }

@@ -43,6 +43,10 @@ class Model {
   const ModelWeights& weights() const;
   size_t max_rows() const;
 
+  // Memory of the buffers of a model that runs up to max_rows tokens a pass; the weights and what
+  // attention needs for long contexts come on top.
+  static size_t buffer_bytes(const ModelConfig& config, size_t max_rows);
+
   // Runs all chunks in one pass. `logits` [sum of n_logits, vocab_size] is filled chunk by chunk.
   // The logits of a position have the same bits whatever else is in the pass, however its sequence
   // was cut into chunks, and for any number of threads. Error: a token outside the vocabulary, or
