@@ -28,6 +28,7 @@ struct BenchArguments {
   size_t n_prompt = 512;
   size_t n_generate = 32;
   size_t repetitions = 3;
+  std::string fill = "read";  // how a depth is reached: by reading random tokens, or `random` keys
   bool json = false;
 };
 
@@ -84,6 +85,7 @@ class Bench {
     session_.truncate(std::min(depth, session_.tokens().size()));
     const size_t n_missing = depth - session_.tokens().size();
     if (n_missing == 0) return {};
+    if (arguments_.fill == "random") return session_.fill_random(depth, kSeed);
     LH_RETURN_IF_ERROR(generate(random_tokens(n_missing), 1, AttentionMode::kDense,
                                 fmt::format("reading {} tokens", depth)));
     session_.truncate(depth);
@@ -198,6 +200,12 @@ void add_bench(CLI::App& app, CommandBody& chosen) {
   add_parsed(command, "-d,--depths", parse_depths, store, "tokens in the cache before a test")
       ->type_name("N,N,..")
       ->default_str("0,4K");
+  command
+      .add_option("--fill", arguments->fill,
+                  "reach a depth by a prefill, or at once with random keys and values (speed only)")
+      ->check(CLI::IsMember({"read", "random"}))
+      ->type_name("read|random")
+      ->capture_default_str();
   add_count(command, "-p,--n-prompt", arguments->n_prompt, "tokens of a prefill test; 0: none");
   add_count(command, "-n,--n-gen", arguments->n_generate, "tokens of a decode test; 0: none");
   add_count(command, "-r,--repetitions", arguments->repetitions, "runs of each test", 1, 1000);
