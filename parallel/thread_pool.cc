@@ -29,9 +29,9 @@ void relax() {
 struct ThreadPool::State {
   std::mutex mutex;
   std::condition_variable wake;
-  std::atomic<uint64_t> epoch{0};  // counts calls of run(); a change is the signal to start
-  std::atomic<size_t> next{0};     // the next task to hand out
-  std::atomic<size_t> n_busy{0};   // threads that have not yet finished this epoch
+  std::atomic<uint64_t> epoch{0};   // counts calls of run(); a change is the signal to start
+  std::atomic<size_t> next{0};      // the next task to hand out
+  std::atomic<uint32_t> n_busy{0};  // threads that have not yet finished this epoch
   size_t n_tasks = 0;
   const Task* task = nullptr;
   bool stop = false;
@@ -54,7 +54,7 @@ struct ThreadPool::State {
       seen = epoch.load(std::memory_order_acquire);
       if (stop) return;
       work(worker);
-      n_busy.fetch_sub(1, std::memory_order_release);
+      if (n_busy.fetch_sub(1, std::memory_order_release) == 1) n_busy.notify_one();
     }
   }
 
@@ -91,15 +91,13 @@ void ThreadPool::run(size_t n_tasks, Task task) {
   s.task = &task;
   s.n_tasks = n_tasks;
   s.next.store(0, std::memory_order_relaxed);
-  s.n_busy.store(n_threads_ - 1, std::memory_order_relaxed);
+  s.n_busy.store(static_cast<uint32_t>(n_threads_ - 1), std::memory_order_relaxed);
   s.start_epoch();
   s.work(0);
-  for (int spin = 0; s.n_busy.load(std::memory_order_acquire) != 0; ++spin) {
-    if (spin < kSpins) {
-      relax();
-    } else {
-      std::this_thread::yield();
-    }
+  for (int spin = 0; spin < kSpins && s.n_busy.load(std::memory_order_acquire) != 0; ++spin)
+    relax();
+  for (uint32_t n; (n = s.n_busy.load(std::memory_order_acquire)) != 0;) {
+    s.n_busy.wait(n, std::memory_order_acquire);
   }
 }
 
