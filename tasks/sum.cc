@@ -22,7 +22,7 @@ Result<Task> make_sum_task(const SumTaskOptions& options, uint64_t seed) {
     const int addend = static_cast<int>(random.below(kSumMaxAddend + 1));
     total = (total + addend) % kSumModulus;
     task.prompt += fmt::format(" {} {} ;", names[size_t(i)], addend);
-    task.answer += fmt::format(" {} {} ;", names[size_t(i)], total);
+    task.answer += fmt::format(" {} {} {} ;", names[size_t(i)], addend, total);
   }
   task.prompt += " total :";
   return task;

@@ -69,12 +69,14 @@ TEST(SumTask, TotalsAddUp) {
   ASSERT_TRUE(task);
   const auto prompt = words(task->prompt);
   const auto answer = words(task->answer);
-  ASSERT_EQ(answer.size(), 900U);
+  ASSERT_EQ(answer.size(), 1200U);
   int total = 0;
-  for (size_t i = 0; i < answer.size(); i += 3) {
-    total += std::stoi(prompt[1 + i + 1]);
-    EXPECT_EQ(answer[i], prompt[1 + i]);
-    EXPECT_EQ(std::stoi(answer[i + 1]), total % kSumModulus);
+  for (size_t i = 0; i < 300; ++i) {
+    total += std::stoi(prompt[3 * i + 2]);
+    EXPECT_EQ(answer[4 * i], prompt[3 * i + 1]);
+    EXPECT_EQ(answer[4 * i + 1], prompt[3 * i + 2]);
+    EXPECT_EQ(std::stoi(answer[4 * i + 2]), total % kSumModulus);
+    EXPECT_EQ(answer[4 * i + 3], ";");
   }
   EXPECT_GT(total, kSumModulus) << "the test should see a total wrap";
 }

@@ -18,7 +18,9 @@ Batch Batch::empty(int n_rows, int length, const Vocabulary& vocabulary) {
 bool Batch::set_task(int row, const Task& task, bool is_path, const Vocabulary& vocabulary) {
   const std::vector<int32_t> prompt = vocabulary.encode(task.prompt);
   const std::vector<int32_t> answer = vocabulary.encode(task.answer);
-  LH_CHECK(answer.size() % 3 == 0);
+  const size_t step_tokens = is_path ? 3 : 4;
+  const size_t value = is_path ? 1 : 2;  // the token of a step that has to be found out
+  LH_CHECK(answer.size() % step_tokens == 0);
   if (1 + prompt.size() + answer.size() > size_t(length)) return false;
   const size_t start = size_t(row) * size_t(length);
   size_t at = start;
@@ -28,9 +30,9 @@ bool Batch::set_task(int row, const Task& task, bool is_path, const Vocabulary& 
   for (size_t i = start; i + 1 < at; ++i) targets[i] = ids[i + 1];
   const size_t first = start + prompt.size();  // the last prompt token predicts the first answer
   for (size_t i = 0; i <= answer.size(); ++i) {
-    const bool value = i % 3 == 1;
-    kinds[first + i] = is_path ? (value ? TargetKind::kPathHop : TargetKind::kPathOther)
-                               : (value ? TargetKind::kSumTotal : TargetKind::kSumOther);
+    const bool hard = i % step_tokens == value;
+    kinds[first + i] = is_path ? (hard ? TargetKind::kPathHop : TargetKind::kPathOther)
+                               : (hard ? TargetKind::kSumTotal : TargetKind::kSumOther);
   }
   return true;
 }
@@ -47,13 +49,14 @@ void Batch::set_text(int row, const std::vector<int32_t>& text, size_t offset,
   }
 }
 
-int max_task_size(int length) {
+int max_task_size(int length, bool is_path) {
   constexpr int kFrame = 8;  // mark, "path:", "from u :" or "total :"
-  return std::clamp((length - kFrame) / 6, 1, static_cast<int>(task_names().size()));
+  return std::clamp((length - kFrame) / (is_path ? 6 : 7), 1,
+                    static_cast<int>(task_names().size()));
 }
 
 void BatchSource::fill_task(Batch& batch, int row, bool is_path) {
-  const int most = max_task_size(batch.length);
+  const int most = max_task_size(batch.length, is_path);
   const bool full = random_.below(2) == 0;
   const int size = full ? most : 1 + static_cast<int>(random_.below(size_t(most)));
   // Evaluation uses seeds below 2^32: stay above.

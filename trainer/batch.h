@@ -17,8 +17,8 @@ enum class TargetKind : uint8_t {
   kText,       // English
   kPathHop,    // the end of an edge: the look-up
   kPathOther,  // the rest of a path answer: copies, separators, the end mark
-  kSumTotal,   // a running total: look-up and addition
-  kSumOther,   // the rest of a sum answer: the next label, separators, the end mark
+  kSumTotal,   // a running total
+  kSumOther,   // the rest of a sum answer: looked-up labels and addends, separators, the end
 };
 inline constexpr int kTargetKinds = 6;
 
@@ -39,7 +39,7 @@ struct Batch {
 };
 
 // The largest path or sum task whose prompt and answer fit into `length` tokens.
-int max_task_size(int length);
+int max_task_size(int length, bool is_path);
 
 struct BatchMix {
   double path = 0.4;

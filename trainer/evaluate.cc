@@ -31,7 +31,7 @@ struct Example {
 };
 
 Example make_example(bool is_path, int length, uint64_t seed, const Vocabulary& vocabulary) {
-  const int size = max_task_size(length);
+  const int size = max_task_size(length, is_path);
   const Task task = is_path ? *make_path_task({.n_nodes = size}, seed)
                             : *make_sum_task({.n_entries = size}, seed);
   const auto used = static_cast<int>(1 + vocabulary.encode(task.prompt + task.answer).size());

@@ -78,7 +78,8 @@ Status plant_lookup(const ModelConfig& config, ModelWeights& weights) {
         .copy_(at::eye(kCode));
   }
 
-  // Second layer: the token after this one's earlier copy; the token three after the one two back.
+  // Second layer: the token after this one's earlier copy; the token three after an earlier copy of
+  // the one three back.
   LayerWeights& lookup = weights.layers[1];
   const Tensor rows = slow_rows(config);
   const auto reader = [&](int64_t first_column, const Tensor& what) {
@@ -87,7 +88,7 @@ Status plant_lookup(const ModelConfig& config, ModelWeights& weights) {
     return matrix;
   };
   const Tensor eye = at::eye(kCode);
-  const Tensor queries[] = {reader(1, code), reader(first_code + kCode, eye)};
+  const Tensor queries[] = {reader(1, code), reader(first_code + 2 * kCode, eye)};
   const Tensor keys[] = {reader(first_code, eye), reader(first_code + 2 * kCode, eye)};
   const int64_t n_copied = std::min(n_content, head);
   const Tensor copied = std::get<0>(at::linalg_qr(at::randn({n_content, n_copied})));

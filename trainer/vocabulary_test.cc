@@ -24,7 +24,7 @@ TEST(TrainerVocabulary, NamesAndNumbersAreOneToken) {
     EXPECT_EQ(small_vocabulary().encode(" " + std::to_string(n)).size(), 1U) << n;
   }
   EXPECT_EQ(small_vocabulary().encode(make_path_task({.n_nodes = 9}, 1)->answer).size(), 27U);
-  EXPECT_EQ(small_vocabulary().encode(make_sum_task({.n_entries = 9}, 1)->answer).size(), 27U);
+  EXPECT_EQ(small_vocabulary().encode(make_sum_task({.n_entries = 9}, 1)->answer).size(), 36U);
 }
 
 TEST(TrainerVocabulary, EngineTokenizesAlike) {
