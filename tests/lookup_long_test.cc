@@ -25,6 +25,7 @@ TEST(LookupLong, WalksA128KPrompt) {
     options.n_threads = 2;
     options.ctx_size = 132096;
     options.max_sessions = 2;
+    options.k_type = options.v_type = KvType::kQ8_0;
     auto engine = Engine::load(options);
     ASSERT_TRUE(engine.has_value()) << engine.error().message;
     auto session = (*engine)->new_session();
