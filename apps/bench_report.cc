@@ -7,18 +7,11 @@
 
 #include "apps/output.h"
 #include "apps/table.h"
-#include "base/check.h"
 #include "cache/memory_plan.h"
 
 namespace longhaul {
 
-double BenchRow::median() const {
-  LH_CHECK(!tokens_per_s.empty());
-  std::vector<double> sorted = tokens_per_s;
-  std::sort(sorted.begin(), sorted.end());
-  const size_t middle = sorted.size() / 2;
-  return sorted.size() % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
+double BenchRow::median() const { return longhaul::median(tokens_per_s); }
 
 double bytes_per_token(const ModelInfo& model, const EngineOptions& options, size_t depth,
                        const AttentionStats& stats, size_t n_tokens) {

@@ -40,9 +40,9 @@ Result<GenerateResult> generate(Engine& engine, const std::vector<int32_t>& prom
 }
 
 std::string speed_up(const ModeRun& run, const ModeRun* dense) {
-  const double base = dense == nullptr ? 0 : dense->result.timings.decode_tokens_per_s();
+  const double base = dense == nullptr ? 0 : dense->median_tokens_per_s();
   if (base <= 0) return "-";
-  return fmt::format("{:.2f}x", run.result.timings.decode_tokens_per_s() / base);
+  return fmt::format("{:.2f}x", run.median_tokens_per_s() / base);
 }
 
 std::string answer_cell(const TaskScore& score) {
@@ -72,7 +72,21 @@ std::string verdict(const ModeRun& run) {
       percent(run.result.attention.blocks_read, run.result.attention.blocks_total));
 }
 
+// Compares the first round of a mode with the right answer and with the dense run.
+void judge(const DemoJob& job, ModeRun& run, std::span<const int32_t> answer) {
+  const ModeRun& reference =
+      job.runs.front().mode == AttentionMode::kDense ? job.runs.front() : run;
+  run.score = score_answer(job.task, run.result.text);
+  run.n_right_tokens = common_prefix(run.result.tokens, answer);
+  run.n_as_dense = common_prefix(run.result.tokens, reference.result.tokens);
+  run.same_as_dense = run.result.tokens == reference.result.tokens;
+}
+
 }  // namespace
+
+double ModeRun::median_tokens_per_s() const {
+  return tokens_per_s.empty() ? 0 : median(tokens_per_s);
+}
 
 const ModeRun* DemoJob::find(AttentionMode mode) const {
   const auto found = std::find_if(runs.begin(), runs.end(),
@@ -85,33 +99,35 @@ bool DemoJob::exact_is_dense() const {
   return exact == nullptr || find(AttentionMode::kDense) == nullptr || exact->same_as_dense;
 }
 
-Result<DemoJob> run_job(Engine& engine, std::string title, Task task,
-                        const AttentionOptions& attention, std::vector<AttentionMode> modes,
+Result<DemoJob> run_job(Engine& engine, std::string title, Task task, JobOptions options,
                         const Interrupt& interrupt) {
   // The others are compared with dense, so it comes first.
-  std::stable_partition(modes.begin(), modes.end(),
+  std::stable_partition(options.modes.begin(), options.modes.end(),
                         [](AttentionMode mode) { return mode == AttentionMode::kDense; });
   DemoJob job{std::move(title), std::move(task), 0, 0, {}};
   LH_ASSIGN_OR_RETURN(const auto prompt, engine.tokenize(job.task.prompt, true, false));
   LH_ASSIGN_OR_RETURN(const auto answer, engine.tokenize(job.task.answer, false, false));
   job.n_prompt = prompt.size();
   job.n_answer = answer.size();
-  for (const AttentionMode mode : modes) {
-    AttentionOptions options = attention;
-    options.mode = mode;
-    ModeRun run;
-    run.mode = mode;
-    LH_ASSIGN_OR_RETURN(run.result,
-                        generate(engine, prompt, answer.size() + kSpareTokens, options,
-                                 fmt::format("{}: {}", job.title, to_string(mode)), interrupt));
-    run.score = score_answer(job.task, run.result.text);
-    run.n_right_tokens = common_prefix(run.result.tokens, answer);
-    const ModeRun* dense = job.find(AttentionMode::kDense);
-    const std::vector<int32_t>& reference =
-        dense == nullptr ? run.result.tokens : dense->result.tokens;
-    run.n_as_dense = common_prefix(run.result.tokens, reference);
-    run.same_as_dense = run.result.tokens == reference;
-    job.runs.push_back(std::move(run));
+  job.runs.resize(options.modes.size());
+  for (size_t round = 0; round < options.n_rounds; ++round) {
+    for (size_t i = 0; i < options.modes.size(); ++i) {
+      ModeRun& run = job.runs[i];
+      run.mode = options.attention.mode = options.modes[i];
+      const std::string label = fmt::format("{}: {}, round {} of {}", job.title,
+                                            to_string(run.mode), round + 1, options.n_rounds);
+      LH_ASSIGN_OR_RETURN(GenerateResult result,
+                          generate(engine, prompt, answer.size() + kSpareTokens, options.attention,
+                                   label, interrupt));
+      run.tokens_per_s.push_back(result.timings.decode_tokens_per_s());
+      if (round == 0) {
+        run.result = std::move(result);
+        judge(job, run, answer);
+      } else if (result.tokens != run.result.tokens) {
+        return make_error(ErrorCode::kIo, "{}: rounds 1 and {} of {} gave different tokens",
+                          job.title, round + 1, to_string(run.mode));
+      }
+    }
   }
   return job;
 }
@@ -127,7 +143,7 @@ std::string report(const DemoJob& job) {
     table.add({std::string(to_string(run.mode)), answer_cell(run.score),
                fmt::format("{}/{}", run.score.n_right_steps, run.score.n_steps),
                fmt::format("{}", run.result.tokens.size()),
-               fmt::format("{:.1f}", run.result.timings.decode_tokens_per_s()),
+               fmt::format("{:.1f}", run.median_tokens_per_s()),
                speed_up(run, job.find(AttentionMode::kDense)),
                percent(stats.blocks_read, stats.blocks_total),
                fmt::format("{}", stats.rectifications),
@@ -156,7 +172,8 @@ nlohmann::ordered_json to_json(const DemoJob& job) {
                             {"tokens_as_dense", run.n_as_dense},
                             {"finish_reason", to_string(run.result.finish_reason)},
                             {"prefill_s", run.result.timings.prefill_s},
-                            {"decode_tokens_per_s", run.result.timings.decode_tokens_per_s()},
+                            {"decode_tokens_per_s", run.median_tokens_per_s()},
+                            {"rounds_tokens_per_s", run.tokens_per_s},
                             {"attention", to_json(run.result.attention)}});
   }
   return json;

@@ -14,11 +14,14 @@ namespace longhaul {
 // What one mode made of the task.
 struct ModeRun {
   AttentionMode mode = AttentionMode::kDense;
-  GenerateResult result;
+  GenerateResult result;             // of the first round
+  std::vector<double> tokens_per_s;  // decoding, one per round
   TaskScore score;
   size_t n_right_tokens = 0;  // tokens before the first that is not the right answer's
   size_t n_as_dense = 0;      // tokens before the first that is not the dense run's
   bool same_as_dense = false;
+
+  double median_tokens_per_s() const;
 };
 
 struct DemoJob {
@@ -34,10 +37,17 @@ struct DemoJob {
   bool exact_is_dense() const;
 };
 
+struct JobOptions {
+  AttentionOptions attention;  // for each of the modes
+  std::vector<AttentionMode> modes;
+  size_t n_rounds =
+      1;  // the modes take turns, so that a slow moment of the machine meets all of them
+};
+
 // Decodes the task greedily in each mode, dense before the others. The answer may be a little
-// longer than the right one, so that a model that does not stop is seen to be wrong.
-Result<DemoJob> run_job(Engine& engine, std::string title, Task task,
-                        const AttentionOptions& attention, std::vector<AttentionMode> modes,
+// longer than the right one, so that a model that does not stop is seen to be wrong. Rounds after
+// the first only measure speed; one that gives other tokens is an engine error.
+Result<DemoJob> run_job(Engine& engine, std::string title, Task task, JobOptions options,
                         const Interrupt& interrupt);
 
 // A table with a line per mode, and in plain words what it shows.

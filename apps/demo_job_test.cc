@@ -22,13 +22,17 @@ TEST(DemoJob, RunsEveryModeAndComparesWithDense) {
   auto engine = Engine::load(options);
   ASSERT_TRUE(engine) << engine.error().message;
   const Interrupt interrupt;
-  const AttentionOptions attention{.min_blocks = 4};
+  JobOptions job_options;
+  job_options.attention.min_blocks = 4;
+  job_options.modes.assign(std::begin(kAllModes), std::end(kAllModes));
+  job_options.n_rounds = 2;
   const auto job = run_job(**engine, "path of 12 nodes", make_path_task({.n_nodes = 12}, 1).value(),
-                           attention, {std::begin(kAllModes), std::end(kAllModes)}, interrupt);
+                           job_options, interrupt);
   ASSERT_TRUE(job) << job.error().message;
   ASSERT_EQ(job->runs.size(), 4U);
   EXPECT_EQ(job->runs.front().mode, AttentionMode::kDense);
   EXPECT_TRUE(job->exact_is_dense());
+  EXPECT_EQ(job->runs.back().tokens_per_s.size(), 2U);
   const ModeRun& exact = *job->find(AttentionMode::kExact);
   EXPECT_TRUE(exact.same_as_dense);
   EXPECT_GT(exact.result.attention.drafted, 0U);

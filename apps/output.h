@@ -3,6 +3,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 #include "longhaul/engine.h"
 
@@ -28,5 +29,8 @@ std::string summary(const GenerateResult& result);
 
 // "12.3%", or "-" where the whole is zero.
 std::string percent(size_t part, size_t whole);
+
+// The middle of at least one value; the mean of the two in the middle of an even number.
+double median(std::vector<double> values);
 
 }  // namespace longhaul

@@ -32,10 +32,10 @@ stage_dev() {
   ctest --preset dev -j "$jobs"
 }
 
-# The sanitizers run everything but the tests labelled slow or sweeping all instruction sets.
+# All tests but those that are slow, sweep all instruction sets, or look at the program from outside.
 stage_asan() {
-  build asan
-  UBSAN_OPTIONS=print_stacktrace=1 ctest --preset asan -j "$jobs" -LE 'slow|per_target'
+  build asan --target asan_tests
+  UBSAN_OPTIONS=print_stacktrace=1 ctest --preset asan -j "$jobs" -LE 'slow|per_target|cli'
 }
 
 # Threads meet in the pool and wherever an engine runs on it; the other tests have one thread.
@@ -45,7 +45,7 @@ stage_tsan() {
 }
 
 stage_fuzz_replay() {
-  build asan
+  build asan --target asan_tests
   ctest --preset asan -R '_replay$'
 }
 

@@ -58,9 +58,11 @@ function(longhaul_room name)
   endif()
 endfunction()
 
-add_custom_target(tsan_tests)  # the tests labelled tsan; see ci/run.sh
+# What the sanitizer stages of ci/run.sh build: tests labelled tsan; all but those labelled slow, per_target or cli.
+add_custom_target(tsan_tests)
+add_custom_target(asan_tests)
 
-# longhaul_test(NAME SOURCES x_test.cc ... LINK rooms ... [LABELS unit slow per_target golden tsan])
+# longhaul_test(NAME SOURCES x_test.cc ... LINK rooms ... [LABELS unit slow per_target golden cli tsan])
 # One gtest program, registered with CTest as one test; the tests find the source tree in LONGHAUL_SOURCE_DIR.
 function(longhaul_test name)
   if(NOT LONGHAUL_BUILD_TESTS)
@@ -77,6 +79,9 @@ function(longhaul_test name)
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 600)
   if("tsan" IN_LIST ARG_LABELS)
     add_dependencies(tsan_tests ${name})
+  endif()
+  if(NOT ARG_LABELS MATCHES "slow|per_target|cli")
+    add_dependencies(asan_tests ${name})
   endif()
 endfunction()
 
@@ -101,6 +106,7 @@ function(longhaul_fuzz name)
   elseif(LONGHAUL_BUILD_TESTS)
     add_executable(${name} ${ARG_SOURCES} ${PROJECT_SOURCE_DIR}/fuzz/replay.cc)
     target_link_libraries(${name} PRIVATE ${ARG_LINK})
+    add_dependencies(asan_tests ${name})
     add_test(NAME ${name}_replay COMMAND ${name} ${ARG_CORPUS})
     set_tests_properties(${name}_replay PROPERTIES LABELS "unit")
   endif()
