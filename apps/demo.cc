@@ -22,14 +22,14 @@ namespace {
 constexpr size_t kBlockSize = 4;
 
 struct DemoArguments {
-  EngineOptions engine{.block_size = kBlockSize};
+  EngineOptions engine;
   JobOptions job{.attention = {},
                  .modes = {AttentionMode::kDense, AttentionMode::kSparse, AttentionMode::kResa,
                            AttentionMode::kExact},
                  .n_rounds = 3};
-  size_t n_nodes = 300;
+  size_t n_nodes = 600;
   size_t n_other = 0;
-  size_t n_entries = 64;
+  size_t n_entries = 145;
   uint64_t seed = 1;
   bool json = false;
 };
@@ -127,6 +127,7 @@ void add_demo(CLI::App& app, CommandBody& chosen) {
   CLI::App& command = *app.add_subcommand(
       "demo", "one long job with checkable answers, in every mode, on the bundled model");
   const auto arguments = std::make_shared<DemoArguments>();
+  arguments->engine.block_size = kBlockSize;
   add_engine_options(command, arguments->engine);
   command.get_option("--model")->required(false)->description(
       "a GGUF file; default: the bundled one");

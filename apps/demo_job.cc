@@ -50,7 +50,7 @@ std::string answer_cell(const TaskScore& score) {
 }
 
 // One sentence about a mode, from what was counted.
-std::string verdict(const ModeRun& run) {
+std::string verdict(const ModeRun& run, const ModeRun* dense) {
   const TaskScore& score = run.score;
   const std::string_view name = to_string(run.mode);
   if (run.mode == AttentionMode::kExact) {
@@ -59,17 +59,22 @@ std::string verdict(const ModeRun& run) {
                : fmt::format("EXACT DIFFERS FROM DENSE at token {}: this is a bug in the engine.",
                              run.n_as_dense + 1);
   }
-  if (score.exact) return fmt::format("{} answered right in all {} steps.", name, score.n_steps);
+  const std::string read =
+      percent(run.result.attention.blocks_read, run.result.attention.blocks_total);
+  if (score.exact)
+    return fmt::format("{} answered right in all {} steps, reading {} of KV.", name, score.n_steps,
+                       read);
+  const size_t step = static_cast<size_t>(score.n_right_steps) + 1;
   if (run.mode == AttentionMode::kDense) {
     return fmt::format(
-        "dense went wrong at step {} of {}: the model's own mistake, no mode can mend it.",
-        score.n_right_steps + 1, score.n_steps);
+        "dense went wrong at step {} of {}: the model's own mistake, which no mode can mend.", step,
+        score.n_steps);
   }
-  if (run.same_as_dense) return fmt::format("{} made the mistakes of dense.", name);
-  return fmt::format(
-      "{} went wrong at step {} of {} and left dense at token {}: it read {} of the blocks.", name,
-      score.n_right_steps + 1, score.n_steps, run.n_as_dense + 1,
-      percent(run.result.attention.blocks_read, run.result.attention.blocks_total));
+  if (dense != nullptr && dense->score.n_right_steps == score.n_right_steps) {
+    return fmt::format("{} went wrong at step {} with dense, reading {} of KV.", name, step, read);
+  }
+  return fmt::format("{} went wrong at step {} of {}: {} of KV was not enough.", name, step,
+                     score.n_steps, read);
 }
 
 // Compares the first round of a mode with the right answer and with the dense run.
@@ -151,7 +156,8 @@ std::string report(const DemoJob& job) {
                run.same_as_dense ? "every token" : fmt::format("up to token {}", run.n_as_dense)});
   }
   text += table.plain() + "\n";
-  for (const ModeRun& run : job.runs) text += "  " + verdict(run) + "\n";
+  for (const ModeRun& run : job.runs)
+    text += "  " + verdict(run, job.find(AttentionMode::kDense)) + "\n";
   return text;
 }
 
