@@ -52,7 +52,10 @@ Status refuse_foreign_features(const GgufFile& file, const ModelConfig& config) 
 
 Result<RopeScaling> read_scaling_type(const GgufFile& file, const ModelConfig& config) {
   const std::string key = key_of(config, "rope.scaling.type");
-  LH_ASSIGN_OR_RETURN(const std::string_view type, file.get_string_or(key, "none"));
+  // A factor without a type means linear.
+  const bool has_factor = file.has(key_of(config, "rope.scaling.factor"));
+  LH_ASSIGN_OR_RETURN(const std::string_view type,
+                      file.get_string_or(key, has_factor ? "linear" : "none"));
   if (type == "none") return RopeScaling::kNone;
   if (type == "linear") return RopeScaling::kLinear;
   if (type == "yarn") return RopeScaling::kYarn;
@@ -75,7 +78,7 @@ Status read_rope(const GgufFile& file, ModelConfig& config) {
   LH_ASSIGN_OR_RETURN(rope.original_context,
                       file.get_u64_or(key_of(config, "rope.scaling.original_context_length"),
                                       config.context_length));
-  LH_ASSIGN_OR_RETURN(rope.yarn_attn_factor,
+  LH_ASSIGN_OR_RETURN(rope.attn_factor,
                       file.get_f64_or(key_of(config, "rope.scaling.attn_factor"), 1.0));
   LH_ASSIGN_OR_RETURN(rope.yarn_beta_fast,
                       file.get_f64_or(key_of(config, "rope.scaling.yarn_beta_fast"), 32.0));

@@ -21,7 +21,7 @@ struct RopeConfig {
   RopeScaling scaling = RopeScaling::kNone;
   double factor = 1.0;          // linear, YaRN: by how much the context was stretched
   size_t original_context = 0;  // YaRN: the length before stretching
-  double yarn_attn_factor = 1.0;
+  double attn_factor = 1.0;     // multiplies cos and sin, whatever the scaling
   double yarn_beta_fast = 32.0;
   double yarn_beta_slow = 1.0;
   double yarn_ext_factor = 1.0;

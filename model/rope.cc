@@ -37,6 +37,7 @@ std::vector<double> extrapolated_share(const RopeConfig& rope) {
 
 RopeTable::RopeTable(const RopeConfig& config, std::span<const float> factors)
     : frequencies_(config.dim / 2) {
+  magnitude_ = config.attn_factor;
   LH_CHECK(factors.empty() || factors.size() == frequencies_.size());
   for (size_t i = 0; i < frequencies_.size(); ++i) {
     frequencies_[i] =
@@ -51,7 +52,6 @@ RopeTable::RopeTable(const RopeConfig& config, std::span<const float> factors)
     for (size_t i = 0; i < frequencies_.size(); ++i) {
       frequencies_[i] *= share[i] + (1.0 - share[i]) / config.factor;
     }
-    magnitude_ = config.yarn_attn_factor;
     if (config.yarn_ext_factor != 0.0) magnitude_ *= 1.0 + 0.1 * std::log(config.factor);
   }
 }

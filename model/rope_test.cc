@@ -39,6 +39,12 @@ TEST(Rope, LinearDividesEveryFrequency) {
   EXPECT_EQ(table.magnitude(), 1.0);
 }
 
+TEST(Rope, AttentionFactorActsWithoutYarnToo) {
+  RopeConfig config = plain(4, 100.0);
+  config.attn_factor = 1.5;
+  EXPECT_EQ(RopeTable(config, {}).magnitude(), 1.5);
+}
+
 TEST(Rope, FactorsDivideTheirFrequency) {
   const RopeConfig config = plain(4, 100.0);
   const std::vector<float> factors = {1.0F, 8.0F};
