@@ -101,7 +101,7 @@ HWY_INLINE void ValuesToF32(KvType type, const std::byte* tile, size_t head_dim,
       const auto* from = reinterpret_cast<const uint32_t*>(tile) + token / 4 * head_dim;
       const int up = static_cast<int>(24 - token % 4 * 8);
       for (size_t dim = 0; dim < head_dim; dim += n) {
-        const VF scale = hn::Set(df, f32_from_f16(scales[dim / kScaleDims * kTileTokens + token]));
+        const VF scale = hn::Set(df, f16_to_f32(scales[dim / kScaleDims * kTileTokens + token]));
         const auto high = hn::ShiftLeftSame(hn::LoadU(du, from + dim), up);
         const VF q = hn::ConvertTo(df, hn::ShiftRight<24>(hn::BitCast(di, high)));
         hn::StoreU(hn::Mul(q, scale), df, v + dim);
@@ -110,81 +110,144 @@ HWY_INLINE void ValuesToF32(KvType type, const std::byte* tile, size_t head_dim,
   }
 }
 
-// scores[i, 64] = q[i] . k for kQueries rows of q [head_dim].
-template <size_t kQueries>
-HWY_NOINLINE void ScoresF32(const float* HWY_RESTRICT q, const float* HWY_RESTRICT k,
-                            size_t head_dim, float* HWY_RESTRICT scores) {
-  const DF df;
-  const size_t n = hn::Lanes(df);
-  for (size_t t = 0; t < kGroupTokens; t += kSumVectors * n) {
-    VF sums[kQueries][kSumVectors];
-    LH_UNROLL for (size_t i = 0; i < kQueries; ++i) {
-      LH_UNROLL for (size_t j = 0; j < kSumVectors; ++j) sums[i][j] = hn::Zero(df);
-    }
-    for (size_t dim = 0; dim < head_dim; ++dim) {
-      VF keys[kSumVectors];
-      LH_UNROLL for (size_t j = 0; j < kSumVectors; ++j) {
-        keys[j] = hn::LoadU(df, k + dim * kGroupTokens + t + j * n);
-      }
-      LH_UNROLL for (size_t i = 0; i < kQueries; ++i) {
-        const VF one_q = hn::Set(df, q[i * head_dim + dim]);
-        LH_UNROLL for (size_t j = 0; j < kSumVectors; ++j) {
-          sums[i][j] = hn::MulAdd(one_q, keys[j], sums[i][j]);
-        }
-      }
-    }
-    LH_UNROLL for (size_t i = 0; i < kQueries; ++i) {
-      LH_UNROLL for (size_t j = 0; j < kSumVectors; ++j) {
-        hn::StoreU(sums[i][j], df, scores + i * kGroupTokens + t + j * n);
-      }
-    }
-  }
-}
+// A row of kVectors vectors, and below it kQueries of them: recursive, because compilers keep
+// structs of vectors in registers but not arrays.
+template <size_t kVectors>
+struct Row {
+  VF head;
+  Row<kVectors - 1> tail;
 
-// One block of ValuesF32: kVectors vectors of dimensions from `dim` on.
+  HWY_INLINE void SetZero() {
+    head = hn::Zero(DF());
+    tail.SetZero();
+  }
+  HWY_INLINE void Load(const float* from) {
+    head = hn::LoadU(DF(), from);
+    tail.Load(from + hn::Lanes(DF()));
+  }
+  HWY_INLINE void Store(float* to) const {
+    hn::StoreU(head, DF(), to);
+    tail.Store(to + hn::Lanes(DF()));
+  }
+  HWY_INLINE void AddProduct(VF factor, const Row& row) {
+    head = hn::MulAdd(factor, row.head, head);
+    tail.AddProduct(factor, row.tail);
+  }
+  // to = to * keep + this * add
+  HWY_INLINE void AddTo(float* to, VF keep, VF add) const {
+    hn::StoreU(hn::MulAdd(head, add, hn::Mul(hn::LoadU(DF(), to), keep)), DF(), to);
+    tail.AddTo(to + hn::Lanes(DF()), keep, add);
+  }
+};
+template <>
+struct Row<0> {
+  HWY_INLINE void SetZero() {}
+  HWY_INLINE void Load(const float*) {}
+  HWY_INLINE void Store(float*) const {}
+  HWY_INLINE void AddProduct(VF, const Row&) {}
+  HWY_INLINE void AddTo(float*, VF, VF) const {}
+};
+
 template <size_t kQueries, size_t kVectors>
-HWY_INLINE void ValuesBlock(const float* HWY_RESTRICT p, const float* HWY_RESTRICT v,
-                            size_t head_dim, size_t dim, const GroupWeights& weights,
-                            float* HWY_RESTRICT o) {
-  const DF df;
-  const size_t n = hn::Lanes(df);
-  VF sums[kQueries][kVectors];
-  LH_UNROLL for (size_t i = 0; i < kQueries; ++i) {
-    LH_UNROLL for (size_t j = 0; j < kVectors; ++j) sums[i][j] = hn::Zero(df);
+struct Rows {
+  Row<kVectors> head;
+  Rows<kQueries - 1, kVectors> tail;
+
+  HWY_INLINE void SetZero() {
+    head.SetZero();
+    tail.SetZero();
   }
-  for (size_t token = 0; token < kGroupTokens; ++token) {
-    VF values[kVectors];
-    LH_UNROLL for (size_t j = 0; j < kVectors; ++j) {
-      values[j] = hn::LoadU(df, v + token * head_dim + dim + j * n);
-    }
-    LH_UNROLL for (size_t i = 0; i < kQueries; ++i) {
-      const VF one_p = hn::Set(df, p[i * kGroupTokens + token]);
-      LH_UNROLL for (size_t j = 0; j < kVectors; ++j) {
-        sums[i][j] = hn::MulAdd(one_p, values[j], sums[i][j]);
-      }
-    }
+  // Adds the outer product of factors[0], factors[stride], ... and a row.
+  HWY_INLINE void AddProducts(const float* factors, size_t stride, const Row<kVectors>& row) {
+    head.AddProduct(hn::Set(DF(), *factors), row);
+    tail.AddProducts(factors + stride, stride, row);
   }
-  LH_UNROLL for (size_t i = 0; i < kQueries; ++i) {
-    if (weights.add[i] == 0.0F) continue;  // such a group changes no bit
-    LH_UNROLL for (size_t j = 0; j < kVectors; ++j) {
-      float* at = o + i * head_dim + dim + j * n;
-      const VF old = hn::Mul(hn::LoadU(df, at), hn::Set(df, weights.keep[i]));
-      hn::StoreU(hn::MulAdd(sums[i][j], hn::Set(df, weights.add[i]), old), df, at);
-    }
+  HWY_INLINE void Store(float* to, size_t stride) const {
+    head.Store(to);
+    tail.Store(to + stride, stride);
+  }
+  // A group of weight 0 changes no bit.
+  HWY_INLINE void AddTo(float* to, size_t stride, const float* keep, const float* add) const {
+    if (*add != 0.0F) head.AddTo(to, hn::Set(DF(), *keep), hn::Set(DF(), *add));
+    tail.AddTo(to + stride, stride, keep + 1, add + 1);
+  }
+};
+template <size_t kVectors>
+struct Rows<0, kVectors> {
+  HWY_INLINE void SetZero() {}
+  HWY_INLINE void AddProducts(const float*, size_t, const Row<kVectors>&) {}
+  HWY_INLINE void Store(float*, size_t) const {}
+  HWY_INLINE void AddTo(float*, size_t, const float*, const float*) const {}
+};
+
+// The sums of `depth` outer products: a[i, depth] by b[depth, columns], columns from the pointer
+// on.
+template <size_t kQueries, size_t kVectors>
+HWY_INLINE void Multiply(const float* HWY_RESTRICT a, size_t a_stride, const float* HWY_RESTRICT b,
+                         size_t b_stride, size_t depth, Rows<kQueries, kVectors>& sums) {
+  sums.SetZero();
+  for (size_t k = 0; k < depth; ++k) {
+    Row<kVectors> row;
+    row.Load(b + k * b_stride);
+    sums.AddProducts(a + k, a_stride, row);
   }
 }
 
-// o[i] = o[i] * keep[i] + add[i] * sum over the 64 tokens of p[i, token] v[token], for kQueries
-// rows of p and o.
 template <size_t kQueries>
-HWY_NOINLINE void ValuesF32(const float* HWY_RESTRICT p, const float* HWY_RESTRICT v,
-                            size_t head_dim, const GroupWeights& weights, float* HWY_RESTRICT o) {
+HWY_INLINE void ScoresOf(const float* q, const float* k, size_t head_dim, float* scores) {
+  for (size_t t = 0; t < kGroupTokens; t += kSumVectors * hn::Lanes(DF())) {
+    Rows<kQueries, kSumVectors> sums;
+    Multiply(q, head_dim, k + t, kGroupTokens, head_dim, sums);
+    sums.Store(scores + t, kGroupTokens);
+  }
+}
+
+template <size_t kQueries>
+HWY_INLINE void ValuesOf(const float* p, const float* v, size_t head_dim,
+                         const GroupWeights& weights, float* o) {
   const size_t step = kSumVectors * hn::Lanes(DF());
   size_t dim = 0;
   for (; dim + step <= head_dim; dim += step) {
-    ValuesBlock<kQueries, kSumVectors>(p, v, head_dim, dim, weights, o);
+    Rows<kQueries, kSumVectors> sums;
+    Multiply(p, kGroupTokens, v + dim, head_dim, kGroupTokens, sums);
+    sums.AddTo(o + dim, head_dim, weights.keep, weights.add);
   }
-  if (dim < head_dim) ValuesBlock<kQueries, 2>(p, v, head_dim, dim, weights, o);
+  if (dim < head_dim) {  // 32 dimensions
+    Rows<kQueries, 2> sums;
+    Multiply(p, kGroupTokens, v + dim, head_dim, kGroupTokens, sums);
+    sums.AddTo(o + dim, head_dim, weights.keep, weights.add);
+  }
+}
+
+// scores[i, 64] = q[i] . k for up to kMaxQueryBlock rows of q [head_dim].
+void ScoresF32(size_t n_queries, const float* q, const float* k, size_t head_dim, float* scores) {
+  static_assert(kMaxQueryBlock == 4);
+  switch (n_queries) {
+    case 1:
+      return ScoresOf<1>(q, k, head_dim, scores);
+    case 2:
+      return ScoresOf<2>(q, k, head_dim, scores);
+    case 3:
+      return ScoresOf<3>(q, k, head_dim, scores);
+    default:
+      return ScoresOf<4>(q, k, head_dim, scores);
+  }
+}
+
+// o[i] = o[i] * keep[i] + add[i] * sum over the 64 tokens of p[i, token] v[token], for as many rows
+// of p and o.
+void ValuesF32(size_t n_queries, const float* p, const float* v, size_t head_dim,
+               const GroupWeights& weights, float* o) {
+  switch (n_queries) {
+    case 1:
+      return ValuesOf<1>(p, v, head_dim, weights, o);
+    case 2:
+      return ValuesOf<2>(p, v, head_dim, weights, o);
+    case 3:
+      return ValuesOf<3>(p, v, head_dim, weights, o);
+    default:
+      return ValuesOf<4>(p, v, head_dim, weights, o);
+  }
 }
 
 }  // namespace HWY_NAMESPACE

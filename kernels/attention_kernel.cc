@@ -74,50 +74,49 @@ HWY_INLINE void MaskScores(const TileGroup& group, uint32_t pos, float* HWY_REST
   }
 }
 
-// Turns 64 scores into p = 2^(s - max) in place; returns the maximum and the sum of p. All -inf
-// gives zeros.
-HWY_INLINE void Softmax(float* HWY_RESTRICT scores, float& max, float& sum) {
+// Turns rows of 64 scores into p = 2^(s - max) in place, and finds their maxima and sums of p. All
+// -inf gives zeros. In passes over the rows, since the steps of one row wait for each other.
+HWY_NOINLINE void Softmax(float* HWY_RESTRICT scores, size_t n_rows, float* HWY_RESTRICT max,
+                          float* HWY_RESTRICT sum) {
   const DF df;
   const size_t n = hn::Lanes(df);
-  VF highest = hn::LoadU(df, scores);
-  for (size_t t = n; t < kGroupTokens; t += n)
-    highest = hn::Max(highest, hn::LoadU(df, scores + t));
-  highest = hn::MaxOfLanes(df, highest);
-  max = hn::GetLane(highest);
-  const VF base = max == kMinusInf ? hn::Zero(df) : highest;
-  VF total = hn::Zero(df);
-  LH_UNROLL for (size_t t = 0; t < kGroupTokens; t += n) {
-    const VF p = Exp2(hn::Sub(hn::LoadU(df, scores + t), base));
-    hn::StoreU(p, df, scores + t);
-    total = hn::Add(total, p);
+  for (size_t i = 0; i < n_rows; ++i) {
+    const float* row = scores + i * kGroupTokens;
+    VF highest = hn::LoadU(df, row);
+    for (size_t t = n; t < kGroupTokens; t += n) highest = hn::Max(highest, hn::LoadU(df, row + t));
+    max[i] = hn::GetLane(hn::MaxOfLanes(df, highest));
   }
-  sum = hn::GetLane(hn::SumOfLanes(df, total));
+  HWY_ALIGN float sums[kMaxQueryBlock * kTileTokens];
+  for (size_t i = 0; i < n_rows; ++i) {
+    float* row = scores + i * kGroupTokens;
+    const VF base = hn::Set(df, max[i] == kMinusInf ? 0.0F : max[i]);
+    VF total = hn::Zero(df);
+    for (size_t t = 0; t < kGroupTokens; t += n) {
+      const VF p = Exp2(hn::Sub(hn::LoadU(df, row + t), base));
+      hn::StoreU(p, df, row + t);
+      total = hn::Add(total, p);
+    }
+    hn::StoreU(total, df, sums + i * n);
+  }
+  for (size_t i = 0; i < n_rows; ++i)
+    sum[i] = hn::GetLane(hn::SumOfLanes(df, hn::LoadU(df, sums + i * n)));
 }
 
-// Updates m and l of up to 16 queries with the groups' maxima and sums [16], and says how o is to
-// be updated.
+// Updates m and l of some queries with the maxima and sums of a group, and says how o is to be
+// updated. The higher of the two maxima stays: only the other side needs a power.
 HWY_INLINE void MergeGroup(const float* HWY_RESTRICT max, const float* HWY_RESTRICT sum,
-                           size_t n_queries, float* m, float* l, GroupWeights& weights) {
+                           size_t n_queries, float* HWY_RESTRICT m, float* HWY_RESTRICT l,
+                           GroupWeights& weights) {
   const DF df;
-  const size_t n = hn::Lanes(df);
-  HWY_ALIGN float old_m[16] = {};
-  HWY_ALIGN float new_m[16] = {};
   for (size_t i = 0; i < n_queries; ++i) {
-    old_m[i] = m[i];
-    new_m[i] = m[i] > max[i] ? m[i] : max[i];
-  }
-  for (size_t i = 0; i < n_queries; i += n) {
-    const VF base = hn::LoadU(df, new_m + i);
-    hn::StoreU(Exp2(hn::Sub(hn::LoadU(df, old_m + i), base)), df, weights.keep + i);
-    hn::StoreU(Exp2(hn::Sub(hn::LoadU(df, max + i), base)), df, weights.add + i);
-  }
-  for (size_t i = 0; i < n_queries; ++i) {
-    if (max[i] == kMinusInf) {
-      weights.keep[i] = 1.0F;
-      weights.add[i] = 0.0F;
-      continue;
-    }
-    m[i] = new_m[i];
+    weights.keep[i] = 1.0F;
+    weights.add[i] = 0.0F;
+    if (max[i] == kMinusInf) continue;
+    const float rise = max[i] - m[i];
+    const float power = hn::GetLane(Exp2(hn::Set(df, rise > 0.0F ? -rise : rise)));
+    weights.keep[i] = rise > 0.0F ? power : 1.0F;
+    weights.add[i] = rise > 0.0F ? 1.0F : power;
+    m[i] = rise > 0.0F ? max[i] : m[i];
     l[i] = l[i] * weights.keep[i] + sum[i] * weights.add[i];
   }
 }
@@ -163,56 +162,42 @@ HWY_INLINE void FindValueScales(const SegmentTask& task, const TileGroup& group,
   }
 }
 
-template <size_t kQueries>
-HWY_INLINE void QueryBlock(const SegmentTask& task, const TileGroup& group, size_t first,
-                           bool full) {
+// One group for queries first .. first + n_queries, at most kMaxQueryBlock.
+void QueryBlock(const SegmentTask& task, const TileGroup& group, size_t first, size_t n_queries,
+                bool full) {
   const size_t head_dim = task.kv->head_dim;
   const Scratch& scratch = *task.scratch;
   float* scores = task.scratch->scores.data();
   if (task.int8_keys) {
-    scores_vnni(kQueries, scratch.queries, first, group, scratch.k.data(), head_dim, scores);
+    scores_vnni(n_queries, scratch.queries, first, group, scratch.k.data(), head_dim, scores);
   } else {
-    ScoresF32<kQueries>(scratch.queries.f32.data() + first * head_dim, scratch.k.data(), head_dim,
-                        scores);
+    ScoresF32(n_queries, scratch.queries.f32.data() + first * head_dim, scratch.k.data(), head_dim,
+              scores);
   }
-  HWY_ALIGN float max[16] = {};
-  HWY_ALIGN float sum[16] = {};
-  for (size_t i = 0; i < kQueries; ++i) {
-    float* row = scores + i * kGroupTokens;
+  for (size_t i = 0; !full && i < n_queries; ++i) {
     const auto pos = task.first_pos + static_cast<uint32_t>((first + i) / task.n_group);
-    if (!full) MaskScores(group, pos, row);
-    Softmax(row, max[i], sum[i]);
+    MaskScores(group, pos, scores + i * kGroupTokens);
   }
-  HWY_ALIGN GroupWeights weights;
-  MergeGroup(max, sum, kQueries, task.states.m + first, task.states.l + first, weights);
+  float max[kMaxQueryBlock];
+  float sum[kMaxQueryBlock];
+  Softmax(scores, n_queries, max, sum);
+  GroupWeights weights;
+  MergeGroup(max, sum, n_queries, task.states.m + first, task.states.l + first, weights);
   float* o = task.states.o + first * head_dim;
   if (task.int8_values) {
-    const ValueScales* scales[kQueries];
-    FindValueScales(task, group, first, kQueries, full, scales);
-    values_vnni(kQueries, scores, group, scales, head_dim, weights, o);
+    const ValueScales* scales[kMaxQueryBlock];
+    FindValueScales(task, group, first, n_queries, full, scales);
+    values_vnni(n_queries, scores, group, scales, head_dim, weights, o);
   } else {
-    ValuesF32<kQueries>(scores, scratch.v.data(), head_dim, weights, o);
-  }
-}
-
-HWY_INLINE void QueryBlockOf(size_t n_queries, const SegmentTask& task, const TileGroup& group,
-                             size_t first, bool full) {
-  static_assert(kMaxQueryBlock == 4);
-  switch (n_queries) {
-    case 1:
-      return QueryBlock<1>(task, group, first, full);
-    case 2:
-      return QueryBlock<2>(task, group, first, full);
-    case 3:
-      return QueryBlock<3>(task, group, first, full);
-    default:
-      return QueryBlock<4>(task, group, first, full);
+    ValuesF32(n_queries, scores, scratch.v.data(), head_dim, weights, o);
   }
 }
 
 void AttendSegment(const SegmentTask& task) {
   const size_t n_queries = task.n_rows * task.n_group;
   const size_t n_blocks = (n_queries + kMaxQueryBlock - 1) / kMaxQueryBlock;
+  const size_t block_size = n_queries / n_blocks;
+  const size_t n_larger = n_queries % n_blocks;
   const uint32_t last_pos = task.first_pos + static_cast<uint32_t>(task.n_rows - 1);
   set_empty(task.states, n_queries, task.kv->head_dim);
   for (size_t tile = 0; tile < task.n_tiles; tile += kGroupTiles) {
@@ -220,11 +205,12 @@ void AttendSegment(const SegmentTask& task) {
     if (group.first_pos[0] > last_pos) break;
     const bool full = AllVisible(group, task.first_pos);
     PrepareGroup(task, group, last_pos);
-    for (size_t b = 0; b < n_blocks; ++b) {
-      const size_t first = b * n_queries / n_blocks;
-      const size_t end = (b + 1) * n_queries / n_blocks;
-      const auto pos = task.first_pos + static_cast<uint32_t>((end - 1) / task.n_group);
-      if (group.first_pos[0] <= pos) QueryBlockOf(end - first, task, group, first, full);
+    size_t first = 0;
+    for (size_t b = 0; b < n_blocks; ++b) {  // of nearly equal size
+      const size_t end = first + block_size + (b < n_larger ? 1 : 0);
+      const bool seen = full || group.first_pos[0] <= task.first_pos + (end - 1) / task.n_group;
+      if (seen) QueryBlock(task, group, first, end - first, full);
+      first = end;
     }
   }
 }
@@ -236,8 +222,8 @@ void SegmentScores(const SegmentTask& task, float* scores, size_t stride) {
     PrepareGroup(task, group, task.first_pos);
     for (size_t i = 0; i < task.n_rows * task.n_group; ++i) {
       float* at = scores + i * stride + tile * kTileTokens;
-      ScoresF32<1>(task.scratch->queries.f32.data() + i * head_dim, task.scratch->k.data(),
-                   head_dim, at);
+      ScoresF32(1, task.scratch->queries.f32.data() + i * head_dim, task.scratch->k.data(),
+                head_dim, at);
       MaskScores(group, task.first_pos + static_cast<uint32_t>(i / task.n_group), at);
     }
   }

@@ -72,8 +72,8 @@ struct TileGroup {
 // How a group enters the states of a query block: o = o * keep + add * o of the group, and l
 // likewise.
 struct GroupWeights {
-  float keep[16];
-  float add[16];
+  float keep[kMaxQueryBlock];
+  float add[kMaxQueryBlock];
 };
 
 // The tokens of tile j that a row at position `pos` sees.

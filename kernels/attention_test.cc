@@ -229,6 +229,7 @@ TEST(Attention, ARowInAChunkHasTheBitsOfTheRowAlone) {
       const Cache cache(types.k, types.v, 64, 4096 + 150, 8, 3.0F);
       for (const size_t n_group : {1, 3, 7}) {
         for (const uint32_t first_pos : {0U, 50U, 4060U}) {
+          if (first_pos > 1000 && n_group != 3) continue;
           Case chunk(cache, 90, n_group, first_pos, 9);
           run(chunk.job, 1, int8);
           std::vector<float> alone(chunk.job.out_stride);

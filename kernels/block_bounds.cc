@@ -28,8 +28,8 @@ void bounds_merge(std::byte* group, size_t lane, const float* k, size_t head_dim
   for (size_t dim = 0; dim < head_dim; ++dim) {
     uint16_t& max = max_row(group, dim)[lane];
     uint16_t& min = min_row(group, dim, head_dim)[lane];
-    if (k[dim] > f32_from_f16(max)) max = f16_round_up(k[dim]);
-    if (k[dim] < f32_from_f16(min)) min = f16_round_down(k[dim]);
+    if (k[dim] > f16_to_f32(max)) max = f16_round_up(k[dim]);
+    if (k[dim] < f16_to_f32(min)) min = f16_round_down(k[dim]);
   }
 }
 

@@ -20,14 +20,14 @@ size_t tile_bytes(KvType type, size_t head_dim) {
 }
 
 void store_f16(std::byte* at, float x) {
-  const uint16_t h = f16_from_f32(x);
+  const uint16_t h = f32_to_f16(x);
   std::memcpy(at, &h, sizeof(h));
 }
 
 float load_f16(const std::byte* at) {
   uint16_t h;
   std::memcpy(&h, at, sizeof(h));
-  return f32_from_f16(h);
+  return f16_to_f32(h);
 }
 
 // Where element `dim` of token `slot` lies, in elements from the start of the tile.
@@ -48,8 +48,8 @@ uint16_t quantise(const float* x, int8_t* q) {
   for (size_t i = 0; i < kScaleDims; ++i) {
     amax_bits = std::max(amax_bits, std::bit_cast<uint32_t>(x[i]) & 0x7FFFFFFFU);
   }
-  const uint16_t scale_bits = f16_from_f32(std::bit_cast<float>(amax_bits) / 127.0F);
-  const float scale = f32_from_f16(scale_bits);
+  const uint16_t scale_bits = f32_to_f16(std::bit_cast<float>(amax_bits) / 127.0F);
+  const float scale = f16_to_f32(scale_bits);
   const bool usable = scale > 0.0F && std::isfinite(scale);
   for (size_t i = 0; i < kScaleDims; ++i) {
     const float steps = usable ? std::clamp(x[i] / scale, -127.0F, 127.0F) : 1.0F;

@@ -28,7 +28,7 @@ HWY_INLINE VF LoadHalf(const std::byte* from) {
   // Without F16C Highway turns infinity and NaN into numbers.
   HWY_ALIGN float x[hn::MaxLanes(df)];
   for (size_t i = 0; i < hn::Lanes(df); ++i) {
-    x[i] = f32_from_f16(reinterpret_cast<const uint16_t*>(from)[i]);
+    x[i] = f16_to_f32(reinterpret_cast<const uint16_t*>(from)[i]);
   }
   return hn::Load(df, x);
 #else

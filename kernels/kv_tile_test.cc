@@ -15,35 +15,18 @@ namespace {
 
 constexpr KvType kTypes[] = {KvType::kF16, KvType::kQ8_0};
 
-TEST(F16, EveryHalfSurvivesTheRoundTrip) {
-  for (uint32_t h = 0; h < 0x10000; ++h) {
-    const float x = f32_from_f16(static_cast<uint16_t>(h));
-    if (std::isnan(x)) {
-      EXPECT_TRUE(std::isnan(f32_from_f16(f16_from_f32(x))));
-    } else {
-      EXPECT_EQ(f16_from_f32(x), h);
-    }
-  }
-}
-
-TEST(F16, RoundsToNearestEvenAndOutward) {
+TEST(F16, RoundsOutward) {
   for (uint32_t h = 0; h < 0x7BFF; ++h) {  // all neighbours among the positive finite halves
-    const float low = f32_from_f16(static_cast<uint16_t>(h));
-    const float high = f32_from_f16(static_cast<uint16_t>(h + 1));
-    const float middle = 0.5F * (low + high);
-    EXPECT_EQ(f16_from_f32(middle), (h & 1) == 0 ? h : h + 1);
-    EXPECT_EQ(f16_from_f32(std::nextafter(middle, 0.0F)), h);
-    EXPECT_EQ(f16_from_f32(std::nextafter(middle, high)), h + 1);
+    const float low = f16_to_f32(static_cast<uint16_t>(h));
+    const float high = f16_to_f32(static_cast<uint16_t>(h + 1));
     EXPECT_EQ(f16_round_up(std::nextafter(low, high)), h + 1);
     EXPECT_EQ(f16_round_up(low), h);
-    EXPECT_EQ(f32_from_f16(f16_round_down(std::nextafter(high, 0.0F))), low);
-    EXPECT_EQ(f32_from_f16(f16_round_down(-std::nextafter(low, high))), -high);
-    EXPECT_EQ(f32_from_f16(f16_round_up(-std::nextafter(low, high))), -low);
+    EXPECT_EQ(f16_to_f32(f16_round_down(std::nextafter(high, 0.0F))), low);
+    EXPECT_EQ(f16_to_f32(f16_round_down(-std::nextafter(low, high))), -high);
+    EXPECT_EQ(f16_to_f32(f16_round_up(-std::nextafter(low, high))), -low);
   }
   EXPECT_EQ(f16_round_up(-0.0F), 0);
   EXPECT_EQ(f16_round_down(-0.0F), 0);
-  EXPECT_EQ(f16_from_f32(65519.0F), 0x7BFF);
-  EXPECT_EQ(f16_from_f32(65520.0F), 0x7C00);
   EXPECT_EQ(f16_round_up(65505.0F), 0x7C00);
   EXPECT_EQ(f16_round_down(65530.0F), 0x7BFF);
 }
