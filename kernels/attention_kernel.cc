@@ -9,6 +9,12 @@
 
 #include "kernels/attention_vnni.h"
 
+// GCC warns of its own _mm512_undefined_* (its bug 105593).
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/attention_kernel.cc"
 #include <hwy/foreach_target.h>
