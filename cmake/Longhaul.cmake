@@ -111,6 +111,29 @@ function(longhaul_fuzz name)
   endif()
 endfunction()
 
+# longhaul_register(TYPE FILE NAME): compiles NAME/FILE.cc, which defines the TYPE object k<Name><TYPE>, and lists it in
+# the registry of TYPE.
+function(longhaul_register type file name)
+  string(SUBSTRING ${name} 0 1 first)
+  string(TOUPPER ${first} first)
+  string(SUBSTRING ${name} 1 -1 rest)
+  set_property(GLOBAL APPEND PROPERTY LONGHAUL_${type}_SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/${name}/${file}.cc)
+  set_property(GLOBAL APPEND PROPERTY LONGHAUL_${type}_OBJECTS "k${first}${rest}${type}")
+endfunction()
+
+# longhaul_write_registry(TYPE SOURCES): writes registry.cc from registry.cc.in, with @DECLARATIONS@ and @ENTRIES@ for every
+# registered TYPE; the variable SOURCES gets all files to compile.
+function(longhaul_write_registry type sources)
+  get_property(files GLOBAL PROPERTY LONGHAUL_${type}_SOURCES)
+  get_property(objects GLOBAL PROPERTY LONGHAUL_${type}_OBJECTS)
+  foreach(object ${objects})
+    string(APPEND DECLARATIONS "extern const ${type} ${object};\n")
+    string(APPEND ENTRIES "    &${object},\n")
+  endforeach()
+  configure_file(registry.cc.in registry.cc @ONLY)
+  set(${sources} ${CMAKE_CURRENT_BINARY_DIR}/registry.cc ${files} PARENT_SCOPE)
+endfunction()
+
 # add_quant(NAME): called in quant/NAME/. Adds its reference.cc and NAME_test.cc to the room, and its row to the registry:
 # the header quant/NAME/format.h declares kType, dequantize and quantize in longhaul::quant::NAME.
 function(add_quant name)
