@@ -138,6 +138,16 @@ void add_selection_options(CLI::App& app, AttentionOptions& options) {
   add_count(app, "--sink-blocks", options.sink_blocks, "first blocks always selected");
   add_count(app, "--rectify-every", options.rectify_every,
             "resa: tokens between dense passes; exact: the longest draft", 1);
+  add_parsed(
+      app, "--rectify", parse_rectify_kind,
+      [&options](RectifyKind kind) { options.rectify = kind; },
+      "what the pass of resa reads: dense (every block), wide or adaptive")
+      ->type_name("KIND")
+      ->default_str(std::string(to_string(options.rectify)));
+  add_real(app, "--rectify-ratio", options.rectify_ratio,
+           "wide, adaptive: share of the blocks each token of the pass asks for", 0, 1);
+  add_real(app, "--rectify-tolerance", options.rectify_tolerance,
+           "adaptive: estimated share of attention a KV head may miss", 0, 1);
 }
 
 void add_mode_option(CLI::App& app, AttentionMode& mode) {

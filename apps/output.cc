@@ -21,10 +21,16 @@ void print_json(const nlohmann::ordered_json& document) {
 
 nlohmann::ordered_json to_json(const AttentionStats& stats) {
   nlohmann::ordered_json json = {
-      {"mode", to_string(stats.mode)},      {"dense_steps", stats.dense_steps},
-      {"sparse_steps", stats.sparse_steps}, {"blocks_read", stats.blocks_read},
-      {"blocks_total", stats.blocks_total}, {"rectifications", stats.rectifications},
-      {"drafted", stats.drafted},           {"accepted", stats.accepted},
+      {"mode", to_string(stats.mode)},
+      {"dense_steps", stats.dense_steps},
+      {"sparse_steps", stats.sparse_steps},
+      {"blocks_read", stats.blocks_read},
+      {"blocks_total", stats.blocks_total},
+      {"rectifications", stats.rectifications},
+      {"rectified_blocks_read", stats.rectified_blocks_read},
+      {"rectified_blocks_total", stats.rectified_blocks_total},
+      {"drafted", stats.drafted},
+      {"accepted", stats.accepted},
   };
   if (!stats.reason.empty()) json["reason"] = stats.reason;
   return json;
@@ -64,6 +70,10 @@ std::string summary(const GenerateResult& result) {
     line += fmt::format(", {} of {} drafts accepted", stats.accepted, stats.drafted);
   } else if (stats.rectifications > 0) {
     line += fmt::format(", {} rectifications", stats.rectifications);
+    if (stats.rectified_blocks_read < stats.rectified_blocks_total) {
+      line += fmt::format(" of {} of the blocks",
+                          percent(stats.rectified_blocks_read, stats.rectified_blocks_total));
+    }
   }
   if (!stats.reason.empty()) line += fmt::format(" ({})", stats.reason);
   return line + fmt::format("; {}", to_string(result.finish_reason));

@@ -15,6 +15,8 @@ uint16_t mask_bits(size_t first, size_t last) {
   return static_cast<uint16_t>(((1U << last) - 1U) & ~((1U << first) - 1U));
 }
 
+}  // namespace
+
 void mean_over_group(const AttentionJob& job, float* mean) {
   const size_t head_dim = job.kv.head_dim;
   for (size_t j = 0; j < head_dim; ++j) {
@@ -23,8 +25,6 @@ void mean_over_group(const AttentionJob& job, float* mean) {
     mean[j] = sum / static_cast<float>(job.n_group);
   }
 }
-
-}  // namespace
 
 size_t n_selected_blocks(const AttentionOptions& options, const Selector& selector, size_t n_blocks,
                          size_t block_size) {

@@ -44,6 +44,10 @@ std::span<const Selector* const> all_selectors();
 size_t n_selected_blocks(const AttentionOptions& options, const Selector& selector, size_t n_blocks,
                          size_t block_size);
 
+// mean[head_dim] = the mean query of the group, row 0 of the job: what is compared with the
+// descriptors.
+void mean_over_group(const AttentionJob& job, float* mean);
+
 // Room for the selections of one kv head; reused from step to step, grown only when the context
 // grows.
 class SelectionBuffer {

@@ -10,7 +10,23 @@ void SequenceState::truncate(size_t n_tokens) {
   tokens.resize(std::min(n_tokens, tokens.size()));
   cache.truncate(std::min(n_tokens, cache.n_tokens()));
   n_clean = std::min(n_clean, cache.n_tokens());
+  n_rectified = std::min(n_rectified, cache.n_tokens());
 }
+
+void SequenceState::set_clean(size_t n) {
+  n_clean = n;
+  n_rectified = std::max(n_rectified, n);
+}
+
+namespace {
+
+AttentionOptions wide(AttentionOptions options) {
+  options.sparse_ratio = options.rectify_ratio;
+  options.token_budget = 0;
+  return options;
+}
+
+}  // namespace
 
 DecodeContext::DecodeContext(Model& model_in, SequenceState& state_in, Sampler& sampler_in,
                              const AttentionOptions& options_in,
@@ -21,6 +37,7 @@ DecodeContext::DecodeContext(Model& model_in, SequenceState& state_in, Sampler& 
       options(options_in),
       selector(*find_selector(options_in.selector)),
       is_end(std::move(is_end_in)),
+      wide_options_(wide(options_in)),
       logits_(model_in.config().vocab_size) {
   stats.mode = options.mode;
 }
@@ -57,24 +74,33 @@ Result<std::span<const float>> DecodeContext::sparse_step() {
 
 Result<std::span<const float>> DecodeContext::dense_step() {
   ++stats.dense_steps;
-  if (state.n_clean == state.cache.n_tokens()) ++state.n_clean;
+  if (state.n_clean == state.cache.n_tokens()) state.set_clean(state.n_clean + 1);
   return step(nullptr);
 }
 
-Status DecodeContext::rectify(size_t first) {
-  LH_CHECK(first <= state.n_clean);
+Status DecodeContext::rectify() {
+  const bool dense = options.rectify == RectifyKind::kDense;
   const size_t end = state.cache.n_tokens();
-  for (size_t pos = first; pos < end;) {
+  ForwardStats read;
+  for (size_t pos = dense ? state.n_clean : state.n_rectified; pos < end;) {
     const size_t n = std::min(end - pos, model.max_rows());
     Chunk chunk;
     chunk.sequence = &state.cache;
     chunk.tokens = std::span<const int32_t>(state.tokens).subspan(pos, n);
     chunk.first_pos = pos;
-    LH_RETURN_IF_ERROR(model.forward({&chunk, 1}, {}));
+    if (!dense) {
+      chunk.selector = &selector;
+      chunk.attention = &wide_options_;
+      if (options.rectify == RectifyKind::kAdaptive) chunk.tolerance = options.rectify_tolerance;
+    }
+    LH_RETURN_IF_ERROR(model.forward({&chunk, 1}, {}, &read));
     pos += n;
   }
-  state.n_clean = end;
+  if (dense) state.set_clean(end);
+  state.n_rectified = end;
   ++stats.rectifications;
+  stats.rectified_blocks_read += read.rectified_blocks_read;
+  stats.rectified_blocks_total += read.rectified_blocks_total;
   return {};
 }
 
@@ -84,6 +110,7 @@ Result<MatrixView<const float>> DecodeContext::prefill(size_t first, size_t n_lo
   LH_CHECK(n_logits <= model.max_rows() && first + n_logits <= state.tokens.size());
   logits_.ensure(n_logits * vocab_size);
   const bool clean = state.n_clean >= first;
+  const bool rectified = state.n_rectified >= first;
   const size_t end = state.tokens.size();
   for (size_t pos = first; pos < end;) {
     // The rows with logits go into the last pass together.
@@ -98,7 +125,8 @@ Result<MatrixView<const float>> DecodeContext::prefill(size_t first, size_t n_lo
     LH_RETURN_IF_ERROR(
         model.forward({&chunk, 1}, MatrixView<float>(logits_.data(), chunk.n_logits, vocab_size)));
     pos += n;
-    if (clean) state.n_clean = pos;
+    if (clean) state.set_clean(pos);
+    if (rectified) state.n_rectified = std::max(state.n_rectified, pos);
     if (!on_chunk(pos - first)) return make_error(ErrorCode::kCancelled, "stopped by the caller");
   }
   return MatrixView<const float>(logits_.data(), n_logits, vocab_size);

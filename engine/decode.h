@@ -19,7 +19,12 @@ struct SequenceState {
   // The first n_clean cached tokens are what a dense prefill would have stored, bit for bit. Sparse
   // steps leave tokens behind that are not; rectification and verification clean them.
   size_t n_clean = 0;
+  // The first n_rectified cached tokens need no rectification: at least the clean ones; more after
+  // a partial one.
+  size_t n_rectified = 0;
 
+  // The cached tokens up to n were stored by a dense pass that stood on clean ones.
+  void set_clean(size_t n);
   // Forgets all but the first n_tokens tokens.
   void truncate(size_t n_tokens);
 };
@@ -48,9 +53,9 @@ class DecodeContext {
   // [vocab_size].
   Result<std::span<const float>> sparse_step();
   Result<std::span<const float>> dense_step();
-  // Dense pass over cached tokens [first, n_cached), in pieces: rewrites their K and V. Everything
-  // before must be clean.
-  Status rectify(size_t first);
+  // A pass over the cached tokens that are not rectified, in pieces: rewrites their K and V, by the
+  // kind of pass that the options ask for.
+  Status rectify();
   // Dense pass over tokens [n_clean, tokens.size()) with logits of the last n_logits (at most
   // max_logits()).
   Result<MatrixView<const float>> prefill(size_t first, size_t n_logits,
@@ -63,7 +68,8 @@ class DecodeContext {
  private:
   Result<std::span<const float>> step(const Selector* chosen);
 
-  AlignedBuffer<float> logits_;  // [rows asked for so far, vocab_size]
+  const AttentionOptions wide_options_;  // the options with the budget of a partial rectification
+  AlignedBuffer<float> logits_;          // [rows asked for so far, vocab_size]
 };
 
 // One way of decoding, for one request.

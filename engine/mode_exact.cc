@@ -57,7 +57,7 @@ class ExactMode : public DecodeMode {
     // The newest token stays out of the cache; everything before it was just written by the dense
     // pass.
     state.cache.truncate(state.tokens.size() - 1);
-    state.n_clean = state.cache.n_tokens();
+    state.set_clean(state.cache.n_tokens());
     ++context.stats.rectifications;
     context.stats.drafted += n_drafted;
     context.stats.accepted += n_accepted;

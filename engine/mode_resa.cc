@@ -1,6 +1,7 @@
 // ReSA (arXiv 2506.04108): sparse steps, and every rectify_every tokens one dense pass over the
-// tokens decoded since the last one, which rewrites their K and V. Counted from the last clean
-// token, so that truncation cannot break the rhythm.
+// tokens decoded since the last one, which rewrites their K and V. Counted from the last rectified
+// token, so that truncation cannot break the rhythm. --rectify wide and adaptive read fewer blocks
+// in that pass.
 #include "engine/decode.h"
 
 namespace longhaul {
@@ -11,14 +12,14 @@ class ResaMode : public DecodeMode {
   Status step(DecodeContext& context) override {
     SequenceState& state = context.state;
     // While the budget covers every block, a step is dense and leaves nothing to rectify.
-    if (context.selects_everything() && state.n_clean == state.cache.n_tokens()) {
+    if (context.selects_everything() && state.n_rectified == state.cache.n_tokens()) {
       LH_ASSIGN_OR_RETURN(const auto logits, context.dense_step());
       return context.append_sample(logits);
     }
     LH_ASSIGN_OR_RETURN(const auto logits, context.sparse_step());
     LH_RETURN_IF_ERROR(context.append_sample(logits));
-    if (state.cache.n_tokens() - state.n_clean >= context.options.rectify_every) {
-      LH_RETURN_IF_ERROR(context.rectify(state.n_clean));
+    if (state.cache.n_tokens() - state.n_rectified >= context.options.rectify_every) {
+      LH_RETURN_IF_ERROR(context.rectify());
     }
     return {};
   }

@@ -22,6 +22,11 @@ constexpr std::array kModes = {
     Named<AttentionMode>{AttentionMode::kExact, "exact"},
     Named<AttentionMode>{AttentionMode::kAuto, "auto"},
 };
+constexpr std::array kRectifyKinds = {
+    Named<RectifyKind>{RectifyKind::kDense, "dense"},
+    Named<RectifyKind>{RectifyKind::kWide, "wide"},
+    Named<RectifyKind>{RectifyKind::kAdaptive, "adaptive"},
+};
 constexpr std::array kKvTypes = {
     Named<KvType>{KvType::kF16, "f16"},
     Named<KvType>{KvType::kQ8_0, "q8_0"},
@@ -49,6 +54,7 @@ Result<T> value_of(const std::array<Named<T>, N>& table, std::string_view name,
 }  // namespace
 
 std::string_view to_string(AttentionMode mode) { return name_of(kModes, mode); }
+std::string_view to_string(RectifyKind kind) { return name_of(kRectifyKinds, kind); }
 std::string_view to_string(KvType type) { return name_of(kKvTypes, type); }
 std::string_view to_string(FinishReason reason) {
   switch (reason) {
@@ -64,6 +70,9 @@ std::string_view to_string(FinishReason reason) {
 
 Result<AttentionMode> parse_attention_mode(std::string_view name) {
   return value_of(kModes, name, "attention mode");
+}
+Result<RectifyKind> parse_rectify_kind(std::string_view name) {
+  return value_of(kRectifyKinds, name, "rectification");
 }
 Result<KvType> parse_kv_type(std::string_view name) { return value_of(kKvTypes, name, "KV type"); }
 
@@ -88,6 +97,13 @@ Status validate(const AttentionOptions& options, size_t block_size) {
   }
   if (options.rectify_every == 0)
     return bad_input("rectify every: expected at least 1 token, found 0");
+  if (!(options.rectify_ratio > 0.0 && options.rectify_ratio <= 1.0)) {
+    return bad_input("rectify ratio: expected more than 0 and at most 1, found {}",
+                     options.rectify_ratio);
+  }
+  if (!(options.rectify_tolerance >= 0.0 && options.rectify_tolerance <= 1.0)) {
+    return bad_input("rectify tolerance: expected 0 to 1, found {}", options.rectify_tolerance);
+  }
   if (options.local_blocks == 0) {
     return bad_input("local blocks: expected at least 1 (a token must see itself), found 0");
   }

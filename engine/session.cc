@@ -27,8 +27,10 @@ void Session::truncate(size_t n_tokens) { impl_->state.truncate(n_tokens); }
 
 Result<Session> Session::fork() const {
   LH_ASSIGN_OR_RETURN(KvSequence cache, impl_->state.cache.fork());
-  auto copy = std::make_unique<Impl>(Impl{
-      impl_->engine, SequenceState{std::move(cache), impl_->state.tokens, impl_->state.n_clean}});
+  const SequenceState& state = impl_->state;
+  auto copy =
+      std::make_unique<Impl>(Impl{impl_->engine, SequenceState{std::move(cache), state.tokens,
+                                                               state.n_clean, state.n_rectified}});
   return Session(std::move(copy));
 }
 
@@ -63,10 +65,14 @@ bool Session::Impl::ready_to_decode(const GenerateRequest& request) const {
 
 Result<std::span<const float>> Session::Impl::prefill(DecodeContext& context,
                                                       const GenerateRequest& request) {
-  // Every mode but `sparse` starts from a clean cache: what sparse steps left behind is computed
-  // again.
-  const bool keep_unclean = request.attention.mode == AttentionMode::kSparse;
-  size_t first = keep_unclean ? state.cache.n_tokens() : state.n_clean;
+  // What sparse steps left behind is computed again, but by `sparse`, and by a `resa` whose
+  // rectification is partial as far as that went. Every other mode starts from a clean cache.
+  const AttentionOptions& attention = request.attention;
+  size_t first = state.n_clean;
+  if (attention.mode == AttentionMode::kSparse) first = state.cache.n_tokens();
+  if (attention.mode == AttentionMode::kResa && attention.rectify != RectifyKind::kDense) {
+    first = state.n_rectified;
+  }
   first = std::min(first, state.tokens.size() - 1);  // the newest token's logits are always needed
   const size_t n_total = state.tokens.size() - first;
   LH_ASSIGN_OR_RETURN(const auto logits, context.prefill(first, 1, [&](size_t n_done) {
@@ -195,7 +201,7 @@ Status Session::fill_random(size_t n_tokens, uint64_t seed) {
   });
   while (state.tokens.size() < n_tokens)
     state.tokens.push_back(static_cast<int32_t>(random() % config.vocab_size));
-  state.n_clean = n_tokens;
+  state.set_clean(n_tokens);
   return {};
 }
 
@@ -203,7 +209,7 @@ Result<size_t> Session::restore(const std::string& path) {
   SequenceState& state = impl_->state;
   LH_ASSIGN_OR_RETURN(RestoredState restored, state.cache.restore(path, impl_->engine->model_id()));
   state.tokens = std::move(restored.tokens);
-  state.n_clean = state.cache.n_tokens();
+  state.n_clean = state.n_rectified = state.cache.n_tokens();
   return state.n_clean;
 }
 

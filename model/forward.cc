@@ -49,7 +49,7 @@ Status Model::Impl::begin(std::span<const Chunk> chunks) {
   for (size_t c = 0; c < chunks.size(); ++c) {
     const Chunk& chunk = chunks[c];
     LH_CHECK(!chunk.tokens.empty() && chunk.n_logits <= chunk.tokens.size());
-    LH_CHECK(chunk.selector == nullptr || (chunk.tokens.size() == 1 && chunk.attention != nullptr));
+    LH_CHECK(chunk.selector == nullptr || chunk.attention != nullptr);
     LH_CHECK(rows.size() + chunk.tokens.size() <= max_rows);
     for (size_t i = 0; i < chunk.tokens.size(); ++i) {
       const int32_t token = chunk.tokens[i];
@@ -141,6 +141,7 @@ void Model::Impl::select_blocks(std::span<const Chunk> chunks, size_t layer, For
   jobs.resize(chunks.size() * n_kv_heads);
   if (selections.size() < jobs.size()) selections.resize(jobs.size());
   bool any_sparse = false;
+  bool any_partial = false;
   for (size_t i = 0; i < jobs.size(); ++i) {
     const Chunk& chunk = chunks[i / n_kv_heads];
     const size_t head = i % n_kv_heads;
@@ -158,7 +159,11 @@ void Model::Impl::select_blocks(std::span<const Chunk> chunks, size_t layer, For
     job.out_stride = config.q_dim();
     jobs[i] = job;
     any_sparse |= chunk.selector != nullptr;
+    any_partial |= chunk.selector != nullptr && chunk.tokens.size() > 1;
   }
+  if (n_chosen.size() < jobs.size()) n_chosen.resize(jobs.size());
+  if (any_partial && rectify_selections.size() < jobs.size())
+    rectify_selections.resize(jobs.size());
   if (any_sparse) {
     for_each(pool, jobs.size(), 1, [&](size_t i, size_t worker) {
       const Chunk& chunk = chunks[i / n_kv_heads];
@@ -168,30 +173,47 @@ void Model::Impl::select_blocks(std::span<const Chunk> chunks, size_t layer, For
   if (stats == nullptr) return;
   for (size_t i = 0; i < jobs.size(); ++i) {
     const Chunk& chunk = chunks[i / n_kv_heads];
-    if (chunk.tokens.size() != 1) continue;
+    const bool one = chunk.tokens.size() == 1;
     const size_t block_size = chunk.sequence->block_size();
-    const size_t n_blocks = (chunk.first_pos + block_size) / block_size;
-    stats->blocks_total += n_blocks;
-    stats->blocks_read += chunk.selector == nullptr ? n_blocks : selections[i].block_ids().size();
+    const size_t n_blocks = (chunk.first_pos + chunk.tokens.size() - 1) / block_size + 1;
+    (one ? stats->blocks_total : stats->rectified_blocks_total) += n_blocks;
+    (one ? stats->blocks_read : stats->rectified_blocks_read) +=
+        chunk.selector == nullptr ? n_blocks : n_chosen[i];
   }
 }
 
 void Model::Impl::select_for_job(const Chunk& chunk, size_t layer, size_t job_index,
                                  size_t worker) {
-  const size_t n_tokens = chunk.first_pos + 1;
-  LH_CHECK(n_tokens == chunk.sequence->n_tokens());  // a sparse step is at the end of its sequence
-  const size_t block_size = chunk.sequence->block_size();
-  AttentionJob& job = jobs[job_index];
+  const size_t n_tokens = chunk.first_pos + chunk.tokens.size();
+  LH_CHECK(n_tokens == chunk.sequence->n_tokens());  // sparse passes are at the end of a sequence
   SelectionInput input;
-  input.query = &job;
+  input.query = &jobs[job_index];
   input.bounds = chunk.sequence->bounds(layer, job_index % config.n_kv_heads);
-  input.block_size = block_size;
-  input.n_blocks = (n_tokens + block_size - 1) / block_size;
+  input.block_size = chunk.sequence->block_size();
+  input.n_blocks = (n_tokens + input.block_size - 1) / input.block_size;
+  n_chosen[job_index] = choose_tiles(chunk, input, job_index, worker);
+}
+
+// Sets the tiles of the job; returns how many blocks they are.
+size_t Model::Impl::choose_tiles(const Chunk& chunk, const SelectionInput& input, size_t job_index,
+                                 size_t worker) {
+  AttentionJob& job = jobs[job_index];
+  if (chunk.tokens.size() > 1) {
+    RectifySelection& selection = rectify_selections[job_index];
+    selection.reserve(input.n_blocks, input.block_size, config.head_dim);
+    const auto choice = selection.select(*chunk.selector, *chunk.attention, chunk.tolerance, input,
+                                         worker_workspaces[worker]);
+    job.tiles = choice.tiles;
+    job.all_tiles = choice.all_tiles;
+    return choice.n_blocks;
+  }
   SelectionBuffer& selection = selections[job_index];
-  selection.reserve(input.n_blocks, block_size, config.head_dim);
-  job.tiles = selection.select(*chunk.selector, *chunk.attention, input, n_tokens,
-                               worker_workspaces[worker]);
+  selection.reserve(input.n_blocks, input.block_size, config.head_dim);
+  const auto tiles = selection.select(*chunk.selector, *chunk.attention, input, chunk.first_pos + 1,
+                                      worker_workspaces[worker]);
+  job.tiles = tiles;
   job.all_tiles = false;
+  return selection.block_ids().size();
 }
 
 // x += input W^T, for input [rows, n_in].

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 
+#include "attention/rectify.h"
 #include "attention/selector.h"
 #include "base/matrix_view.h"
 #include "cache/kv_cache.h"
@@ -21,14 +22,20 @@ struct Chunk {
   std::span<const int32_t> tokens;
   size_t first_pos = 0;  // at most sequence->n_tokens(); positions already there are overwritten
   size_t n_logits = 0;   // logits are wanted for the last n_logits tokens
-  const Selector* selector = nullptr;           // null: dense; otherwise the chunk is one token
+  // Null: dense. For one token: a sparse step. For more: a partial rectification, in which every
+  // row reads the blocks that any of them asks for (attention/rectify.h).
+  const Selector* selector = nullptr;
   const AttentionOptions* attention = nullptr;  // budget of the selector; with a selector only
+  double tolerance =
+      -1;  // partial rectification: estimated missed mass that a KV head may have; less than 0: any
 };
 
 // What the passes read, summed over layers and KV heads; grows from call to call.
 struct ForwardStats {
-  size_t blocks_read = 0;   // by one-token chunks
-  size_t blocks_total = 0;  // that dense one-token chunks would have read
+  size_t blocks_read = 0;             // by one-token chunks
+  size_t blocks_total = 0;            // that dense one-token chunks would have read
+  size_t rectified_blocks_read = 0;   // by chunks of more tokens
+  size_t rectified_blocks_total = 0;  // that dense ones would have read
 };
 
 class Model {

@@ -23,6 +23,8 @@ struct Model::Impl {
   void rotate_and_store(std::span<const Chunk> chunks, size_t layer, const LayerWeights& w);
   void select_blocks(std::span<const Chunk> chunks, size_t layer, ForwardStats* stats);
   void select_for_job(const Chunk& chunk, size_t layer, size_t job_index, size_t worker);
+  size_t choose_tiles(const Chunk& chunk, const SelectionInput& input, size_t job_index,
+                      size_t worker);
   void add_product(const AlignedBuffer<float>& input, size_t n_in, const PackedMatrix& w);
   void feed_forward(const LayerWeights& w);
   void project_logits(std::span<const Chunk> chunks, MatrixView<float> logits);
@@ -52,6 +54,9 @@ struct Model::Impl {
 
   std::vector<AttentionJob> jobs;           // [chunks, n_kv_heads]
   std::vector<SelectionBuffer> selections;  // as jobs
+  std::vector<RectifySelection>
+      rectify_selections;        // as jobs, once a pass was a partial rectification
+  std::vector<size_t> n_chosen;  // blocks, as jobs; sparse jobs only
   AttentionWorkspace attention_workspace;
   std::vector<AttentionWorkspace> worker_workspaces;  // for selectors that compute attention
 };

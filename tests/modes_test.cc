@@ -134,6 +134,39 @@ TEST(Modes, ResaLeavesADenseCache) {
             generate(*engine, request_of(AttentionMode::kDense, 50, text)).tokens);
 }
 
+// A partial rectification that asks for every block is the dense one, bit for bit.
+TEST(Modes, WideRectificationAtRatioOneIsDense) {
+  const auto engine = load({});
+  auto request = request_of(AttentionMode::kResa, 300, random_tokens(700, 12));
+  const auto dense = generate(*engine, request);
+  request.attention.rectify = RectifyKind::kWide;
+  request.attention.rectify_ratio = 1.0;
+  const auto wide = generate(*engine, request);
+  EXPECT_EQ(dense.tokens, wide.tokens);
+  EXPECT_EQ(wide.attention.rectified_blocks_read, dense.attention.rectified_blocks_total);
+}
+
+// A narrower one reads less, keeps its rhythm, and a later dense turn computes all of it again.
+TEST(Modes, PartialRectificationReadsLessAndIsNotTakenForDense) {
+  const auto engine = load({});
+  for (const RectifyKind kind : {RectifyKind::kWide, RectifyKind::kAdaptive}) {
+    auto session = engine->new_session();
+    auto request = request_of(AttentionMode::kResa, 321, random_tokens(700, 13));
+    request.attention.rectify = kind;
+    request.attention.rectify_ratio = 0.05;
+    request.attention.rectify_tolerance = 0.9;
+    const auto result = session->generate(request);
+    ASSERT_TRUE(result.has_value());
+    EXPECT_EQ(result->attention.rectifications, 10U);
+    EXPECT_LT(result->attention.rectified_blocks_read, result->attention.rectified_blocks_total);
+    const std::vector<int32_t> text(session->tokens().begin(), session->tokens().end());
+    const auto continued = session->generate(request_of(AttentionMode::kDense, 60, {}));
+    ASSERT_TRUE(continued.has_value());
+    EXPECT_EQ(continued->tokens,
+              generate(*engine, request_of(AttentionMode::kDense, 60, text)).tokens);
+  }
+}
+
 // A dense turn after a sparse one starts by computing again what the sparse steps left.
 TEST(Modes, DenseAfterSparseStartsClean) {
   const auto engine = load({});

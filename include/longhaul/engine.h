@@ -58,9 +58,11 @@ struct AttentionStats {
   size_t blocks_read = 0;                      // by one-token steps
   size_t blocks_total = 0;                     // that dense steps would have read
   size_t rectifications = 0;  // dense passes over decoded tokens (resa), or verifications (exact)
-  size_t drafted = 0;         // exact: tokens drafted by sparse steps
-  size_t accepted = 0;        // exact: drafts the dense pass agreed with
-  std::string reason;         // `auto`: why this mode
+  size_t rectified_blocks_read = 0;   // resa: by its rectifications
+  size_t rectified_blocks_total = 0;  // that dense rectifications would have read
+  size_t drafted = 0;                 // exact: tokens drafted by sparse steps
+  size_t accepted = 0;                // exact: drafts the dense pass agreed with
+  std::string reason;                 // `auto`: why this mode
 };
 
 struct GenerateRequest {
@@ -169,7 +171,9 @@ std::vector<std::string_view> selector_names();
 std::string_view to_string(AttentionMode mode);
 std::string_view to_string(KvType type);
 std::string_view to_string(FinishReason reason);
+std::string_view to_string(RectifyKind kind);
 Result<AttentionMode> parse_attention_mode(std::string_view name);
+Result<RectifyKind> parse_rectify_kind(std::string_view name);
 Result<KvType> parse_kv_type(std::string_view name);
 
 }  // namespace longhaul

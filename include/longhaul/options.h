@@ -23,6 +23,14 @@ enum class AttentionMode : uint8_t {
   kAuto,   // dense below the measured crossover, `exact` above it
 };
 
+// What the rectification pass of `resa` reads. See docs/modes.md.
+enum class RectifyKind : uint8_t {
+  kDense,     // every block: the published method; afterwards the cache is that of a dense prefill
+  kWide,      // the union of a larger list of blocks for every row of the pass
+  kAdaptive,  // as kWide, but every block for the KV heads that the descriptors say would miss too
+              // much
+};
+
 struct AttentionOptions {
   AttentionMode mode = AttentionMode::kDense;
   // Who chooses the blocks of a sparse step, by the name of its folder in attention/: `minmax`,
@@ -34,6 +42,11 @@ struct AttentionOptions {
   size_t local_blocks = 1;    // newest blocks always selected
   size_t sink_blocks = 0;     // first blocks always selected; `window` uses at least 1
   size_t rectify_every = 32;  // resa: tokens between dense passes; exact: the longest draft
+  RectifyKind rectify = RectifyKind::kDense;
+  double rectify_ratio =
+      0.2;  // wide, adaptive: share of the blocks each row of the pass asks for, in (0, 1]
+  double rectify_tolerance =
+      0.1;  // adaptive: estimated share of attention a KV head may miss, in [0, 1]
 };
 
 struct SamplingOptions {

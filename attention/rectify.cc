@@ -1,0 +1,106 @@
+#include "attention/rectify.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/check.h"
+#include "kernels/kv_tile.h"
+
+namespace longhaul {
+namespace {
+
+// Every how many rows the missed mass is estimated: two more looks at all descriptors for each
+// probed row.
+constexpr size_t kProbeEvery = 8;
+
+// Row r of the pass as a step of its own.
+AttentionJob row_job(const AttentionJob& job, size_t r) {
+  AttentionJob row = job;
+  row.q = job.q + r * job.q_stride;
+  row.n_rows = 1;
+  row.first_pos = job.first_pos + static_cast<uint32_t>(r);
+  return row;
+}
+
+}  // namespace
+
+float estimate_missed_mass(const SelectionInput& input, std::span<const uint32_t> block_ids,
+                           std::span<float> upper, std::span<float> lower) {
+  const size_t head_dim = input.bounds.head_dim;
+  const size_t n_blocks = input.n_blocks;
+  LH_CHECK(upper.size() >= n_blocks && lower.size() >= n_blocks && head_dim <= kMaxHeadDim);
+  float negated[kMaxHeadDim];
+  for (size_t j = 0; j < head_dim; ++j) negated[j] = -input.q_mean[j];
+  score_blocks(input.bounds, input.q_mean, upper.data());
+  score_blocks(input.bounds, negated, lower.data());  // minus the lower bound
+
+  const double scale = input.query->scale;
+  const auto log_mass = [&](size_t i) {
+    const double ub = scale * upper[i];
+    const double lb = -scale * lower[i];
+    const double half = (ub - lb) / 2;
+    return std::min(ub, (ub + lb) / 2 + half * half / (6.0 * static_cast<double>(head_dim)));
+  };
+  double highest = log_mass(0);
+  for (size_t i = 1; i < n_blocks; ++i) highest = std::max(highest, log_mass(i));
+  double all = 0;
+  double missed = 0;
+  for (size_t i = 0, next = 0; i < n_blocks; ++i) {
+    const double mass = std::exp(log_mass(i) - highest);
+    all += mass;
+    if (next < block_ids.size() && block_ids[next] == i) {
+      ++next;
+    } else {
+      missed += mass;
+    }
+  }
+  return static_cast<float>(missed / all);
+}
+
+void RectifySelection::reserve(size_t n_blocks, size_t block_size, size_t head_dim) {
+  row_.reserve(n_blocks, block_size, head_dim);
+  q_mean_.ensure(head_dim);
+  if (n_blocks <= chosen_.size()) return;
+  n_blocks = std::max(n_blocks, 2 * chosen_.size());
+  chosen_.resize(n_blocks);
+  ids_.resize(n_blocks);
+  tiles_.resize(n_blocks * std::max<size_t>(1, block_size / kTileTokens));
+  upper_.ensure(n_blocks);
+  lower_.ensure(n_blocks);
+}
+
+RectifySelection::Choice RectifySelection::select(const Selector& selector,
+                                                  const AttentionOptions& options, double tolerance,
+                                                  const SelectionInput& input,
+                                                  AttentionWorkspace& workspace) {
+  const AttentionJob& job = *input.query;
+  std::fill_n(chosen_.begin(), input.n_blocks, uint8_t{0});
+  for (size_t r = 0; r < job.n_rows; ++r) {
+    const AttentionJob row = row_job(job, r);
+    SelectionInput row_input = input;
+    row_input.query = &row;
+    row_input.n_blocks = row.first_pos / input.block_size + 1;
+    row_input.bounds.n_blocks = row_input.n_blocks;
+    (void)row_.select(selector, options, row_input, row.first_pos + 1, workspace);
+    for (const uint32_t id : row_.block_ids()) chosen_[id] = 1;
+  }
+  size_t n_ids = 0;
+  for (size_t i = 0; i < input.n_blocks; ++i) {
+    if (chosen_[i] != 0) ids_[n_ids++] = static_cast<uint32_t>(i);
+  }
+  const std::span<const uint32_t> ids(ids_.data(), n_ids);
+  if (n_ids == input.n_blocks) return {true, {}, n_ids};
+  for (size_t r = 0; tolerance >= 0 && r < job.n_rows; r += kProbeEvery) {
+    const AttentionJob row = row_job(job, r);
+    SelectionInput row_input = input;
+    row_input.query = &row;
+    mean_over_group(row, q_mean_.data());
+    row_input.q_mean = q_mean_.data();
+    if (estimate_missed_mass(row_input, ids, upper_.span(), lower_.span()) > tolerance)
+      return {true, {}, input.n_blocks};
+  }
+  const size_t n_tiles = expand_blocks(ids, input.block_size, job.first_pos + job.n_rows, tiles_);
+  return {false, {tiles_.data(), n_tiles}, n_ids};
+}
+
+}  // namespace longhaul

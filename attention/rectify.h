@@ -1,0 +1,50 @@
+// Which blocks a partial rectification pass reads: the union, over the rows of the pass, of the
+// blocks each row's selection asks for; or every block where that union would miss too much
+// attention (`adaptive`). docs/modes.md says what each promises.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "attention/selector.h"
+
+namespace longhaul {
+
+// Estimated share of the softmax over all blocks that the blocks outside `block_ids` (ascending)
+// hold, for the group's mean query, from the block descriptors alone. A block of b tokens counts
+//   b * exp(min(ub, mid + var / 2)),  mid = (ub + lb) / 2,  var = ((ub - lb) / 2)^2 / (3 head_dim),
+// with lb <= scale q.k <= ub the bounds of the block: the mean of exp() over keys spread evenly
+// between their bounds, all dimensions alike, never more than the bound allows. An estimate without
+// a guarantee: dimensions that matter more than others make the true spread larger. `upper` and
+// `lower` are room for n_blocks floats each.
+float estimate_missed_mass(const SelectionInput& input, std::span<const uint32_t> block_ids,
+                           std::span<float> upper, std::span<float> lower);
+
+// Room for the selection of one job of a partial rectification; reused, grown only when the context
+// grows.
+class RectifySelection {
+ public:
+  // Makes room for contexts of up to n_blocks blocks.
+  void reserve(size_t n_blocks, size_t block_size, size_t head_dim);
+
+  // The tiles that the rows of `input.query` attend to: the union of what `selector` chooses for
+  // each row under `options`. With a tolerance of at least 0: nothing (read every tile) if the
+  // estimated missed mass of a probed row exceeds it. `input.n_blocks` covers the last row. The
+  // tiles stay valid until the next call.
+  struct Choice {
+    bool all_tiles = false;
+    std::span<const TileRef> tiles;
+    size_t n_blocks = 0;  // chosen
+  };
+  Choice select(const Selector& selector, const AttentionOptions& options, double tolerance,
+                const SelectionInput& input, AttentionWorkspace& workspace);
+
+ private:
+  SelectionBuffer row_;
+  std::vector<uint8_t> chosen_;  // [n_blocks], 1 if some row wants the block
+  std::vector<uint32_t> ids_;
+  std::vector<TileRef> tiles_;
+  AlignedBuffer<float> upper_, lower_, q_mean_;
+};
+
+}  // namespace longhaul
