@@ -1,5 +1,7 @@
 #include "engine/decode.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
 
 #include "base/check.h"
@@ -60,8 +62,8 @@ Result<std::span<const float>> DecodeContext::step(const Selector* chosen) {
   chunk.attention = &options;
   ForwardStats read;
   const size_t vocab_size = model.config().vocab_size;
-  LH_RETURN_IF_ERROR(
-      model.forward({&chunk, 1}, MatrixView<float>(logits_.data(), 1, vocab_size), &read));
+  LH_RETURN_IF_ERROR(model.forward({&chunk, 1}, MatrixView<float>(logits_.data(), 1, vocab_size),
+                                   &read, profile == nullptr ? nullptr : &profile->steps));
   stats.blocks_read += read.blocks_read;
   stats.blocks_total += read.blocks_total;
   return std::span<const float>(logits_.data(), vocab_size);
@@ -78,8 +80,11 @@ Result<std::span<const float>> DecodeContext::dense_step() {
   return step(nullptr);
 }
 
-Status DecodeContext::rectify() {
-  const bool dense = options.rectify == RectifyKind::kDense;
+Status DecodeContext::rectify() { return rectify_by(options.rectify); }
+Status DecodeContext::clean() { return rectify_by(RectifyKind::kDense); }
+
+Status DecodeContext::rectify_by(RectifyKind kind) {
+  const bool dense = kind == RectifyKind::kDense;
   const size_t end = state.cache.n_tokens();
   ForwardStats read;
   for (size_t pos = dense ? state.n_clean : state.n_rectified; pos < end;) {
@@ -91,9 +96,10 @@ Status DecodeContext::rectify() {
     if (!dense) {
       chunk.selector = &selector;
       chunk.attention = &wide_options_;
-      if (options.rectify == RectifyKind::kAdaptive) chunk.tolerance = options.rectify_tolerance;
+      if (kind == RectifyKind::kAdaptive) chunk.tolerance = options.rectify_tolerance;
     }
-    LH_RETURN_IF_ERROR(model.forward({&chunk, 1}, {}, &read));
+    LH_RETURN_IF_ERROR(
+        model.forward({&chunk, 1}, {}, &read, profile == nullptr ? nullptr : &profile->chunks));
     pos += n;
   }
   if (dense) state.set_clean(end);
@@ -106,6 +112,17 @@ Status DecodeContext::rectify() {
 
 Result<MatrixView<const float>> DecodeContext::prefill(size_t first, size_t n_logits,
                                                        FunctionRef<bool(size_t)> on_chunk) {
+  return dense_pass(first, n_logits, profile == nullptr ? nullptr : &profile->prompt, on_chunk);
+}
+
+Result<MatrixView<const float>> DecodeContext::verify(size_t first, size_t n_logits) {
+  return dense_pass(first, n_logits, profile == nullptr ? nullptr : &profile->chunks,
+                    [](size_t) { return true; });
+}
+
+Result<MatrixView<const float>> DecodeContext::dense_pass(size_t first, size_t n_logits,
+                                                          PassTimes* times,
+                                                          FunctionRef<bool(size_t)> on_chunk) {
   const size_t vocab_size = model.config().vocab_size;
   LH_CHECK(n_logits <= model.max_rows() && first + n_logits <= state.tokens.size());
   logits_.ensure(n_logits * vocab_size);
@@ -122,8 +139,9 @@ Result<MatrixView<const float>> DecodeContext::prefill(size_t first, size_t n_lo
     chunk.tokens = std::span<const int32_t>(state.tokens).subspan(pos, n);
     chunk.first_pos = pos;
     chunk.n_logits = pos + n == end ? n_logits : 0;
-    LH_RETURN_IF_ERROR(
-        model.forward({&chunk, 1}, MatrixView<float>(logits_.data(), chunk.n_logits, vocab_size)));
+    LH_RETURN_IF_ERROR(model.forward({&chunk, 1},
+                                     MatrixView<float>(logits_.data(), chunk.n_logits, vocab_size),
+                                     nullptr, times));
     pos += n;
     if (clean) state.set_clean(pos);
     if (rectified) state.n_rectified = std::max(state.n_rectified, pos);
@@ -132,7 +150,18 @@ Result<MatrixView<const float>> DecodeContext::prefill(size_t first, size_t n_lo
   return MatrixView<const float>(logits_.data(), n_logits, vocab_size);
 }
 
+void DecodeContext::note_final(std::span<const float> logits) {
+  if (profile == nullptr) return;
+  profile->logits_hash =
+      XXH3_64bits_withSeed(logits.data(), logits.size_bytes(), profile->logits_hash);
+}
+
 Status DecodeContext::append_sample(std::span<const float> logits) {
+  note_final(logits);
+  return append_draft(logits);
+}
+
+Status DecodeContext::append_draft(std::span<const float> logits) {
   if (!sampler.any_candidate(logits)) {
     return bad_input("no token can follow position {}: every logit is NaN or -infinity",
                      state.tokens.size() - 1);

@@ -41,6 +41,8 @@ class DecodeContext {
   const Selector& selector;
   const std::function<bool(int32_t)> is_end;  // ends the generation
   AttentionStats stats;
+  const Calibration* calibration = nullptr;  // for `auto`
+  Profile* profile = nullptr;                // null: nothing is timed or hashed
   size_t max_tokens =
       0;  // length the text may reach; a step adds at least one token and never goes past it
 
@@ -56,17 +58,27 @@ class DecodeContext {
   // A pass over the cached tokens that are not rectified, in pieces: rewrites their K and V, by the
   // kind of pass that the options ask for.
   Status rectify();
-  // Dense pass over tokens [n_clean, tokens.size()) with logits of the last n_logits (at most
-  // max_logits()).
+  // The same for all cached tokens that are not clean, by dense passes whatever the options say.
+  Status clean();
+  // Dense pass over tokens [first, tokens.size()) with logits of the last n_logits (at most
+  // max_rows() of the model).
   Result<MatrixView<const float>> prefill(size_t first, size_t n_logits,
                                           FunctionRef<bool(size_t)> on_chunk);
+  // The same over drafted tokens.
+  Result<MatrixView<const float>> verify(size_t first, size_t n_logits);
 
   // Draws a token from logits, tells the sampler, appends it. Error if no logit is a number above
-  // -infinity.
+  // -infinity. A draft is not final: its logits are not noted.
   Status append_sample(std::span<const float> logits);
+  Status append_draft(std::span<const float> logits);
+  // Adds the logits behind a final token to the profile's hash.
+  void note_final(std::span<const float> logits);
 
  private:
   Result<std::span<const float>> step(const Selector* chosen);
+  Status rectify_by(RectifyKind kind);
+  Result<MatrixView<const float>> dense_pass(size_t first, size_t n_logits, PassTimes* times,
+                                             FunctionRef<bool(size_t)> on_chunk);
 
   const AttentionOptions wide_options_;  // the options with the budget of a partial rectification
   AlignedBuffer<float> logits_;          // [rows asked for so far, vocab_size]
@@ -83,8 +95,11 @@ class DecodeMode {
 
 std::unique_ptr<DecodeMode> make_dense_mode();
 std::unique_ptr<DecodeMode> make_sparse_mode();
-std::unique_ptr<DecodeMode> make_resa_mode();
-std::unique_ptr<DecodeMode> make_exact_mode();
+// With `period`, which must outlive the mode, it is read at every step in place of the option.
+std::unique_ptr<DecodeMode> make_resa_mode(const size_t* period = nullptr);
+// Chooses how many tokens to draft, at most `longest`, from the probability that a draft is kept.
+using DraftPlan = std::function<size_t(double acceptance, size_t longest)>;
+std::unique_ptr<DecodeMode> make_exact_mode(DraftPlan plan = {});
 std::unique_ptr<DecodeMode> make_auto_mode();
 std::unique_ptr<DecodeMode> make_mode(AttentionMode mode);
 

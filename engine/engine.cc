@@ -1,9 +1,13 @@
 #include "longhaul/engine.h"
 
 #include <algorithm>
+#include <map>
 #include <thread>
 
+#include "cache/memory_plan.h"
+#include "engine/calibrate.h"
 #include "engine/engine_impl.h"
+#include "engine/memory_check.h"
 #include "model/random_model.h"
 #include "tokenizer/chat_template.h"
 
@@ -24,17 +28,56 @@ ModelInfo describe_model(const Model& model, const GgufFile& file) {
   info.vocab_size = config.vocab_size;
   info.context_length = config.context_length;
   info.n_parameters = model.weights().n_parameters;
-  for (const GgufTensor& tensor : file.tensors()) info.weight_bytes += tensor.data.size();
+  std::map<std::string_view, size_t> bytes_by_type;
+  for (const GgufTensor& tensor : file.tensors()) {
+    info.weight_bytes += tensor.data.size();
+    bytes_by_type[tensor_type_info(tensor.type()).name] += tensor.data.size();
+  }
+  const auto most = std::max_element(bytes_by_type.begin(), bytes_by_type.end(),
+                                     [](auto& a, auto& b) { return a.second < b.second; });
+  info.weight_type = most == bytes_by_type.end() ? "" : most->first;
+  info.packed_bytes = model.weights().packed_bytes;
   info.rope = describe(config.rope, config.head_dim);
   return info;
 }
 
-// Opens the model file, or makes one in memory for a shape.
+// The plan of a shape, from its sizes alone.
+LoadPlan plan_shape(const RandomModelSpec& spec, const EngineOptions& options) {
+  ModelConfig config;
+  config.n_layers = spec.n_layers;
+  config.n_heads = spec.n_heads;
+  config.n_kv_heads = spec.n_kv_heads;
+  config.head_dim = spec.head_dim;
+  config.d_model = spec.d_model;
+  config.d_ff = spec.d_ff;
+  EngineOptions effective = options;
+  if (effective.ctx_size == 0) effective.ctx_size = spec.context_length;
+  const size_t n_bytes = random_matrix_bytes(spec);
+  return {fmt::format("shape {} in {}", options.shape, options.shape_type), n_bytes, n_bytes,
+          Model::buffer_bytes(config, options.prefill_chunk), cache_config_for(config, effective)};
+}
+
+// Opens the model file, or makes one in memory for a shape, if it will fit.
 Result<GgufFile> open_model(const EngineOptions& options, std::vector<std::byte>& shape_bytes) {
   if (options.shape.empty()) return GgufFile::open(options.model_path);
-  LH_ASSIGN_OR_RETURN(const RandomModelSpec spec, find_shape(options.shape));
+  LH_ASSIGN_OR_RETURN(const RandomModelSpec spec, find_shape(options.shape, options.shape_type));
+  LH_ASSIGN_OR_RETURN(const size_t available, available_memory());
+  LH_RETURN_IF_ERROR(check_fits(plan_shape(spec, options), available));
   LH_ASSIGN_OR_RETURN(shape_bytes, make_random_model(spec));
   return GgufFile::parse(shape_bytes, options.shape);
+}
+
+// The same check for a file, whose matrices are interleaved one after another.
+Status check_file_fits(const GgufFile& file, const EngineOptions& options) {
+  LH_ASSIGN_OR_RETURN(const ModelConfig config, read_model_config(file));
+  EngineOptions effective = options;
+  if (effective.ctx_size == 0) effective.ctx_size = config.context_length;
+  LoadPlan plan{options.model_path, 0, 0, Model::buffer_bytes(config, options.prefill_chunk),
+                cache_config_for(config, effective)};
+  LH_RETURN_IF_ERROR(validate(plan.cache));
+  for (const GgufTensor& tensor : file.tensors()) plan.weight_bytes += tensor.data.size();
+  LH_ASSIGN_OR_RETURN(const size_t available, available_memory());
+  return check_fits(plan, available);
 }
 
 Status check_options(const EngineOptions& options) {
@@ -63,6 +106,7 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
 
   LH_ASSIGN_OR_RETURN(GgufFile file, open_model(options, impl->shape_bytes));
   impl->file = std::make_unique<GgufFile>(std::move(file));
+  if (options.shape.empty()) LH_RETURN_IF_ERROR(check_file_fits(*impl->file, options));
   LH_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::load(*impl->file));
   impl->tokenizer = std::make_unique<Tokenizer>(std::move(tokenizer));
   LH_ASSIGN_OR_RETURN(impl->model, Model::load(*impl->file, *impl->pool, effective.prefill_chunk));
@@ -81,24 +125,42 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
                     effective.ctx_size, impl->info.context_length));
   }
 
-  CacheConfig cache;
-  cache.n_layers = impl->info.n_layers;
-  cache.n_kv_heads = impl->info.n_kv_heads;
-  cache.head_dim = impl->info.head_dim;
-  cache.k_type = effective.k_type;
-  cache.v_type = effective.v_type;
-  cache.block_size = effective.block_size;
-  // One page more for each session: a fork copies the page it writes to.
-  const size_t page_tokens = kBoundsGroupBlocks * std::max<size_t>(1, effective.block_size);
-  const size_t session_pages = (effective.ctx_size + page_tokens - 1) / page_tokens + 1;
-  cache.max_tokens = session_pages * page_tokens * effective.max_sessions;
-  LH_ASSIGN_OR_RETURN(impl->cache, KvCache::create(cache));
+  LH_ASSIGN_OR_RETURN(impl->cache,
+                      KvCache::create(cache_config_for(impl->model->config(), effective)));
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
+}
+
+Status write_shape(std::string_view shape, std::string_view shape_type, const std::string& path) {
+  LH_ASSIGN_OR_RETURN(const RandomModelSpec spec, find_shape(shape, shape_type));
+  return write_random_model(spec, path);
 }
 
 const ModelInfo& Engine::model_info() const { return impl_->info; }
 const EngineOptions& Engine::options() const { return impl_->options; }
 std::span<const std::string> Engine::warnings() const { return impl_->warnings; }
+
+Status Engine::Impl::ensure_calibration() {
+  if (calibration) return {};
+  LH_ASSIGN_OR_RETURN(calibration, calibrate(*model, *pool, options));
+  return {};
+}
+
+Result<Calibration> Engine::calibration() {
+  LH_RETURN_IF_ERROR(impl_->ensure_calibration());
+  return *impl_->calibration;
+}
+
+void Engine::set_calibration(const Calibration& calibration) { impl_->calibration = calibration; }
+
+std::string Engine::calibration_key() const {
+  const ModelInfo& info = impl_->info;
+  const EngineOptions& options = impl_->options;
+  return fmt::format(
+      "{} {}x{} heads {}/{}x{} ff {} vocab {} {} {} bytes, k {} v {} block {}, {} threads",
+      info.architecture, info.n_layers, info.d_model, info.n_heads, info.n_kv_heads, info.head_dim,
+      info.d_ff, info.vocab_size, info.weight_type, info.packed_bytes, to_string(options.k_type),
+      to_string(options.v_type), options.block_size, options.n_threads);
+}
 
 Result<Session> Engine::new_session() {
   auto session = std::make_unique<Session::Impl>(

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cache/kv_cache.h"
 #include "engine/decode.h"
 #include "io/gguf.h"
+#include "longhaul/calibration.h"
 #include "longhaul/engine.h"
 #include "model/model.h"
 #include "parallel/thread_pool.h"
@@ -25,9 +27,12 @@ struct Engine::Impl {
   std::unique_ptr<Model> model;
   std::unique_ptr<Tokenizer> tokenizer;
   std::unique_ptr<KvCache> cache;
+  std::optional<Calibration> calibration;
 
   // Names the model in state files: they restore only into the same weights.
   std::string model_id() const;
+  // Measures unless that was done before.
+  Status ensure_calibration();
 };
 
 struct Session::Impl {

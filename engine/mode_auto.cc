@@ -1,78 +1,106 @@
-// auto: whichever of `dense` and `exact` is measured faster at the present length. Both say the
-// same, so the choice may follow the clock: below the crossover it is dense. Greedy text never
-// depends on the choice; sampled text keeps its distribution, but which sample a seed gives may
-// differ from run to run.
-#include <chrono>
+// auto: whichever mode the cost model says is cheapest at the present length, among those that keep
+// the quality asked for: `dense` and `exact` by default, which say the same. It decides from the
+// calibration, the length and the drafts accepted so far, never from a clock, so that the same
+// request with the same calibration gives the same text, sampled or not.
+#include <algorithm>
 
+#include "base/check.h"
+#include "engine/cost_model.h"
 #include "engine/decode.h"
 
 namespace longhaul {
 namespace {
 
-// Tokens between two looks at the way not taken; doubled while the verdict stands.
-constexpr size_t kFirstInterval = 128;
-constexpr size_t kLastInterval = 4096;
-// Rounds of the way not taken per look; the first warms caches and is not counted.
-constexpr int kProbes = 3;
+// Tokens between two drafts on trial where too few were accepted; doubled while the verdict stands.
+constexpr size_t kFirstTrial = 128;
+constexpr size_t kLastTrial = 4096;
+// Tokens between two renewals of what is reported.
+constexpr size_t kReportEvery = 256;
 
 class AutoMode : public DecodeMode {
  public:
   Status step(DecodeContext& context) override {
-    if (context.selects_everything()) {
-      context.stats.mode = AttentionMode::kDense;
-      context.stats.reason = "dense: the sparse budget covers every block";
-      return dense_->step(context);
-    }
-    const size_t n_tokens = context.state.tokens.size();
-    if (n_tokens >= next_look_) {
-      LH_RETURN_IF_ERROR(look(context));
-      return {};
-    }
-    double ignored = 0;
-    return timed_step(context, exact_is_faster_, ignored);
+    LH_CHECK(context.calibration != nullptr);
+    const CostModel costs(*context.calibration, context.options, context.selector,
+                          context.block_size());
+    const AttentionMode mode = decide(context, costs);
+    SequenceState& state = context.state;
+    const bool needs_clean = mode == AttentionMode::kDense || mode == AttentionMode::kExact;
+    if (needs_clean && state.n_clean < state.cache.n_tokens()) LH_RETURN_IF_ERROR(context.clean());
+    context.stats.mode = mode;
+    return decode_mode(mode).step(context);
   }
 
  private:
-  Status timed_step(DecodeContext& context, bool exact, double& ms_per_token) {
-    const size_t before = context.state.tokens.size();
-    const auto start = std::chrono::steady_clock::now();
-    LH_RETURN_IF_ERROR((exact ? exact_way_ : dense_)->step(context));
-    const std::chrono::duration<double, std::milli> elapsed =
-        std::chrono::steady_clock::now() - start;
-    ms_per_token = elapsed.count() / static_cast<double>(context.state.tokens.size() - before);
-    context.stats.mode = exact ? AttentionMode::kExact : AttentionMode::kDense;
-    return {};
-  }
-
-  // Measures a few rounds of both ways and keeps the faster. Every token made here is final as
-  // well.
-  Status look(DecodeContext& context) {
-    double best[2] = {};  // ms per token: dense, exact
-    for (int probe = 0; probe < kProbes; ++probe) {
-      for (const bool exact : {false, true}) {
-        if (context.n_left() == 0 || context.is_end(context.state.tokens.back())) return {};
-        double ms = 0;
-        LH_RETURN_IF_ERROR(timed_step(context, exact, ms));
-        double& known = best[exact ? 1 : 0];
-        if (probe > 0) known = known == 0 ? ms : std::min(known, ms);
-      }
+  AttentionMode decide(DecodeContext& context, const CostModel& costs) {
+    const size_t n_tokens = context.state.tokens.size();
+    AutoChoice& choice = context.stats.auto_choice;
+    AttentionMode mode = costs.choose(n_tokens, acceptance_, choice.costs);
+    const bool trial = mode == AttentionMode::kDense && exact_on_trial(costs, n_tokens);
+    period_ = choice.costs[static_cast<size_t>(AttentionMode::kResa)].every;
+    draft_ = choice.costs[static_cast<size_t>(AttentionMode::kExact)].every;
+    if (!reported_ || mode != verdict_ || n_tokens >= next_report_) {
+      reported_ = true;
+      verdict_ = mode;
+      next_report_ = n_tokens + kReportEvery;
+      choice.crossover = costs.crossover(acceptance_);
+      choice.acceptance = acceptance_;
+      context.stats.reason = reason(mode, choice, n_tokens, costs.selects_everything(n_tokens));
     }
-    const bool verdict = best[1] < best[0];
-    interval_ =
-        verdict == exact_is_faster_ ? std::min(interval_ * 2, kLastInterval) : kFirstInterval;
-    exact_is_faster_ = verdict;
-    next_look_ = context.state.tokens.size() + interval_;
-    context.stats.reason =
-        fmt::format("{}: {:.2f} ms a token dense, {:.2f} exact, measured at {} tokens",
-                    verdict ? "exact" : "dense", best[0], best[1], context.state.tokens.size());
-    return {};
+    return trial ? AttentionMode::kExact : mode;
   }
 
-  std::unique_ptr<DecodeMode> dense_ = make_dense_mode();
-  std::unique_ptr<DecodeMode> exact_way_ = make_exact_mode();
-  bool exact_is_faster_ = false;
-  size_t next_look_ = 0;
-  size_t interval_ = kFirstInterval / 2;
+  // Where only bad drafts speak against `exact`, a round of it now and then finds out whether they
+  // still do.
+  bool exact_on_trial(const CostModel& costs, size_t n_tokens) {
+    if (acceptance_ >= kAssumedAcceptance || n_tokens < next_trial_) return false;
+    std::array<ModeCost, 4> ignored;
+    if (costs.choose(n_tokens, kAssumedAcceptance, ignored) != AttentionMode::kExact) return false;
+    next_trial_ = n_tokens + interval_;
+    interval_ = std::min(2 * interval_, kLastTrial);
+    return true;
+  }
+
+  static std::string reason(AttentionMode mode, const AutoChoice& choice, size_t n_tokens,
+                            bool everything) {
+    std::string text = fmt::format("{}: ", to_string(mode));
+    if (everything) return text + "the sparse budget covers every block";
+    text += "predicted";
+    for (const ModeCost& cost : choice.costs) {
+      text += fmt::format(" {} {:.2f}{}", to_string(cost.mode), cost.ms_per_token,
+                          cost.mode == AttentionMode::kExact ? "" : ",");
+    }
+    text += fmt::format(" ms a token at {} tokens with {:.0f}% of drafts accepted; ", n_tokens,
+                        100 * choice.acceptance);
+    return text + (choice.crossover == 0 ? std::string("dense at every length")
+                                         : fmt::format("dense below {}", choice.crossover));
+  }
+
+  DecodeMode& decode_mode(AttentionMode mode) {
+    auto& made = modes_[static_cast<size_t>(mode)];
+    if (made) return *made;
+    if (mode == AttentionMode::kExact) {
+      made = make_exact_mode([this](double acceptance, size_t longest) {
+        acceptance_ = acceptance;
+        return std::min(longest, std::max<size_t>(1, draft_));
+      });
+    } else if (mode == AttentionMode::kResa) {
+      made = make_resa_mode(&period_);
+    } else {
+      made = make_mode(mode);
+    }
+    return *made;
+  }
+
+  std::array<std::unique_ptr<DecodeMode>, 4> modes_;  // by AttentionMode, made when first chosen
+  double acceptance_ = kAssumedAcceptance;
+  size_t draft_ = 1;
+  size_t period_ = 1;
+  bool reported_ = false;
+  AttentionMode verdict_ = AttentionMode::kDense;
+  size_t next_report_ = 0;
+  size_t next_trial_ = 0;
+  size_t interval_ = kFirstTrial;
 };
 
 }  // namespace

@@ -16,13 +16,15 @@ constexpr size_t kLeastDraft = 2;
 // How much of the acceptance estimate survives a round.
 constexpr double kMemory = 0.9;
 
-// Chooses the length of the next draft from the drafts accepted so far. It never looks at a clock,
-// so that a request with a seed gives the same text every time.
+// Knows how many drafts were accepted, and chooses the length of the next one from that. It never
+// looks at a clock, so that a request with a seed gives the same text every time.
 class DraftLength {
  public:
+  // The probability that a draft is kept, recent ones above all.
+  double acceptance() const { return n_accepted_ / n_judged_; }
   size_t next(size_t longest) const {
     // With acceptance a per token, a/(1-a) drafts are accepted on average before the first miss.
-    const double misses = std::max(1e-3, 1.0 - n_accepted_ / n_judged_);
+    const double misses = std::max(1e-3, 1.0 - acceptance());
     const double expected = (1.0 - misses) / misses;
     return std::clamp(static_cast<size_t>(std::lround(expected)), std::min(kLeastDraft, longest),
                       longest);
@@ -39,6 +41,8 @@ class DraftLength {
 
 class ExactMode : public DecodeMode {
  public:
+  explicit ExactMode(DraftPlan plan) : plan_(std::move(plan)) {}
+
   Status step(DecodeContext& context) override {
     SequenceState& state = context.state;
     LH_CHECK(state.n_clean == state.cache.n_tokens());
@@ -49,10 +53,9 @@ class ExactMode : public DecodeMode {
       return context.append_sample(logits);
     }
     const size_t first = state.cache.n_tokens();  // where the newest token will stand
-    LH_RETURN_IF_ERROR(draft(context, length_.next(longest)));
+    LH_RETURN_IF_ERROR(draft(context, draft_length(longest)));
     const size_t n_drafted = state.tokens.size() - first - 1;
-    LH_ASSIGN_OR_RETURN(const auto logits,
-                        context.prefill(first, n_drafted + 1, [](size_t) { return true; }));
+    LH_ASSIGN_OR_RETURN(const auto logits, context.verify(first, n_drafted + 1));
     LH_ASSIGN_OR_RETURN(const size_t n_accepted, judge(context, first + 1, n_drafted, logits));
     // The newest token stays out of the cache; everything before it was just written by the dense
     // pass.
@@ -66,6 +69,10 @@ class ExactMode : public DecodeMode {
   }
 
  private:
+  size_t draft_length(size_t longest) const {
+    return plan_ ? plan_(length_.acceptance(), longest) : length_.next(longest);
+  }
+
   // Appends up to n drafts; stops after one that would end the text.
   Status draft(DecodeContext& context, size_t n) {
     const size_t vocab_size = context.model.config().vocab_size;
@@ -74,7 +81,7 @@ class ExactMode : public DecodeMode {
     while (n_drafted < n) {
       LH_ASSIGN_OR_RETURN(const auto logits, context.sparse_step());
       if (context.sampler.greedy()) {
-        LH_RETURN_IF_ERROR(context.append_sample(logits));
+        LH_RETURN_IF_ERROR(context.append_draft(logits));
       } else {
         const auto probs = draft_row(n_drafted, vocab_size);
         context.sampler.distribution(logits, probs);
@@ -110,6 +117,7 @@ class ExactMode : public DecodeMode {
 
   Verdict judge_one(DecodeContext& context, int32_t drafted, size_t index,
                     std::span<const float> logits) {
+    context.note_final(logits);
     if (context.sampler.greedy()) {
       const int32_t dense = context.sampler.sample(logits);
       return {dense == drafted, dense};
@@ -124,6 +132,7 @@ class ExactMode : public DecodeMode {
     return draft_probs_.span().subspan(index * vocab_size, vocab_size);
   }
 
+  DraftPlan plan_;
   DraftLength length_;
   AlignedBuffer<float> draft_probs_;  // [drafts, vocab_size]; with sampling only
   AlignedBuffer<float> dense_probs_;  // [vocab_size]
@@ -131,6 +140,8 @@ class ExactMode : public DecodeMode {
 
 }  // namespace
 
-std::unique_ptr<DecodeMode> make_exact_mode() { return std::make_unique<ExactMode>(); }
+std::unique_ptr<DecodeMode> make_exact_mode(DraftPlan plan) {
+  return std::make_unique<ExactMode>(std::move(plan));
+}
 
 }  // namespace longhaul

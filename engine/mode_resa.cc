@@ -9,6 +9,8 @@ namespace {
 
 class ResaMode : public DecodeMode {
  public:
+  explicit ResaMode(const size_t* period) : period_(period) {}
+
   Status step(DecodeContext& context) override {
     SequenceState& state = context.state;
     // While the budget covers every block, a step is dense and leaves nothing to rectify.
@@ -16,17 +18,23 @@ class ResaMode : public DecodeMode {
       LH_ASSIGN_OR_RETURN(const auto logits, context.dense_step());
       return context.append_sample(logits);
     }
+    const size_t period = period_ != nullptr ? *period_ : context.options.rectify_every;
     LH_ASSIGN_OR_RETURN(const auto logits, context.sparse_step());
     LH_RETURN_IF_ERROR(context.append_sample(logits));
-    if (state.cache.n_tokens() - state.n_rectified >= context.options.rectify_every) {
+    if (state.cache.n_tokens() - state.n_rectified >= period) {
       LH_RETURN_IF_ERROR(context.rectify());
     }
     return {};
   }
+
+ private:
+  const size_t* period_;
 };
 
 }  // namespace
 
-std::unique_ptr<DecodeMode> make_resa_mode() { return std::make_unique<ResaMode>(); }
+std::unique_ptr<DecodeMode> make_resa_mode(const size_t* period) {
+  return std::make_unique<ResaMode>(period);
+}
 
 }  // namespace longhaul

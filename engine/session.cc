@@ -1,9 +1,10 @@
 #include <chrono>
-#include <random>
 
 #include "base/check.h"
 #include "engine/engine_impl.h"
+#include "engine/random_fill.h"
 #include "engine/text_output.h"
+#include "sampling/random.h"
 
 namespace longhaul {
 namespace {
@@ -131,7 +132,12 @@ Result<GenerateResult> Session::generate(const GenerateRequest& request) {
   context.max_tokens =
       n_prompt + std::min(request.max_tokens, impl_->engine->options.ctx_size - n_prompt);
 
+  if (request.attention.mode == AttentionMode::kAuto) {
+    LH_RETURN_IF_ERROR(impl_->engine->ensure_calibration());
+    context.calibration = &*impl_->engine->calibration;
+  }
   GenerateResult result;
+  if (request.profile) context.profile = &result.profile;
   result.prompt_tokens = n_prompt - n_before;
   auto start = Clock::now();
   if (!impl_->ready_to_decode(request)) {
@@ -182,25 +188,11 @@ Status Session::fill_random(size_t n_tokens, uint64_t seed) {
     return bad_input("fill: expected {} to {} tokens, found {}", first + 1,
                      impl_->engine->options.ctx_size, n_tokens);
   }
-  const size_t n_new = n_tokens - state.cache.n_tokens();
-  LH_RETURN_IF_ERROR(state.cache.prepare_write(state.cache.n_tokens(), n_new));
-  // Rows of a pool of normal numbers, each token at another offset: drawing 10 GB of them would
-  // take minutes.
-  std::mt19937_64 random(seed);
-  std::normal_distribution<float> normal;
-  constexpr size_t kPool = 1 << 16;
-  std::vector<float> pool(kPool + config.head_dim);
-  for (float& value : pool) value = normal(random);
-  const size_t n_heads = config.n_kv_heads;
-  impl_->engine->pool->run(config.n_layers * n_heads, [&](size_t task, size_t) {
-    std::mt19937_64 offsets(seed + task);
-    for (size_t pos = n_tokens - n_new; pos < n_tokens; ++pos) {
-      state.cache.write(task / n_heads, task % n_heads, pos, 1, pool.data() + offsets() % kPool,
-                        pool.data() + offsets() % kPool, config.head_dim);
-    }
-  });
+  LH_RETURN_IF_ERROR(longhaul::fill_random(state.cache, config, *impl_->engine->pool,
+                                           n_tokens - state.cache.n_tokens(), seed));
+  Random random(seed);
   while (state.tokens.size() < n_tokens)
-    state.tokens.push_back(static_cast<int32_t>(random() % config.vocab_size));
+    state.tokens.push_back(static_cast<int32_t>(random.next() % config.vocab_size));
   state.set_clean(n_tokens);
   return {};
 }

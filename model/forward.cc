@@ -24,9 +24,10 @@ void for_each(ThreadPool& pool, size_t n, size_t serial, FunctionRef<void(size_t
 
 }  // namespace
 
-Status Model::forward(std::span<const Chunk> chunks, MatrixView<float> logits,
-                      ForwardStats* stats) {
+Status Model::forward(std::span<const Chunk> chunks, MatrixView<float> logits, ForwardStats* stats,
+                      PassTimes* times) {
   Impl& m = *impl_;
+  m.timer.start(times);
   LH_RETURN_IF_ERROR(m.begin(chunks));
   m.embed();
   for (size_t layer = 0; layer < m.config.n_layers; ++layer) {
@@ -34,13 +35,22 @@ Status Model::forward(std::span<const Chunk> chunks, MatrixView<float> logits,
     m.norm(m.x, w.attn_norm.data());
     m.project_qkv(w);
     m.rotate_and_store(chunks, layer, w);
+    m.timer.lap(&PassTimes::rest_s);
     m.select_blocks(chunks, layer, stats);
+    m.timer.lap(&PassTimes::selection_s);
     attend(m.pool, m.jobs, m.attention_workspace);
+    m.timer.lap(&PassTimes::attention_s);
+    if (times != nullptr) m.count_attended(*times);
     m.add_product(m.attention_out, m.config.q_dim(), w.wo);  // x += attention Wo
     m.norm(m.x, w.ffn_norm.data());
     m.feed_forward(w);  // x += (silu(x Wgate) * x Wup) Wdown
   }
   m.project_logits(chunks, logits);
+  m.timer.lap(&PassTimes::rest_s);
+  if (times != nullptr) {
+    ++times->n_passes;
+    times->n_tokens += m.rows.size();
+  }
   return {};
 }
 
@@ -92,6 +102,7 @@ void Model::Impl::norm(const AlignedBuffer<float>& input, const float* weight) {
 
 void Model::Impl::project_qkv(const LayerWeights& w) {
   const size_t n = rows.size();
+  timer.lap(&PassTimes::rest_s);
   prepare(pool, MatrixView<const float>(normed.data(), n, config.d_model), activations);
   const MatmulTask tasks[] = {
       {&w.wq, MatrixView<float>(q.data(), n, config.q_dim()), w.bq.data()},
@@ -99,6 +110,7 @@ void Model::Impl::project_qkv(const LayerWeights& w) {
       {&w.wv, MatrixView<float>(v.data(), n, config.kv_dim()), w.bv.data()},
   };
   matmul(pool, activations, tasks);
+  timer.lap(&PassTimes::weights_s);
 }
 
 // RoPE (after QK-norm where the model has it) on q and k, then K and V into the cache.
@@ -221,9 +233,11 @@ void Model::Impl::add_product(const AlignedBuffer<float>& input, size_t n_in,
                               const PackedMatrix& w) {
   const size_t n = rows.size();
   const size_t d = config.d_model;
+  timer.lap(&PassTimes::rest_s);
   prepare(pool, MatrixView<const float>(input.data(), n, n_in), activations);
   const MatmulTask task = {&w, MatrixView<float>(product.data(), n, d), nullptr};
   matmul(pool, activations, {&task, 1});
+  timer.lap(&PassTimes::weights_s);
   for_each(pool, n, kSerialRows,
            [&](size_t r, size_t) { add_in_place(x.data() + r * d, product.data() + r * d, d); });
 }
@@ -231,12 +245,14 @@ void Model::Impl::add_product(const AlignedBuffer<float>& input, size_t n_in,
 void Model::Impl::feed_forward(const LayerWeights& w) {
   const size_t n = rows.size();
   const size_t d_ff = config.d_ff;
+  timer.lap(&PassTimes::rest_s);
   prepare(pool, MatrixView<const float>(normed.data(), n, config.d_model), activations);
   const MatmulTask tasks[] = {
       {&w.w_gate, MatrixView<float>(gate.data(), n, d_ff), nullptr},
       {&w.w_up, MatrixView<float>(up.data(), n, d_ff), nullptr},
   };
   matmul(pool, activations, tasks);
+  timer.lap(&PassTimes::weights_s);
   for_each(pool, n, kSerialRows, [&](size_t r, size_t) {
     silu_mul(gate.data() + r * d_ff, up.data() + r * d_ff, d_ff, gate.data() + r * d_ff);
   });
@@ -255,9 +271,21 @@ void Model::Impl::project_logits(std::span<const Chunk> chunks, MatrixView<float
   }
   if (n_wanted == 0) return;
   LH_CHECK(logits.n_rows >= n_wanted && logits.n_cols == config.vocab_size);
+  timer.lap(&PassTimes::rest_s);
   prepare(pool, MatrixView<const float>(normed.data(), n_wanted, d), activations);
   const MatmulTask task = {&weights.output, logits.rows(0, n_wanted), nullptr};
   matmul(pool, activations, {&task, 1});
+  timer.lap(&PassTimes::weights_s);
+}
+
+void Model::Impl::count_attended(PassTimes& times) const {
+  double n_attended = 0;
+  for (const AttentionJob& job : jobs) {
+    const auto n_rows = static_cast<double>(job.n_rows);
+    n_attended += job.all_tiles ? n_rows * (static_cast<double>(job.first_pos) + (n_rows + 1) / 2)
+                                : n_rows * static_cast<double>(job.tiles.size() * kTileTokens);
+  }
+  times.n_attended += n_attended / static_cast<double>(config.n_layers * config.n_kv_heads);
 }
 
 }  // namespace longhaul

@@ -10,6 +10,7 @@
 #include "attention/selector.h"
 #include "base/matrix_view.h"
 #include "cache/kv_cache.h"
+#include "longhaul/profile.h"
 #include "model/config.h"
 #include "model/rope.h"
 #include "model/weights.h"
@@ -58,9 +59,9 @@ class Model {
   // The logits of a position have the same bits whatever else is in the pass, however its sequence
   // was cut into chunks, and for any number of threads. Error: a token outside the vocabulary, or
   // no room in the cache; then no sequence has changed length. Allocates only when a context or
-  // batch is larger than any before.
+  // batch is larger than any before. With `times` the pass is added to them; it computes the same.
   Status forward(std::span<const Chunk> chunks, MatrixView<float> logits,
-                 ForwardStats* stats = nullptr);
+                 ForwardStats* stats = nullptr, PassTimes* times = nullptr);
 
  private:
   struct Impl;

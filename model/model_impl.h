@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "model/lap_timer.h"
 #include "model/model.h"
 
 namespace longhaul {
@@ -28,12 +29,15 @@ struct Model::Impl {
   void add_product(const AlignedBuffer<float>& input, size_t n_in, const PackedMatrix& w);
   void feed_forward(const LayerWeights& w);
   void project_logits(std::span<const Chunk> chunks, MatrixView<float> logits);
+  // Adds what the jobs of one layer attend to.
+  void count_attended(PassTimes& times) const;
 
   ThreadPool& pool;
   ModelConfig config;
   ModelWeights weights;
   RopeTable rope;
   size_t max_rows;
+  LapTimer timer;
 
   // One pass. Rows are the tokens of all chunks, one after another.
   std::vector<Row> rows;

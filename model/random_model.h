@@ -30,15 +30,20 @@ struct RandomModelSpec {
   TensorType type = TensorType::kF32;  // of the matrices
   uint64_t seed = 1;
   float attention_gain = 3.0F;  // larger: sharper attention
+  float output_gain = 1.0F;     // of what attention adds to the residual stream
 };
 
 // The file's bytes. Error: a row that is not a whole number of the type's blocks, or a type without
 // an encoder.
 Result<std::vector<std::byte>> make_random_model(const RandomModelSpec& spec);
+// The same straight into a file.
+Status write_random_model(const RandomModelSpec& spec, const std::string& path);
+// Bytes of its matrices: all that matters of the size of a large model.
+size_t random_matrix_bytes(const RandomModelSpec& spec);
 
-// The shape of a published model by its short name ("qwen3-0.6b"), with Q8_0 weights. Error: lists
-// the known names.
-Result<RandomModelSpec> find_shape(std::string_view name);
+// The shape of a published model by its short name ("qwen3-0.6b"), with matrices of the given type
+// ("Q8_0"). Error: lists the known names.
+Result<RandomModelSpec> find_shape(std::string_view name, std::string_view type = "Q8_0");
 std::vector<std::string_view> shape_names();
 
 }  // namespace longhaul

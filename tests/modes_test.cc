@@ -99,6 +99,28 @@ TEST(Modes, ExactHandlesPenaltiesLikeDense) {
   EXPECT_EQ(dense.tokens, generate(*engine, request).tokens);
 }
 
+TEST(Modes, AProfileCountsPassesAndHashesWhatIsFinal) {
+  const auto engine = load({});
+  auto request = request_of(AttentionMode::kDense, 200, random_tokens(500, 8));
+  const auto plain = generate(*engine, request);
+  EXPECT_EQ(plain.profile.steps.n_passes + plain.profile.prompt.n_passes, 0U);
+  request.profile = true;
+  const auto dense = generate(*engine, request);
+  EXPECT_EQ(dense.tokens, plain.tokens);
+  EXPECT_EQ(dense.profile.prompt.n_tokens, 500U);
+  EXPECT_EQ(dense.profile.steps.n_passes, 199U);
+  EXPECT_EQ(dense.profile.steps.n_attended, 199 * 600);  // positions 500 to 698 see 501 to 699
+  EXPECT_EQ(dense.profile.chunks.n_passes, 0U);
+  request.attention.mode = AttentionMode::kExact;
+  const auto exact = generate(*engine, request);
+  EXPECT_EQ(exact.profile.logits_hash, dense.profile.logits_hash);
+  EXPECT_EQ(exact.profile.chunks.n_passes, exact.attention.rectifications);
+  request.attention.mode = AttentionMode::kSparse;
+  const auto sparse = generate(*engine, request);
+  EXPECT_NE(sparse.profile.logits_hash, dense.profile.logits_hash);
+  EXPECT_LT(sparse.profile.steps.n_attended, dense.profile.steps.n_attended);
+}
+
 TEST(Modes, AutoSaysWhatDenseSays) {
   const auto engine = load({});
   auto request = request_of(AttentionMode::kDense, 1200, random_tokens(400, 6));
@@ -107,6 +129,59 @@ TEST(Modes, AutoSaysWhatDenseSays) {
   const auto chosen = generate(*engine, request);
   EXPECT_EQ(dense.tokens, chosen.tokens);
   EXPECT_FALSE(chosen.attention.reason.empty());
+}
+
+// Sparse passes that cost next to nothing, and rectification that does.
+Calibration sparse_is_cheap() {
+  Calibration calibration;
+  calibration.step_ms = 0.001;
+  calibration.chunk_token_ms = 0.001;
+  calibration.dense_ns = 1e6;
+  return calibration;
+}
+
+TEST(Modes, AutoFollowsItsCalibration) {
+  const auto engine = load({});
+  auto request = request_of(AttentionMode::kAuto, 300, random_tokens(600, 9));
+  engine->set_calibration(sparse_is_cheap());
+  const auto drafts = generate(*engine, request);
+  EXPECT_GT(drafts.attention.drafted, 0U);
+  EXPECT_GT(drafts.attention.auto_choice.crossover, 0U);
+  Calibration calibration;
+  calibration.step_ms = 1;  // drafts save nothing
+  calibration.chunk_ms = 1;
+  engine->set_calibration(calibration);
+  const auto dense = generate(*engine, request);
+  EXPECT_EQ(dense.attention.mode, AttentionMode::kDense);
+  EXPECT_EQ(dense.attention.drafted, 0U);
+  EXPECT_EQ(dense.attention.auto_choice.crossover, 0U);
+  EXPECT_EQ(dense.tokens, drafts.tokens);
+}
+
+TEST(Modes, AutoTakesLooserModesOnlyWhereAllowed) {
+  const auto engine = load({});
+  engine->set_calibration(sparse_is_cheap());
+  auto request = request_of(AttentionMode::kAuto, 100, random_tokens(600, 9));
+  request.attention.auto_may = AttentionMode::kSparse;
+  EXPECT_EQ(generate(*engine, request).attention.sparse_steps, 99U);
+  request.attention.auto_may = AttentionMode::kResa;
+  Calibration calibration = sparse_is_cheap();
+  calibration.chunk_ms = 1e3;  // with drafts to verify at each token it would be worse than dense
+  engine->set_calibration(calibration);
+  const auto resa = generate(*engine, request);
+  EXPECT_EQ(resa.attention.mode, AttentionMode::kResa);
+  EXPECT_EQ(resa.attention.rectifications, 99 / 31U);
+}
+
+TEST(Modes, AutoRepeatsItselfWithACalibration) {
+  const auto engine = load({});
+  engine->set_calibration(sparse_is_cheap());
+  auto request = request_of(AttentionMode::kAuto, 300, random_tokens(600, 10));
+  request.sampling.temperature = 1.0F;
+  request.sampling.seed = 3;
+  const auto once = generate(*engine, request);
+  EXPECT_GT(once.attention.drafted, 0U);
+  EXPECT_EQ(once.tokens, generate(*engine, request).tokens);
 }
 
 TEST(Modes, ResaRectifiesEveryFTokens) {

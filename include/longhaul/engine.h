@@ -2,6 +2,7 @@
 // process or prints.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -11,7 +12,9 @@
 #include <vector>
 
 #include "base/result.h"
+#include "longhaul/calibration.h"
 #include "longhaul/options.h"
+#include "longhaul/profile.h"
 
 namespace longhaul {
 
@@ -19,8 +22,9 @@ struct EngineOptions {
   std::string model_path;
   std::string
       shape;  // instead of a path: random weights of a known model's shape, to measure speed
-  size_t n_threads = 0;  // 0: as many as the machine has cores
-  size_t ctx_size = 0;   // tokens a session can hold; 0: the length the model was trained for
+  std::string shape_type = "Q8_0";  // of the matrices of a shape, by its name in a GGUF file
+  size_t n_threads = 0;             // 0: as many as the machine has cores
+  size_t ctx_size = 0;  // tokens a session can hold; 0: the length the model was trained for
   KvType k_type = KvType::kF16;
   KvType v_type = KvType::kF16;
   size_t block_size = 16;      // tokens per selection block: a power of two from 4 to 256
@@ -36,7 +40,9 @@ struct ModelInfo {
   size_t context_length = 0;  // tokens, as trained
   size_t n_parameters = 0;
   size_t weight_bytes = 0;
-  std::string rope;  // the effective set-up, in words
+  size_t packed_bytes = 0;  // of the matrices that every token reads
+  std::string weight_type;  // of most of the bytes: "Q8_0"
+  std::string rope;         // the effective set-up, in words
 };
 
 enum class FinishReason : uint8_t { kStop, kLength, kCancelled };
@@ -48,6 +54,20 @@ struct Timings {
   double decode_tokens_per_s() const {
     return decode_s > 0 ? static_cast<double>(decoded_tokens) / decode_s : 0;
   }
+};
+
+// What a token of a mode is predicted to cost.
+struct ModeCost {
+  AttentionMode mode = AttentionMode::kDense;
+  double ms_per_token = 0;
+  size_t every = 0;  // resa: the period; exact: the longest draft
+};
+
+// What `auto` rests on at its last report.
+struct AutoChoice {
+  std::array<ModeCost, 4> costs{};  // dense, sparse, resa, exact
+  double acceptance = 0;            // share of drafts accepted, recent ones above all
+  size_t crossover = 0;             // length from which it leaves dense; 0: never
 };
 
 // What the attention really did; counts are blocks summed over layers and KV heads.
@@ -63,6 +83,7 @@ struct AttentionStats {
   size_t drafted = 0;                 // exact: tokens drafted by sparse steps
   size_t accepted = 0;                // exact: drafts the dense pass agreed with
   std::string reason;                 // `auto`: why this mode
+  AutoChoice auto_choice;             // `auto`: in numbers
 };
 
 struct GenerateRequest {
@@ -74,6 +95,7 @@ struct GenerateRequest {
   std::vector<std::string>
       stop;  // texts that end the answer; may span tokens; not part of the answer
   bool ignore_eos = false;
+  bool profile = false;  // fill GenerateResult::profile, which costs some readings of the clock
   // Text that is final (in `exact`: verified), whole UTF-8 characters only. Return false to stop.
   std::function<bool(std::string_view text)> on_text;
   // Called after each chunk of the prompt and after each decoded token. Return false to stop.
@@ -87,6 +109,7 @@ struct GenerateResult {
   FinishReason finish_reason = FinishReason::kLength;
   Timings timings;
   AttentionStats attention;
+  Profile profile;  // if the request asked for it
 };
 
 struct ChatTurn {
@@ -141,6 +164,14 @@ class Engine {
 
   Result<Session> new_session();
 
+  // What `auto` decides from. Measured when first needed (a second or less for small models),
+  // unless it was set: a stored one makes decisions repeat. The key names model, storage types,
+  // block size and threads: a calibration serves where it was measured under the same key, on the
+  // same machine by the same program.
+  Result<Calibration> calibration();
+  void set_calibration(const Calibration& calibration);
+  std::string calibration_key() const;
+
   // add_bos follows the model's metadata; special tokens in the text are parsed only on request.
   // Error: a byte the vocabulary has no token for.
   Result<std::vector<int32_t>> tokenize(std::string_view text, bool add_bos,
@@ -163,6 +194,8 @@ Status validate(const AttentionOptions& options, size_t block_size);
 
 // The model shapes EngineOptions::shape knows.
 std::vector<std::string_view> shape_names();
+// Writes a GGUF file of random weights, the one `shape` and `shape_type` stand for.
+Status write_shape(std::string_view shape, std::string_view shape_type, const std::string& path);
 
 // The selectors this build has, for messages and help: "minmax", "oracle", "window".
 std::vector<std::string_view> selector_names();

@@ -20,7 +20,7 @@ enum class AttentionMode : uint8_t {
   kResa,   // sparse, with a dense pass over the last rectify_every tokens that rewrites their K and
            // V
   kExact,  // sparse drafts verified by the dense pass: the output is that of dense decoding
-  kAuto,   // dense below the measured crossover, `exact` above it
+  kAuto,   // the cheapest by a measured cost model, among those that `auto_may` allows
 };
 
 // What the rectification pass of `resa` reads. See docs/modes.md.
@@ -42,6 +42,9 @@ struct AttentionOptions {
   size_t local_blocks = 1;    // newest blocks always selected
   size_t sink_blocks = 0;     // first blocks always selected; `window` uses at least 1
   size_t rectify_every = 32;  // resa: tokens between dense passes; exact: the longest draft
+  // auto: the loosest mode it may take. kDense: only those whose output is dense decoding's (dense,
+  // exact); kResa: resa too; kSparse: any.
+  AttentionMode auto_may = AttentionMode::kDense;
   RectifyKind rectify = RectifyKind::kDense;
   double rectify_ratio =
       0.2;  // wide, adaptive: share of the blocks each row of the pass asks for, in (0, 1]

@@ -1,0 +1,101 @@
+#include "engine/calibrate.h"
+
+#include <algorithm>
+
+#include "cache/memory_plan.h"
+#include "engine/memory_check.h"
+#include "engine/random_fill.h"
+
+namespace longhaul {
+namespace {
+
+// Keys and values enough that no cache of the processor holds them, within sensible lengths.
+constexpr size_t kLeastBytes = size_t{96} << 20;
+constexpr size_t kShortest = 2048;
+constexpr size_t kLongest = 16384;
+constexpr int kRuns = 3;  // of each kind, after one that warms up
+constexpr size_t kShortChunk = 8;
+constexpr size_t kLongChunk = 32;
+
+class Calibrator {
+ public:
+  Calibrator(Model& model, KvSequence& sequence)
+      : model_(model),
+        sequence_(sequence),
+        depth_(sequence.n_tokens()),
+        logits_(kLongChunk * model.config().vocab_size),
+        tokens_(kLongChunk, 0) {}
+
+  // The fastest of a few passes over n_rows tokens at the end; the cache is as before.
+  Result<PassTimes> time_pass(size_t n_rows, const Selector* selector) {
+    const AttentionOptions attention;
+    Chunk chunk;
+    chunk.sequence = &sequence_;
+    chunk.tokens = std::span<const int32_t>(tokens_).first(n_rows);
+    chunk.first_pos = depth_;
+    chunk.n_logits = n_rows;
+    chunk.selector = selector;
+    chunk.attention = &attention;
+    PassTimes best;
+    for (int run = 0; run <= kRuns; ++run) {
+      PassTimes times;
+      const MatrixView<float> logits(logits_.data(), n_rows, model_.config().vocab_size);
+      LH_RETURN_IF_ERROR(model_.forward({&chunk, 1}, logits, nullptr, &times));
+      sequence_.truncate(depth_);
+      if (run == 1 || (run > 1 && times.total_s() < best.total_s())) best = times;
+    }
+    return best;
+  }
+
+ private:
+  Model& model_;
+  KvSequence& sequence_;
+  size_t depth_;
+  AlignedBuffer<float> logits_;
+  std::vector<int32_t> tokens_;
+};
+
+double per_position_ns(const PassTimes& times) {
+  return times.attention_s * 1e9 / times.n_attended;
+}
+
+double fixed_ms(const PassTimes& times) { return (times.weights_s + times.rest_s) * 1e3; }
+
+}  // namespace
+
+Result<Calibration> calibrate(Model& model, ThreadPool& pool, const EngineOptions& options) {
+  EngineOptions own = options;
+  own.max_sessions = 1;
+  const size_t token_bytes =
+      std::max<size_t>(1, bytes_per_token(cache_config_for(model.config(), own)).total());
+  const size_t depth = std::clamp(kLeastBytes / token_bytes, kShortest, kLongest);
+  own.ctx_size = depth + kLongChunk;
+  LH_ASSIGN_OR_RETURN(const auto cache, KvCache::create(cache_config_for(model.config(), own)));
+  KvSequence sequence = cache->new_sequence();
+  LH_RETURN_IF_ERROR(fill_random(sequence, model.config(), pool, depth, 1));
+
+  const size_t n_long = std::min(kLongChunk, model.max_rows());
+  const size_t n_short = std::min(kShortChunk, n_long);
+  Calibrator calibrator(model, sequence);
+  LH_ASSIGN_OR_RETURN(const PassTimes dense, calibrator.time_pass(1, nullptr));
+  LH_ASSIGN_OR_RETURN(const PassTimes sparse, calibrator.time_pass(1, find_selector("minmax")));
+  LH_ASSIGN_OR_RETURN(const PassTimes short_chunk, calibrator.time_pass(n_short, nullptr));
+  LH_ASSIGN_OR_RETURN(const PassTimes long_chunk, calibrator.time_pass(n_long, nullptr));
+
+  Calibration result;
+  result.step_ms = fixed_ms(dense);
+  result.dense_ns = per_position_ns(dense);
+  result.sparse_ns = per_position_ns(sparse);
+  result.chunk_ns = per_position_ns(long_chunk);
+  result.select_ns = sparse.selection_s * 1e9 * static_cast<double>(options.block_size) /
+                     static_cast<double>(depth);
+  if (n_long > n_short) {
+    result.chunk_token_ms = std::max(0.0, fixed_ms(long_chunk) - fixed_ms(short_chunk)) /
+                            static_cast<double>(n_long - n_short);
+  }
+  result.chunk_ms =
+      std::max(0.0, fixed_ms(long_chunk) - static_cast<double>(n_long) * result.chunk_token_ms);
+  return result;
+}
+
+}  // namespace longhaul
