@@ -5,102 +5,190 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "apps/calibration_cache.h"
 #include "apps/output.h"
 #include "apps/table.h"
 #include "cache/memory_plan.h"
 
 namespace longhaul {
+namespace {
+
+std::string share(double part, double whole) {
+  return part > 0 && whole > 0 ? fmt::format("{:.0f}%", 100 * part / whole) : "-";
+}
+
+std::string hash_text(const BenchRow& row) {
+  return fmt::format("{:016x}", row.profile.logits_hash);
+}
+
+std::string mode_text(const BenchRow& row) {
+  return row.kind == BenchKind::kDecode ? std::string(to_string(row.mode)) : "";
+}
+
+// The shares the first table has no room for: each part against the limit that bounds it.
+std::string parts_table(const BenchReport& report) {
+  const Machine& machine = report.machine;
+  Table table({"test", "mode", ">weights GB/s", ">of read", ">attention GB/s", ">of read",
+               ">attention Gop/s", ">of peak", ">chunk Gop/s", ">of peak"});
+  const auto number = [](double value) {
+    return value > 0 ? fmt::format("{:.1f}", value / 1e9) : std::string("-");
+  };
+  for (const BenchRow& row : report.rows) {
+    const BenchCost cost = bench_cost(report, row);
+    table.add({row.label(), mode_text(row), number(cost.weights_bytes_per_s),
+               share(cost.weights_bytes_per_s, machine.read_bytes_per_s),
+               number(cost.attention_bytes_per_s),
+               share(cost.attention_bytes_per_s, machine.read_bytes_per_s),
+               number(cost.attention_ops_per_s),
+               share(cost.attention_ops_per_s, machine.dot_ops_per_s), number(cost.chunk_ops_per_s),
+               share(cost.chunk_ops_per_s, machine.dot_ops_per_s)});
+  }
+  return table.markdown();
+}
+
+std::string headline(const BenchReport& report) {
+  const ModelInfo& model = report.model;
+  const bool random_weights = !report.options.shape.empty();
+  std::string text =
+      fmt::format("{} ({}, {:.1f} M parameters, {} of weights), {} threads, K {} V {}{}\n",
+                  model.name, model.architecture, static_cast<double>(model.n_parameters) / 1e6,
+                  format_bytes(model.weight_bytes), report.options.n_threads,
+                  to_string(report.options.k_type), to_string(report.options.v_type),
+                  random_weights || report.fill == "random" ? "; speed only" : "");
+  text += fmt::format("{}: reads {:.1f} GB/s, {} {:.0f} Gop/s\n\n", report.machine.cpu,
+                      report.machine.read_bytes_per_s / 1e9, report.machine.dot_instruction,
+                      report.machine.dot_ops_per_s / 1e9);
+  return text;
+}
+
+// Why `auto` chose what it did, a line for each depth.
+std::string auto_lines(const BenchReport& report) {
+  std::string text;
+  for (const BenchRow& row : report.rows) {
+    if (row.mode == AttentionMode::kAuto)
+      text += fmt::format("- auto, {}: {}\n", row.label(), row.attention.reason);
+  }
+  return text.empty() ? "" : "\n" + text;
+}
+
+nlohmann::ordered_json times_json(const PassTimes& times) {
+  return {{"passes", times.n_passes},
+          {"tokens", times.n_tokens},
+          {"attended", times.n_attended},
+          {"weights_s", times.weights_s},
+          {"selection_s", times.selection_s},
+          {"attention_s", times.attention_s},
+          {"rest_s", times.rest_s}};
+}
+
+nlohmann::ordered_json row_json(const BenchReport& report, const BenchRow& row) {
+  const BenchCost cost = bench_cost(report, row);
+  const Machine& machine = report.machine;
+  const bool prefill = row.kind == BenchKind::kPrefill;
+  nlohmann::ordered_json item = {{"test", row.label()},    {"n_tokens", row.n_tokens},
+                                 {"depth", row.depth},     {"tokens_per_s", row.median()},
+                                 {"spread", row.spread()}, {"samples", row.tokens_per_s}};
+  if (!prefill) item["mode"] = to_string(row.mode);
+  item["ms_per_token"] = {{"weights", cost.weights_ms},     {"selection", cost.selection_ms},
+                          {"attention", cost.attention_ms}, {"chunks", cost.chunks_ms},
+                          {"rest", cost.rest_ms},           {"total", cost.total_ms()}};
+  item["bytes_per_token"] = cost.bytes_per_token;
+  item["bandwidth_share"] = cost.bytes_per_token * row.median() / machine.read_bytes_per_s;
+  item["ops_per_token"] = cost.ops_per_token;
+  item["peak_share"] = cost.ops_per_token * row.median() / machine.dot_ops_per_s;
+  item["parts"] = {{"weights_bytes_per_s", cost.weights_bytes_per_s},
+                   {"attention_bytes_per_s", cost.attention_bytes_per_s},
+                   {"attention_ops_per_s", cost.attention_ops_per_s},
+                   {"chunk_ops_per_s", cost.chunk_ops_per_s}};
+  item["logits_hash"] = hash_text(row);
+  item["profile"] = {{"prompt", times_json(row.profile.prompt)},
+                     {"steps", times_json(row.profile.steps)},
+                     {"chunks", times_json(row.profile.chunks)}};
+  if (!prefill) item["attention"] = to_json(row.attention);
+  return item;
+}
+
+}  // namespace
+
+std::string BenchRow::label() const {
+  std::string text = fmt::format("{}{}", kind == BenchKind::kPrefill ? "pp" : "tg", n_tokens);
+  if (depth > 0) text += fmt::format(" @ d{}", depth);
+  return text;
+}
 
 double BenchRow::median() const { return longhaul::median(tokens_per_s); }
 
-double bytes_per_token(const ModelInfo& model, const EngineOptions& options, size_t depth,
-                       const AttentionStats& stats, size_t n_tokens) {
-  CacheConfig cache;
-  cache.n_layers = model.n_layers;
-  cache.n_kv_heads = model.n_kv_heads;
-  cache.head_dim = model.head_dim;
-  cache.k_type = options.k_type;
-  cache.v_type = options.v_type;
-  cache.block_size = options.block_size;
-  cache.max_tokens = depth + n_tokens;
-  const CacheBytes bytes = bytes_for_tokens(cache, depth + n_tokens / 2);
-  const auto kv_bytes = static_cast<double>(bytes.keys() + bytes.values());
-  const auto n_steps = static_cast<double>(stats.dense_steps + stats.sparse_steps);
-  const auto n_passes = static_cast<double>(stats.rectifications);
-  const double share_read = stats.blocks_total == 0 ? 1.0
-                                                    : static_cast<double>(stats.blocks_read) /
-                                                          static_cast<double>(stats.blocks_total);
-  // A score reads the minimum or the maximum of each dimension, never both.
-  const double bounds =
-      static_cast<double>(stats.sparse_steps) * static_cast<double>(bytes.bounds()) / 2;
-  const double weights = (n_steps + n_passes) * static_cast<double>(model.weight_bytes);
-  const double kv = (n_steps * share_read + n_passes) * kv_bytes;
-  return (weights + kv + bounds) / static_cast<double>(n_tokens);
-}
-
-std::string bench_label(const char* test, size_t n_tokens, size_t depth) {
-  std::string label = fmt::format("{}{}", test, n_tokens);
-  if (depth > 0) label += fmt::format(" @ d{}", depth);
-  return label;
+double BenchRow::spread() const {
+  const auto [least, most] = std::minmax_element(tokens_per_s.begin(), tokens_per_s.end());
+  return (*most - *least) / 2;
 }
 
 std::string markdown(const BenchReport& report) {
-  const ModelInfo& model = report.model;
-  std::string text = fmt::format(
-      "{} ({}, {:.1f} M parameters, {} of weights), {} threads, K {} V {}, memory reads {:.1f} "
-      "GB/s\n\n",
-      model.name, model.architecture, static_cast<double>(model.n_parameters) / 1e6,
-      format_bytes(model.weight_bytes), report.options.n_threads, to_string(report.options.k_type),
-      to_string(report.options.v_type), report.read_bytes_per_s / 1e9);
-  Table table({"test", "mode", ">tokens/s", ">min", ">max", ">MB/token", ">of bandwidth",
-               ">KV read", ">accepted"});
+  Table table({"test", "mode", ">t/s", ">ms/token", ">weights", ">select", ">attention", ">rectify",
+               ">rest", ">MB/token", ">of read", ">of peak", ">KV read", ">accepted", "logits"});
   for (const BenchRow& row : report.rows) {
-    const auto [least, most] =
-        std::minmax_element(row.tokens_per_s.begin(), row.tokens_per_s.end());
-    std::vector<std::string> cells = {row.label,
-                                      row.attention ? std::string(to_string(row.mode)) : "",
-                                      fmt::format("{:.2f}", row.median()),
-                                      fmt::format("{:.2f}", *least), fmt::format("{:.2f}", *most)};
-    if (row.attention) {
-      const double rate = row.bytes_per_token * row.median() / report.read_bytes_per_s;
-      cells.insert(cells.end(), {fmt::format("{:.2f}", row.bytes_per_token / 1e6),
-                                 fmt::format("{:.1f}%", 100 * rate),
-                                 percent(row.attention->blocks_read, row.attention->blocks_total),
-                                 percent(row.attention->accepted, row.attention->drafted)});
-    } else {
-      cells.insert(cells.end(), {"", "", "", ""});
-    }
-    table.add(std::move(cells));
+    const BenchCost cost = bench_cost(report, row);
+    const auto ms = [](double value) { return fmt::format("{:.2f}", value); };
+    table.add(
+        {row.label(), mode_text(row), fmt::format("{:.2f} ± {:.2f}", row.median(), row.spread()),
+         ms(1e3 / row.median()), ms(cost.weights_ms), ms(cost.selection_ms), ms(cost.attention_ms),
+         ms(cost.chunks_ms), ms(cost.rest_ms), fmt::format("{:.1f}", cost.bytes_per_token / 1e6),
+         share(cost.bytes_per_token * row.median(), report.machine.read_bytes_per_s),
+         share(cost.ops_per_token * row.median(), report.machine.dot_ops_per_s),
+         percent(row.attention.blocks_read, row.attention.blocks_total),
+         percent(row.attention.accepted, row.attention.drafted), hash_text(row).substr(0, 8)});
   }
-  return text + table.markdown();
+  return headline(report) + table.markdown() + "\nParts while they run:\n\n" + parts_table(report) +
+         auto_lines(report);
+}
+
+std::string csv(const BenchReport& report) {
+  std::string text =
+      "test,n_tokens,depth,mode,tokens_per_s,spread,weights_ms,selection_ms,attention_ms,chunks_ms,"
+      "rest_ms,bytes_per_token,bandwidth_share,ops_per_token,peak_share,blocks_read,blocks_total,"
+      "drafted,accepted,logits_hash\n";
+  for (const BenchRow& row : report.rows) {
+    const BenchCost cost = bench_cost(report, row);
+    text += fmt::format(
+        "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", row.label(), row.n_tokens,
+        row.depth, mode_text(row), row.median(), row.spread(), cost.weights_ms, cost.selection_ms,
+        cost.attention_ms, cost.chunks_ms, cost.rest_ms, cost.bytes_per_token,
+        cost.bytes_per_token * row.median() / report.machine.read_bytes_per_s, cost.ops_per_token,
+        cost.ops_per_token * row.median() / report.machine.dot_ops_per_s, row.attention.blocks_read,
+        row.attention.blocks_total, row.attention.drafted, row.attention.accepted, hash_text(row));
+  }
+  return text;
 }
 
 nlohmann::ordered_json to_json(const BenchReport& report) {
   const ModelInfo& model = report.model;
+  const AttentionOptions& attention = report.attention;
   nlohmann::ordered_json json = {
+      {"program", "longhaul bench"},
+      {"machine", to_json(report.machine)},
       {"model",
        {{"name", model.name},
         {"architecture", model.architecture},
         {"parameters", model.n_parameters},
-        {"weight_bytes", model.weight_bytes}}},
+        {"weight_bytes", model.weight_bytes},
+        {"weight_type", model.weight_type}}},
+      {"speed_only", !report.options.shape.empty() || report.fill == "random"},
+      {"fill", report.fill},
       {"threads", report.options.n_threads},
       {"k_type", to_string(report.options.k_type)},
       {"v_type", to_string(report.options.v_type)},
       {"block_size", report.options.block_size},
-      {"read_bytes_per_s", report.read_bytes_per_s},
+      {"selector", attention.selector},
+      {"sparse_ratio", attention.sparse_ratio},
+      {"token_budget", attention.token_budget},
+      {"rectify_every", attention.rectify_every},
       {"rows", nlohmann::ordered_json::array()},
   };
-  for (const BenchRow& row : report.rows) {
-    nlohmann::ordered_json item = {
-        {"test", row.label}, {"tokens_per_s", row.median()}, {"samples", row.tokens_per_s}};
-    if (row.attention) {
-      item["mode"] = to_string(row.mode);
-      item["bytes_per_token"] = row.bytes_per_token;
-      item["bandwidth_share"] = row.bytes_per_token * row.median() / report.read_bytes_per_s;
-      item["attention"] = to_json(*row.attention);
-    }
-    json["rows"].push_back(std::move(item));
+  if (report.calibration) {
+    json["calibration"] = to_json(*report.calibration);
+    json["calibration"]["was_stored"] = report.calibration_was_stored;
   }
+  for (const BenchRow& row : report.rows) json["rows"].push_back(row_json(report, row));
   return json;
 }
 

@@ -1,5 +1,5 @@
-// What `bench` prints: one row per test, with the bytes a token read as a share of the machine's
-// bandwidth.
+// What `bench` prints: one row per test, with the bytes and operations of a token as shares of what
+// the machine was measured to do.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -7,35 +7,62 @@
 #include <string>
 #include <vector>
 
+#include "apps/bench_machine.h"
 #include "longhaul/engine.h"
 
 namespace longhaul {
 
-// Several runs of one test. The label is that of llama-bench: "pp512", "tg32 @ d4096".
-struct BenchRow {
-  std::string label;
-  AttentionMode mode = AttentionMode::kDense;
-  std::vector<double> tokens_per_s = {};         // one per repetition
-  std::optional<AttentionStats> attention = {};  // of the last repetition; decode rows only
-  double bytes_per_token = 0;                    // that decoding had to read; 0 for prefill rows
+enum class BenchKind : uint8_t { kPrefill, kDecode };
 
+// Several runs of one test.
+struct BenchRow {
+  BenchKind kind = BenchKind::kDecode;
+  size_t n_tokens = 0;
+  size_t depth = 0;
+  AttentionMode mode = AttentionMode::kDense;
+  std::vector<double> tokens_per_s = {};  // one per repetition
+  AttentionStats attention = {};          // of the profiled run
+  Profile profile = {};
+  double profiled_s = 0;  // wall time of the profiled run
+
+  std::string label() const;  // that of llama-bench: "pp512", "tg32 @ d4096"
   double median() const;
+  double spread() const;  // half the distance from the slowest to the fastest repetition
 };
 
 struct BenchReport {
   ModelInfo model;
   EngineOptions options;
-  double read_bytes_per_s = 0;  // measured
+  AttentionOptions attention;
+  Machine machine;
+  std::string fill;
+  std::optional<Calibration> calibration;  // of `auto`, if it runs
+  bool calibration_was_stored = false;
   std::vector<BenchRow> rows;
 };
 
-// Bytes read per decoded token: the weights once per pass, the blocks read, the descriptors of
-// sparse steps.
-double bytes_per_token(const ModelInfo& model, const EngineOptions& options, size_t depth,
-                       const AttentionStats& stats, size_t n_tokens);
+// Milliseconds per token of the profiled run, which `ms_total` is the sum of; and what its passes
+// moved and computed.
+struct BenchCost {
+  double weights_ms = 0, selection_ms = 0, attention_ms = 0;  // of the prompt, or one-token passes
+  double chunks_ms = 0;  // rectification or verification, whole
+  double rest_ms = 0;
+  double bytes_per_token = 0;
+  double ops_per_token = 0;
+  // While a part ran: bytes of weights; bytes of K and V, and operations, of attention; operations
+  // of chunks, or of the prompt. Per second; 0 where the part did not run.
+  double weights_bytes_per_s = 0;
+  double attention_bytes_per_s = 0, attention_ops_per_s = 0;
+  double chunk_ops_per_s = 0;
 
-std::string bench_label(const char* test, size_t n_tokens, size_t depth);
+  double total_ms() const { return weights_ms + selection_ms + attention_ms + chunks_ms + rest_ms; }
+};
+// Bytes: the weights once per pass, every tile read, the bounds of all blocks per sparse step.
+// Operations: two for each weight and row, four for each query element and position attended to.
+BenchCost bench_cost(const BenchReport& report, const BenchRow& row);
+
 std::string markdown(const BenchReport& report);
+std::string csv(const BenchReport& report);
 nlohmann::ordered_json to_json(const BenchReport& report);
 
 }  // namespace longhaul

@@ -7,62 +7,127 @@
 namespace longhaul {
 namespace {
 
-AttentionStats make_stats(size_t dense_steps, size_t sparse_steps, size_t blocks_read,
-                          size_t blocks_total) {
-  AttentionStats stats;
-  stats.dense_steps = dense_steps;
-  stats.sparse_steps = sparse_steps;
-  stats.blocks_read = blocks_read;
-  stats.blocks_total = blocks_total;
-  return stats;
+constexpr double kKvBytes = 2.0 * 2 * 2 * 64 * 2;  // of a token: K and V, layers, heads, dims, f16
+
+// A decode test of 10 tokens at depth 4096, 15 tokens/s in the middle.
+BenchRow decode_row(AttentionMode mode, size_t n_attended) {
+  BenchRow row{.n_tokens = 10, .depth = 4096, .mode = mode, .tokens_per_s = {10, 15, 25}};
+  row.attention.blocks_read = 1;
+  row.attention.blocks_total = 8;
+  row.profile.steps = {.n_passes = 10,
+                       .n_tokens = 10,
+                       .n_attended = static_cast<double>(n_attended),
+                       .weights_s = 0.2,
+                       .selection_s = 0.01,
+                       .attention_s = 0.1,
+                       .rest_s = 0.05};
+  row.profiled_s = 0.5;
+  return row;
 }
 
 BenchReport sample() {
   BenchReport report;
   report.model.n_layers = 2;
+  report.model.n_heads = 4;
   report.model.n_kv_heads = 2;
   report.model.head_dim = 64;
-  report.model.weight_bytes = 1000000;
-  report.read_bytes_per_s = 1e9;
-  report.rows.push_back({.label = bench_label("pp", 512, 0), .tokens_per_s = {100, 300, 200}});
-  BenchRow decode{.label = bench_label("tg", 32, 4096),
-                  .mode = AttentionMode::kSparse,
-                  .tokens_per_s = {10, 20}};
-  decode.attention = make_stats(0, 32, 1, 8);
-  decode.bytes_per_token = 2e6;
-  report.rows.push_back(decode);
+  report.model.d_model = 256;
+  report.model.d_ff = 512;
+  report.model.vocab_size = 1000;
+  report.model.packed_bytes = 1000000;
+  report.machine.read_bytes_per_s = 1e9;
+  report.machine.dot_ops_per_s = 1e12;
+  report.rows.push_back(
+      {.kind = BenchKind::kPrefill, .n_tokens = 512, .tokens_per_s = {100, 300, 200}});
+  report.rows.push_back(decode_row(AttentionMode::kDense, 40960));
   return report;
 }
 
-TEST(BenchReport, TakesMedians) {
+TEST(BenchReport, TakesMediansAndSpreads) {
   EXPECT_EQ(sample().rows[0].median(), 200);
   EXPECT_EQ(sample().rows[1].median(), 15);
+  EXPECT_EQ(sample().rows[1].spread(), 7.5);
 }
 
 TEST(BenchReport, LabelsAreThoseOfLlamaBench) {
-  EXPECT_EQ(sample().rows[0].label, "pp512");
-  EXPECT_EQ(sample().rows[1].label, "tg32 @ d4096");
+  EXPECT_EQ(sample().rows[0].label(), "pp512");
+  EXPECT_EQ(sample().rows[1].label(), "tg10 @ d4096");
 }
 
-TEST(BenchReport, TablesSayTheShareOfTheBandwidth) {
-  const std::string text = markdown(sample());
-  EXPECT_NE(text.find("tg32 @ d4096"), std::string::npos) << text;
-  EXPECT_NE(text.find("3.0%"), std::string::npos) << text;   // 15 tokens/s of 2 MB, of 1 GB/s
-  EXPECT_NE(text.find("12.5%"), std::string::npos) << text;  // KV blocks read
-  EXPECT_DOUBLE_EQ(to_json(sample())["rows"][1]["bandwidth_share"], 0.03);
+TEST(BenchReport, APartsTimesAddUpToTheRun) {
+  const BenchReport report = sample();
+  BenchRow row = report.rows[1];
+  row.profile.chunks = {.n_passes = 1, .n_tokens = 10, .weights_s = 0.03, .attention_s = 0.02};
+  const BenchCost cost = bench_cost(report, row);
+  EXPECT_DOUBLE_EQ(cost.weights_ms, 20);
+  EXPECT_DOUBLE_EQ(cost.selection_ms, 1);
+  EXPECT_DOUBLE_EQ(cost.attention_ms, 10);
+  EXPECT_DOUBLE_EQ(cost.chunks_ms, 5);
+  EXPECT_NEAR(cost.rest_ms, 14, 1e-9);  // 5 inside the passes, 9 outside
+  EXPECT_NEAR(cost.total_ms(), 50, 1e-9);
 }
 
 TEST(BenchReport, ADenseTokenReadsWeightsAndCache) {
   const BenchReport report = sample();
-  AttentionStats stats = make_stats(10, 0, 100, 100);
-  const double dense = bytes_per_token(report.model, report.options, 4096, stats, 10);
-  const double kv_bytes =
-      2.0 * 2 * 2 * 64 * 2 * 4096;  // K and V, layers, heads, head_dim, f16, tokens
-  EXPECT_NEAR(dense, 1e6 + kv_bytes, 0.02 * kv_bytes);
-  stats = make_stats(0, 10, 10, 100);
-  const double sparse = bytes_per_token(report.model, report.options, 4096, stats, 10);
-  EXPECT_NEAR(sparse, 1e6 + kv_bytes * (0.1 + 1.0 / 32),
-              0.02 * kv_bytes);  // descriptors: half of K / 8
+  const BenchCost dense = bench_cost(report, report.rows[1]);
+  EXPECT_NEAR(dense.bytes_per_token, 1e6 + kKvBytes * 4096, 1);
+  EXPECT_NEAR(dense.weights_bytes_per_s, 10 * 1e6 / 0.2, 1);
+  EXPECT_NEAR(dense.attention_bytes_per_s, kKvBytes * 40960 / 0.1, 1);
+}
+
+TEST(BenchReport, ASparseTokenReadsItsBlocksAndHalfOfAllBounds) {
+  const BenchReport report = sample();
+  BenchRow row = decode_row(AttentionMode::kSparse, 4096);
+  row.attention.sparse_steps = 10;
+  // Bounds: K / 8, of which a score reads half; f16 caches.
+  EXPECT_NEAR(bench_cost(report, row).bytes_per_token,
+              1e6 + kKvBytes * 409.6 + kKvBytes / 2 * 4106 / 16, 0.02 * kKvBytes * 409.6);
+}
+
+TEST(BenchReport, AChunkReadsATileOnceForAllItsRows) {
+  const BenchReport report = sample();
+  BenchRow row = decode_row(AttentionMode::kResa, 0);
+  row.profile.chunks = {.n_passes = 1, .n_tokens = 10, .n_attended = 40960, .attention_s = 0.1};
+  const BenchCost cost = bench_cost(report, row);
+  EXPECT_NEAR(cost.bytes_per_token, 11 * 1e6 / 10 + kKvBytes * 4096 / 10, 1);
+  const double matrix_ops = 2.0 * 2 * 256 * (2 * 256 + 2 * 128 + 3 * 512);
+  const double attention_ops = 4.0 * 4 * 64 * 2 * 4096;
+  EXPECT_NEAR(cost.chunk_ops_per_s, 10 * (matrix_ops + attention_ops) / 0.1, 1);
+}
+
+TEST(BenchReport, OperationsOfATokenCountTheLogits) {
+  const BenchReport report = sample();
+  const double matrix_ops = 2.0 * (2 * 256 * (2 * 256 + 2 * 128 + 3 * 512) + 256 * 1000);
+  const double attention_ops = 4.0 * 4 * 64 * 2 * 4096;
+  EXPECT_NEAR(bench_cost(report, report.rows[1]).ops_per_token, matrix_ops + attention_ops, 1);
+}
+
+TEST(BenchReport, WritesAllThreeForms) {
+  const BenchReport report = sample();
+  const std::string text = markdown(report);
+  EXPECT_NE(text.find("tg10 @ d4096"), std::string::npos) << text;
+  EXPECT_NE(text.find("12.5%"), std::string::npos) << text;  // KV blocks read
+  const auto json = to_json(report);
+  EXPECT_EQ(json["rows"][1]["mode"], "dense");
+  EXPECT_EQ(json["rows"][0].count("mode"), 0U);
+  EXPECT_EQ(json["speed_only"], false);
+  const std::string lines = csv(report);
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 3);
+  const std::string header = lines.substr(0, lines.find('\n'));
+  const std::string last = lines.substr(lines.find("tg10"));
+  EXPECT_EQ(std::count(header.begin(), header.end(), ','),
+            std::count(last.begin(), last.end(), ','));
+}
+
+TEST(BenchReport, RandomNumbersAreLabelled) {
+  BenchReport report = sample();
+  report.fill = "random";
+  EXPECT_NE(markdown(report).find("speed only"), std::string::npos);
+  EXPECT_EQ(to_json(report)["speed_only"], true);
+  report.fill = "read";
+  EXPECT_EQ(markdown(report).find("speed only"), std::string::npos);
+  report.options.shape = "qwen3-0.6b";
+  EXPECT_NE(markdown(report).find("speed only"), std::string::npos);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "apps/calibration_cache.h"
 #include "apps/commands.h"
 #include "apps/conversation.h"
 #include "apps/interrupt.h"
@@ -142,6 +143,8 @@ Result<int> chat(const ChatArguments& arguments) {
   LH_RETURN_IF_ERROR(validate(arguments.request.attention, arguments.engine.block_size));
   LH_ASSIGN_OR_RETURN(const auto engine, Engine::load(arguments.engine));
   print_warnings(*engine);
+  if (arguments.request.attention.mode == AttentionMode::kAuto)
+    LH_RETURN_IF_ERROR(use_calibration(*engine, calibration_path()));
   LH_ASSIGN_OR_RETURN(Conversation conversation, Conversation::start(*engine, arguments.system));
   fmt::print(stderr, "{}, context {} tokens. /help lists the commands.\n",
              engine->model_info().name, engine->options().ctx_size);

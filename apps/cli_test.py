@@ -5,6 +5,7 @@ usage: cli_test.py PROGRAM SOURCE_TREE
 """
 
 import json
+import os
 import pathlib
 import signal
 import subprocess
@@ -212,12 +213,53 @@ class OtherCommands(unittest.TestCase):
                                "--attention", "dense,exact", "--json")
         self.assertEqual(status, 0, err)
         report = json.loads(out)
-        self.assertGreater(report["read_bytes_per_s"], 1e8)
+        self.assertGreater(report["machine"]["read_bytes_per_s"], 1e8)
+        self.assertGreater(report["machine"]["dot_ops_per_s"], 1e8)
+        self.assertFalse(report["speed_only"])
         self.assertEqual([(row["test"], row.get("mode")) for row in report["rows"]],
                          [("pp16", None), ("tg8", "dense"), ("tg8", "exact"),
                           ("pp16 @ d64", None), ("tg8 @ d64", "dense"), ("tg8 @ d64", "exact")])
         for row in report["rows"]:
             self.assertEqual(len(row["samples"]), 2)
+        # exact computes the logits of dense, at any depth.
+        hashes = [row["logits_hash"] for row in report["rows"]]
+        self.assertEqual((hashes[1], hashes[4]), (hashes[2], hashes[5]))
+
+    def test_auto_decides_from_a_stored_calibration(self):
+        with tempfile.TemporaryDirectory() as folder:
+            generate = ["generate", "-m", MODEL, "-p", "abc", "-n", "8", "--ignore-eos", "--attention", "auto", "--json"]
+            environment = {**os.environ, "XDG_CACHE_HOME": folder}
+            def attention():
+                done = subprocess.run([PROGRAM, *generate], capture_output=True, timeout=120, env=environment)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                return json.loads(done.stdout)["attention"]
+            first = attention()
+            self.assertEqual(set(first["auto"]["predicted_ms"]), {"dense", "sparse", "resa", "exact"})
+            stored = pathlib.Path(folder, "longhaul/calibration.json")
+            text = stored.read_text()
+            second = attention()
+            self.assertEqual(first, second)  # the same numbers, to the last digit
+            self.assertEqual(stored.read_text(), text)
+            stored.write_text("no JSON")  # costs a measurement and nothing else
+            self.assertIn("auto", attention())
+        self.assertEqual(run("generate", "-m", MODEL, "-p", "x", "--auto-may", "exact")[0], 2)
+
+    def test_bench_of_a_shape(self):
+        with tempfile.TemporaryDirectory() as folder:
+            saved = f"{folder}/bench.json"
+            status, out, err = run("bench", "-m", MODEL, "-d", "128", "--fill", "random", "-p", "0",
+                                   "-n", "4", "-r", "1", "--no-warmup", "--attention", "dense,sparse",
+                                   "--csv", "--save", saved)
+            self.assertEqual(status, 0, err)
+            self.assertEqual(len(out.splitlines()), 3)
+            self.assertTrue(out.startswith(b"test,n_tokens,depth,mode,tokens_per_s,"))
+            self.assertTrue(json.loads(pathlib.Path(saved).read_text())["speed_only"])
+        status, out, err = run("bench", "--shape", "qwen3-4b", "-d", "1G")
+        self.assertEqual((status, out), (1, b""))
+        for part in ("qwen3-4b in Q8_0 does not fit in memory", "weights", "cache", "available"):
+            self.assertIn(part, err)
+        self.assertEqual(run("bench", "--shape", "qwen3-4b", "--weight-type", "Q9")[0], 2)
+        self.assertEqual(run("bench", "-m", MODEL, "--write", "/dev/null")[0], 2)
 
     def test_chat_refuses_a_model_without_a_format(self):
         status, out, err = run("chat", "-m", MODEL, stdin=b"hello\n")

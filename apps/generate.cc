@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "apps/calibration_cache.h"
 #include "apps/commands.h"
 #include "apps/interrupt.h"
 #include "apps/options.h"
@@ -39,6 +40,8 @@ Result<int> generate(GenerateArguments& arguments) {
   LH_RETURN_IF_ERROR(validate(arguments.request.attention, arguments.engine.block_size));
   LH_ASSIGN_OR_RETURN(const auto engine, Engine::load(arguments.engine));
   print_warnings(*engine);
+  if (arguments.request.attention.mode == AttentionMode::kAuto)
+    LH_RETURN_IF_ERROR(use_calibration(*engine, calibration_path()));
   LH_ASSIGN_OR_RETURN(Session session, engine->new_session());
   const bool continues = !arguments.load_state.empty();
   if (continues) {

@@ -38,6 +38,13 @@ Result<std::vector<AttentionMode>> parse_modes(std::string_view text) {
   return modes;
 }
 
+Result<AttentionMode> parse_auto_may(std::string_view name) {
+  for (const auto mode : {AttentionMode::kDense, AttentionMode::kResa, AttentionMode::kSparse}) {
+    if (to_string(mode) == name) return mode;
+  }
+  return bad_input("expected one of dense, resa, sparse, found '{}'", name);
+}
+
 Result<std::string> parse_selector(std::string_view text) {
   std::string known;
   for (const std::string_view name : selector_names()) {
@@ -138,6 +145,12 @@ void add_selection_options(CLI::App& app, AttentionOptions& options) {
   add_count(app, "--sink-blocks", options.sink_blocks, "first blocks always selected");
   add_count(app, "--rectify-every", options.rectify_every,
             "resa: tokens between dense passes; exact: the longest draft", 1);
+  add_parsed(
+      app, "--auto-may", parse_auto_may,
+      [&options](AttentionMode mode) { options.auto_may = mode; },
+      "the loosest mode `auto` may take: dense (then dense and exact), resa or sparse")
+      ->type_name("MODE")
+      ->default_str(std::string(to_string(options.auto_may)));
   add_parsed(
       app, "--rectify", parse_rectify_kind,
       [&options](RectifyKind kind) { options.rectify = kind; },

@@ -44,7 +44,7 @@ void add_sampling_options(CLI::App& app, SamplingOptions& options);
 // --rectify-every.
 void add_selection_options(CLI::App& app, AttentionOptions& options);
 
-// --attention with one mode, or with a list of modes.
+// --attention with one mode, or with a list of modes. --auto-may is among the selection options.
 void add_mode_option(CLI::App& app, AttentionMode& mode);
 void add_modes_option(CLI::App& app, std::vector<AttentionMode>& modes);
 

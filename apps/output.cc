@@ -32,7 +32,20 @@ nlohmann::ordered_json to_json(const AttentionStats& stats) {
       {"drafted", stats.drafted},
       {"accepted", stats.accepted},
   };
-  if (!stats.reason.empty()) json["reason"] = stats.reason;
+  if (stats.reason.empty()) return json;
+  json["reason"] = stats.reason;
+  const AutoChoice& choice = stats.auto_choice;
+  nlohmann::ordered_json predicted = nlohmann::ordered_json::object();
+  for (const ModeCost& cost : choice.costs)
+    predicted[std::string(to_string(cost.mode))] = cost.ms_per_token;
+  const auto every = [&](AttentionMode mode) {
+    return choice.costs[static_cast<size_t>(mode)].every;
+  };
+  json["auto"] = {{"predicted_ms", std::move(predicted)},
+                  {"draft", every(AttentionMode::kExact)},
+                  {"rectify_every", every(AttentionMode::kResa)},
+                  {"acceptance", choice.acceptance},
+                  {"crossover", choice.crossover}};
   return json;
 }
 

@@ -1,0 +1,107 @@
+#include "apps/calibration_cache.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "apps/bench_machine.h"
+
+namespace longhaul {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+struct Field {
+  const char* name;
+  double Calibration::*value;
+};
+constexpr Field kFields[] = {
+    {"step_ms", &Calibration::step_ms},
+    {"chunk_ms", &Calibration::chunk_ms},
+    {"chunk_token_ms", &Calibration::chunk_token_ms},
+    {"dense_ns", &Calibration::dense_ns},
+    {"sparse_ns", &Calibration::sparse_ns},
+    {"chunk_ns", &Calibration::chunk_ns},
+    {"select_ns", &Calibration::select_ns},
+};
+
+// A build is told from the next by the size and time of its program file.
+std::string program_stamp() {
+  std::error_code error;
+  const fs::path program = "/proc/self/exe";
+  const auto n_bytes = fs::file_size(program, error);
+  const auto time = fs::last_write_time(program, error);
+  return error ? "unknown" : fmt::format("{}@{}", n_bytes, time.time_since_epoch().count());
+}
+
+Json read_file(const std::string& path) {
+  std::ifstream in(path);
+  Json document = Json::parse(in, nullptr, false);
+  return document.is_object() ? document : Json::object();
+}
+
+std::optional<Calibration> find(const Json& document, const std::string& key) {
+  const auto entry = document.find(key);
+  if (entry == document.end() || !entry->is_object()) return std::nullopt;
+  Calibration calibration;
+  for (const Field& field : kFields) {
+    const auto value = entry->find(field.name);
+    if (value == entry->end() || !value->is_number() || !(value->get<double>() >= 0))
+      return std::nullopt;
+    calibration.*field.value = value->get<double>();
+  }
+  return calibration;
+}
+
+// Replaces the file as a whole, so that a reader never finds half of it.
+void write_file(const std::string& path, const Json& document) {
+  std::error_code error;
+  fs::create_directories(fs::path(path).parent_path(), error);
+  const std::string temporary = fmt::format("{}.{}", path, getpid());
+  std::ofstream out(temporary);
+  out << document.dump(1) << "\n";
+  out.close();
+  if (out) fs::rename(temporary, path, error);
+  if (!out || error) fs::remove(temporary, error);
+}
+
+}  // namespace
+
+std::string calibration_path() {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  if (cache != nullptr && *cache != '\0') return fmt::format("{}/longhaul/calibration.json", cache);
+  const char* home = std::getenv("HOME");
+  if (home != nullptr && *home != '\0')
+    return fmt::format("{}/.cache/longhaul/calibration.json", home);
+  return "";
+}
+
+Result<bool> use_calibration(Engine& engine, const std::string& path) {
+  const std::string key =
+      fmt::format("{}; {}; {}", engine.calibration_key(), cpu_name(), program_stamp());
+  if (const auto stored = path.empty() ? std::nullopt : find(read_file(path), key)) {
+    engine.set_calibration(*stored);
+    return true;
+  }
+  LH_ASSIGN_OR_RETURN(const Calibration measured, engine.calibration());
+  if (!path.empty()) {
+    Json document = read_file(path);
+    document[key] = to_json(measured);
+    write_file(path, document);
+  }
+  return false;
+}
+
+nlohmann::ordered_json to_json(const Calibration& calibration) {
+  Json json = Json::object();
+  for (const Field& field : kFields) json[field.name] = calibration.*field.value;
+  return json;
+}
+
+}  // namespace longhaul
