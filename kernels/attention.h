@@ -15,10 +15,12 @@
 //     changes no bit, so a row inside a chunk and the row alone agree.
 //   - f32 arithmetic (f16 caches, CPUs without AVX512-VNNI): K and V are read as read_k and read_v
 //   give them.
-//   - int8 arithmetic (q8_0, AVX512-VNNI): q is rounded per (row, head, 32 dimensions) to 16-bit
-//   integers, and
-//     p * v_scale per (row, head, 32 dimensions, group) to 15-bit ones, relative to the group's
-//     largest v_scale that the row sees. The integer sums are exact.
+//   - int8 arithmetic (q8_0, AVX512-VNNI): q is rounded per (row, head, 32 dimensions) to 8 bits
+//   and p * v_scale per
+//     (row, head, 32 dimensions, group) to 8 bits, relative to the largest p * v_scale that the row
+//     sees in the group (m is then the highest score plus log2 of v_scale), so that a token of high
+//     probability and small value does not hide the others. The integer sums are exact, l is of the
+//     unrounded p. The error is of the size of q8_0's own: docs/kv-arithmetic.md.
 #pragma once
 
 #include <cstddef>

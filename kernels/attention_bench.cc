@@ -1,7 +1,11 @@
-// attend() beside the machine: GB/s of KV read (decode) and GOP/s (chunks; 4 operations per query,
-// token and dimension), with the bandwidth of plainly reading the same memory. Arguments: heads per
-// group, head_dim, type (0 f16, 1 q8_0), context, rows, threads.
+// attend() beside what the machine can do: GB/s of KV read (decode) beside the bandwidth of plainly
+// reading as much memory, and Gop/s (4 operations per query, token and dimension; what the kernel
+// executes on top to keep precision is not counted) beside the VNNI peak, both measured here.
+// Arguments: heads per group, head_dim, type (0 f16, 1 q8_0), context, rows, threads, pages (0 of
+// 4 KiB, 1 huge).
+//   attention_bench --benchmark_filter='attention|peak|read'
 #include <benchmark/benchmark.h>
+#include <sys/mman.h>
 
 #include <cmath>
 #include <cstring>
@@ -10,49 +14,69 @@
 
 #include "base/aligned_buffer.h"
 #include "kernels/attention.h"
+#include "kernels/attention_vnni.h"
 #include "kernels/block_bounds.h"
 #include "parallel/thread_pool.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 namespace longhaul {
 namespace {
 
-constexpr size_t kHeads = 2;  // KV heads, each with its own KV
 constexpr size_t kTilesPerPage = 16;
 
-struct Kv {
-  std::vector<uint32_t> pages;
-  AlignedBuffer<std::byte> k, v;
-  KvView view;
+// Memory straight from the system, aligned for huge pages and with them or without.
+class Pages {
+ public:
+  Pages(size_t size, bool huge) : n_mapped_(size + kHuge) {
+    mapped_ = mmap(nullptr, n_mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped_ == MAP_FAILED) throw std::bad_alloc();
+    data_ = reinterpret_cast<std::byte*>((reinterpret_cast<uintptr_t>(mapped_) + kHuge - 1) /
+                                         kHuge * kHuge);
+    (void)madvise(data_, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+    std::memset(data_, 1, size);
+  }
+  ~Pages() { munmap(mapped_, n_mapped_); }
+  Pages(const Pages&) = delete;
+  Pages& operator=(const Pages&) = delete;
+  std::byte* data() const { return data_; }
 
-  Kv(KvType type, size_t head_dim, size_t n_tokens, unsigned seed) {
-    const size_t n_pages = (n_tokens + 255) / 256;
-    const size_t k_bytes = k_tile_bytes(type, head_dim);
-    const size_t v_bytes = v_tile_bytes(type, head_dim);
-    k = AlignedBuffer<std::byte>(n_pages * kTilesPerPage * k_bytes);
-    v = AlignedBuffer<std::byte>(n_pages * kTilesPerPage * v_bytes);
-    std::mt19937 rng(seed);
+ private:
+  static constexpr size_t kHuge = size_t{2} << 20;
+  size_t n_mapped_;
+  void* mapped_;
+  std::byte* data_;
+};
+
+// K and V of some KV heads, laid out as the cache does: [page][head][tile].
+struct Kv {
+  size_t k_bytes, v_bytes;  // of one head of one page
+  std::vector<uint32_t> pages;
+  Pages k, v;
+  size_t n_bytes;
+
+  Kv(KvType type, size_t head_dim, size_t n_heads, size_t n_tokens, bool huge)
+      : k_bytes(kTilesPerPage * k_tile_bytes(type, head_dim)),
+        v_bytes(kTilesPerPage * v_tile_bytes(type, head_dim)),
+        pages((n_tokens + 255) / 256),
+        k(pages.size() * n_heads * k_bytes, huge),
+        v(pages.size() * n_heads * v_bytes, huge),
+        n_bytes(pages.size() * n_heads * (k_bytes + v_bytes)) {
+    std::mt19937 rng(1);
     std::normal_distribution<float> normal;
     std::vector<float> x(head_dim);
     for (size_t slot = 0; slot < kTilesPerPage * kTileTokens; ++slot) {
       for (float& e : x) e = normal(rng);
-      write_k(type, k.data() + slot / 16 * k_bytes, slot % 16, x.data(), head_dim);
-      write_v(type, v.data() + slot / 16 * v_bytes, slot % 16, x.data(), head_dim);
+      write_k(type, k.data() + slot / 16 * k_bytes / kTilesPerPage, slot % 16, x.data(), head_dim);
+      write_v(type, v.data() + slot / 16 * v_bytes / kTilesPerPage, slot % 16, x.data(), head_dim);
     }
-    for (size_t p = 0; p < n_pages; ++p) {  // every page a copy of the first
-      pages.push_back(static_cast<uint32_t>(p));
-      if (p == 0) continue;
-      std::memcpy(k.data() + p * kTilesPerPage * k_bytes, k.data(), kTilesPerPage * k_bytes);
-      std::memcpy(v.data() + p * kTilesPerPage * v_bytes, v.data(), kTilesPerPage * v_bytes);
+    for (size_t p = 0; p < pages.size(); ++p) pages[p] = static_cast<uint32_t>(p);
+    for (size_t i = 1; i < pages.size() * n_heads; ++i) {  // every page a copy of the first
+      std::memcpy(k.data() + i * k_bytes, k.data(), k_bytes);
+      std::memcpy(v.data() + i * v_bytes, v.data(), v_bytes);
     }
-    view = {k.data(),
-            v.data(),
-            kTilesPerPage * k_bytes,
-            kTilesPerPage * v_bytes,
-            pages.data(),
-            kTilesPerPage,
-            type,
-            type,
-            head_dim};
   }
 };
 
@@ -62,18 +86,27 @@ void attention(benchmark::State& state) {
   const KvType type = state.range(2) == 0 ? KvType::kF16 : KvType::kQ8_0;
   const auto context = static_cast<size_t>(state.range(3));
   const auto n_rows = static_cast<size_t>(state.range(4));
-  const size_t stride = kHeads * n_group * head_dim;
+  // Decoding must not find its tokens in the caches; chunks do, of one head.
+  const size_t n_heads = n_rows == 1 ? 8 : 2;
+  const size_t stride = n_heads * n_group * head_dim;
   std::mt19937 rng(1);
   std::normal_distribution<float> normal;
   std::vector<float> q(n_rows * stride);
   for (float& e : q) e = normal(rng);
   std::vector<float> out(q.size());
-  std::vector<Kv> kv;
-  std::vector<AttentionJob> jobs(kHeads);
-  for (unsigned h = 0; h < kHeads; ++h) kv.emplace_back(type, head_dim, context, h);
-  for (size_t h = 0; h < kHeads; ++h) {
+  const Kv kv(type, head_dim, n_heads, context, state.range(6) != 0);
+  std::vector<AttentionJob> jobs(n_heads);
+  for (size_t h = 0; h < n_heads; ++h) {
     AttentionJob& job = jobs[h];
-    job.kv = kv[h].view;
+    job.kv = {kv.k.data() + h * kv.k_bytes,
+              kv.v.data() + h * kv.v_bytes,
+              n_heads * kv.k_bytes,
+              n_heads * kv.v_bytes,
+              kv.pages.data(),
+              kTilesPerPage,
+              type,
+              type,
+              head_dim};
     job.q = q.data() + h * n_group * head_dim;
     job.out = out.data() + h * n_group * head_dim;
     job.q_stride = job.out_stride = stride;
@@ -89,33 +122,78 @@ void attention(benchmark::State& state) {
     benchmark::DoNotOptimize(out.data());
   }
   const auto n = static_cast<double>(state.iterations());
-  const double bytes = static_cast<double>(kHeads * (kv[0].k.size() + kv[0].v.size()));
-  const double ops = 4.0 * static_cast<double>(n_rows * stride) * static_cast<double>(context);
-  state.counters["KV_GB"] = benchmark::Counter(n * bytes * 1e-9, benchmark::Counter::kIsRate);
+  const double ops = 4.0 * static_cast<double>(n_rows * stride) *
+                     (static_cast<double>(context) - static_cast<double>(n_rows - 1) / 2);
+  state.counters["KV_GB"] =
+      benchmark::Counter(n * static_cast<double>(kv.n_bytes) * 1e-9, benchmark::Counter::kIsRate);
   state.counters["GOP"] = benchmark::Counter(n * ops * 1e-9, benchmark::Counter::kIsRate);
 }
 
 void shapes(benchmark::internal::Benchmark* b) {
-  b->ArgNames({"g", "d", "q8", "context", "rows", "threads"});
+  b->ArgNames({"g", "d", "q8", "context", "rows", "threads", "huge"});
   const int64_t shapes[][2] = {{7, 64}, {2, 128}, {4, 128}};
   for (const auto& shape : shapes) {
     for (const int64_t threads : {1, 2}) {
-      for (const int64_t type : {0, 1}) b->Args({shape[0], shape[1], type, 65536, 1, threads});
-      for (const int64_t rows : {32, 512}) b->Args({shape[0], shape[1], 1, 8192, rows, threads});
+      for (const int64_t type : {0, 1}) {
+        for (const int64_t huge : {0, 1}) {
+          b->Args({shape[0], shape[1], type, 32768, 1, threads, huge});
+        }
+      }
+      for (const int64_t rows : {32, 512}) {
+        b->Args({shape[0], shape[1], 1, 8192, rows, threads, 1});
+      }
     }
   }
 }
 BENCHMARK(attention)->Apply(shapes)->UseRealTime()->Unit(benchmark::kMillisecond);
 
-void read_memory(benchmark::State& state) {
-  const AlignedBuffer<uint64_t> buffer(size_t{16} << 20);
+#if defined(__x86_64__)
+// Independent VNNI instructions on registers; returns a number that depends on them.
+__attribute__((target("avx512f,avx512vnni"))) int32_t spin_vnni(size_t n) {
+  __m512i a0, a1, a2, a3, a4, a5, a6, a7, a8, a9;
+  a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = a8 = a9 = _mm512_setzero_si512();
+  const __m512i x = _mm512_set1_epi8(1);
+  for (size_t i = 0; i < n; ++i) {
+    asm volatile(
+        "vpdpbusd %10, %10, %0\n\tvpdpbusd %10, %10, %1\n\tvpdpbusd %10, %10, %2\n\t"
+        "vpdpbusd %10, %10, %3\n\tvpdpbusd %10, %10, %4\n\tvpdpbusd %10, %10, %5\n\t"
+        "vpdpbusd %10, %10, %6\n\tvpdpbusd %10, %10, %7\n\tvpdpbusd %10, %10, %8\n\t"
+        "vpdpbusd %10, %10, %9"
+        : "+v"(a0), "+v"(a1), "+v"(a2), "+v"(a3), "+v"(a4), "+v"(a5), "+v"(a6), "+v"(a7), "+v"(a8),
+          "+v"(a9)
+        : "v"(x));
+  }
+  return _mm512_cvtsi512_si32(a0) + _mm512_cvtsi512_si32(a9);
+}
+
+void vnni_peak(benchmark::State& state) {
+  if (!attention::has_vnni()) return state.SkipWithError("this CPU has no AVX512-VNNI");
+  constexpr size_t kRounds = 100000;
   ThreadPool pool(static_cast<size_t>(state.range(0)));
-  std::vector<uint64_t> sums(64 * 8);
   for (auto _ : state) {
-    pool.run(64, [&](size_t task, size_t) {
-      const uint64_t* from = buffer.data() + task * (buffer.size() / 64);
+    pool.run(static_cast<size_t>(state.range(0)),
+             [&](size_t, size_t) { benchmark::DoNotOptimize(spin_vnni(kRounds)); });
+  }
+  state.counters["GOP"] = benchmark::Counter(
+      static_cast<double>(state.iterations() * state.range(0)) * kRounds * 10 * 128 * 1e-9,
+      benchmark::Counter::kIsRate);
+}
+BENCHMARK(vnni_peak)->Arg(1)->Arg(2)->UseRealTime()->Unit(benchmark::kMillisecond);
+#endif
+
+// Arguments: threads, pages as above.
+void read_memory(benchmark::State& state) {
+  constexpr size_t kBytes = size_t{256} << 20;
+  constexpr size_t kTasks = 256;
+  const Pages buffer(kBytes, state.range(1) != 0);
+  ThreadPool pool(static_cast<size_t>(state.range(0)));
+  std::vector<uint64_t> sums(kTasks * 8);
+  for (auto _ : state) {
+    pool.run(kTasks, [&](size_t task, size_t) {
+      const auto* from =
+          reinterpret_cast<const uint64_t*>(buffer.data()) + task * (kBytes / 8 / kTasks);
       uint64_t sum[8] = {};
-      for (size_t i = 0; i < buffer.size() / 64; i += 8) {
+      for (size_t i = 0; i < kBytes / 8 / kTasks; i += 8) {
         for (size_t j = 0; j < 8; ++j) sum[j] += from[i + j];
       }
       for (size_t j = 0; j < 8; ++j) sums[task * 8 + j] += sum[j];
@@ -123,10 +201,14 @@ void read_memory(benchmark::State& state) {
     benchmark::DoNotOptimize(sums.data());
   }
   state.counters["GB"] = benchmark::Counter(
-      static_cast<double>(state.iterations()) * static_cast<double>(buffer.size()) * 8e-9,
+      static_cast<double>(state.iterations()) * static_cast<double>(kBytes) * 1e-9,
       benchmark::Counter::kIsRate);
 }
-BENCHMARK(read_memory)->Arg(1)->Arg(2)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(read_memory)
+    ->ArgsProduct({{1, 2}, {0, 1}})
+    ->ArgNames({"threads", "huge"})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
 
 void scoring(benchmark::State& state) {
   const auto head_dim = static_cast<size_t>(state.range(0));

@@ -24,7 +24,7 @@ using longhaul::HWY_NAMESPACE::VF;
 using DI = hn::RebindToSigned<DF>;
 using DU = hn::RebindToUnsigned<DF>;
 
-// Vectors of sums per query: 4 queries fill 16 of 32 registers or 8 of 16.
+// Vectors of sums per query; 4 queries at a time fill 16 of 32 registers or 8 of 16.
 #if HWY_TARGET == HWY_AVX3
 inline constexpr size_t kSumVectors = 4;
 #else
@@ -203,25 +203,27 @@ HWY_INLINE void ScoresOf(const float* q, const float* k, size_t head_dim, float*
 }
 
 template <size_t kQueries>
-HWY_INLINE void ValuesOf(const float* p, const float* v, size_t head_dim,
-                         const GroupWeights& weights, float* o) {
+HWY_INLINE void ValuesOf(const float* p, const float* v, size_t head_dim, const float* keep,
+                         const float* add, float* o) {
   const size_t step = kSumVectors * hn::Lanes(DF());
   size_t dim = 0;
   for (; dim + step <= head_dim; dim += step) {
     Rows<kQueries, kSumVectors> sums;
     Multiply(p, kGroupTokens, v + dim, head_dim, kGroupTokens, sums);
-    sums.AddTo(o + dim, head_dim, weights.keep, weights.add);
+    sums.AddTo(o + dim, head_dim, keep, add);
   }
   if (dim < head_dim) {  // 32 dimensions
     Rows<kQueries, 2> sums;
     Multiply(p, kGroupTokens, v + dim, head_dim, kGroupTokens, sums);
-    sums.AddTo(o + dim, head_dim, weights.keep, weights.add);
+    sums.AddTo(o + dim, head_dim, keep, add);
   }
 }
 
-// scores[i, 64] = q[i] . k for up to kMaxQueryBlock rows of q [head_dim].
+// scores[i, 64] = q[i] . k for rows of q [head_dim].
 void ScoresF32(size_t n_queries, const float* q, const float* k, size_t head_dim, float* scores) {
-  static_assert(kMaxQueryBlock == 4);
+  for (; n_queries > 4; n_queries -= 4, q += 4 * head_dim, scores += 4 * kGroupTokens) {
+    ScoresOf<4>(q, k, head_dim, scores);
+  }
   switch (n_queries) {
     case 1:
       return ScoresOf<1>(q, k, head_dim, scores);
@@ -234,19 +236,23 @@ void ScoresF32(size_t n_queries, const float* q, const float* k, size_t head_dim
   }
 }
 
-// o[i] = o[i] * keep[i] + add[i] * sum over the 64 tokens of p[i, token] v[token], for as many rows
-// of p and o.
-void ValuesF32(size_t n_queries, const float* p, const float* v, size_t head_dim,
-               const GroupWeights& weights, float* o) {
+// o[i] = o[i] * keep[i] + add[i] * sum over the 64 tokens of p[i, token] v[token].
+void ValuesF32(size_t n_queries, const float* p, const float* v, size_t head_dim, const float* keep,
+               const float* add, float* o) {
+  for (; n_queries > 4; n_queries -= 4, p += 4 * kGroupTokens, o += 4 * head_dim) {
+    ValuesOf<4>(p, v, head_dim, keep, add, o);
+    keep += 4;
+    add += 4;
+  }
   switch (n_queries) {
     case 1:
-      return ValuesOf<1>(p, v, head_dim, weights, o);
+      return ValuesOf<1>(p, v, head_dim, keep, add, o);
     case 2:
-      return ValuesOf<2>(p, v, head_dim, weights, o);
+      return ValuesOf<2>(p, v, head_dim, keep, add, o);
     case 3:
-      return ValuesOf<3>(p, v, head_dim, weights, o);
+      return ValuesOf<3>(p, v, head_dim, keep, add, o);
     default:
-      return ValuesOf<4>(p, v, head_dim, weights, o);
+      return ValuesOf<4>(p, v, head_dim, keep, add, o);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 
+#include "hwy/cache_control.h"
 #include "kernels/attention_vnni.h"
 
 // GCC warns of its own _mm512_undefined_* (its bug 105593).
@@ -127,6 +128,18 @@ HWY_INLINE void MergeGroup(const float* HWY_RESTRICT max, const float* HWY_RESTR
   }
 }
 
+// Asks for the scales of a group of q8_0 tiles; the rest is fetched between the products.
+HWY_INLINE void FetchScales(const SegmentTask& task, const TileGroup& group) {
+  const size_t at = kTileTokens * task.kv->head_dim;
+  const size_t end = at + at / kScaleDims * 2;
+  for (size_t j = 0; j < kGroupTiles; ++j) {
+    for (size_t line = at; line < end; line += 64) {
+      if (task.int8_keys) hwy::Prefetch(group.k[j] + line);
+      if (task.int8_values) hwy::Prefetch(group.v[j] + line);
+    }
+  }
+}
+
 // Reads what all query blocks share of a group.
 HWY_INLINE void PrepareGroup(const SegmentTask& task, const TileGroup& group, uint32_t last_pos) {
   const KvView& kv = *task.kv;
@@ -168,14 +181,15 @@ HWY_INLINE void FindValueScales(const SegmentTask& task, const TileGroup& group,
   }
 }
 
-// One group for queries first .. first + n_queries, at most kMaxQueryBlock.
-void QueryBlock(const SegmentTask& task, const TileGroup& group, size_t first, size_t n_queries,
-                bool full) {
+// One group for queries first .. first + n_queries, at most kMaxQueryBlock. Fetches the group
+// `next` if there is one.
+void QueryBlock(const SegmentTask& task, const TileGroup& group, const TileGroup* next,
+                size_t first, size_t n_queries, bool full) {
   const size_t head_dim = task.kv->head_dim;
   const Scratch& scratch = *task.scratch;
   float* scores = task.scratch->scores.data();
   if (task.int8_keys) {
-    scores_vnni(n_queries, scratch.queries, first, group, scratch.k.data(), head_dim, scores);
+    scores_vnni(n_queries, scratch.queries, first, group, next, scratch.k.data(), head_dim, scores);
   } else {
     ScoresF32(n_queries, scratch.queries.f32.data() + first * head_dim, scratch.k.data(), head_dim,
               scores);
@@ -184,39 +198,47 @@ void QueryBlock(const SegmentTask& task, const TileGroup& group, size_t first, s
     const auto pos = task.first_pos + static_cast<uint32_t>((first + i) / task.n_group);
     MaskScores(group, pos, scores + i * kGroupTokens);
   }
-  float max[kMaxQueryBlock];
-  float sum[kMaxQueryBlock];
-  Softmax(scores, n_queries, max, sum);
-  GroupWeights weights;
-  MergeGroup(max, sum, n_queries, task.states.m + first, task.states.l + first, weights);
+  float* m = task.states.m + first;
+  float* l = task.states.l + first;
   float* o = task.states.o + first * head_dim;
+  GroupWeights weights;
   if (task.int8_values) {
     const ValueScales* scales[kMaxQueryBlock];
     FindValueScales(task, group, first, n_queries, full, scales);
-    values_vnni(n_queries, scores, group, scales, head_dim, weights, o);
-  } else {
-    ValuesF32(n_queries, scores, scratch.v.data(), head_dim, weights, o);
+    softmax_vnni(n_queries, scales, scores, m, l, weights);
+    values_vnni(n_queries, scores, group, next, scales, head_dim, weights, o);
+    return;
   }
+  float max[kMaxQueryBlock];
+  float sum[kMaxQueryBlock];
+  Softmax(scores, n_queries, max, sum);
+  MergeGroup(max, sum, n_queries, m, l, weights);
+  ValuesF32(n_queries, scores, scratch.v.data(), head_dim, weights.keep, weights.add, o);
 }
 
 void AttendSegment(const SegmentTask& task) {
   const size_t n_queries = task.n_rows * task.n_group;
-  const size_t n_blocks = (n_queries + kMaxQueryBlock - 1) / kMaxQueryBlock;
-  const size_t block_size = n_queries / n_blocks;
-  const size_t n_larger = n_queries % n_blocks;
+  const size_t block_size = query_block_size(n_queries);
   const uint32_t last_pos = task.first_pos + static_cast<uint32_t>(task.n_rows - 1);
   set_empty(task.states, n_queries, task.kv->head_dim);
+  TileGroup groups[2];
+  groups[0] = GroupAt(task, 0);
   for (size_t tile = 0; tile < task.n_tiles; tile += kGroupTiles) {
-    const TileGroup group = GroupAt(task, tile);
+    const TileGroup& group = groups[tile / kGroupTiles % 2];
     if (group.first_pos[0] > last_pos) break;
+    TileGroup* next = nullptr;
+    if (tile + kGroupTiles < task.n_tiles) {
+      next = &groups[(tile / kGroupTiles + 1) % 2];
+      *next = GroupAt(task, tile + kGroupTiles);
+    }
     const bool full = AllVisible(group, task.first_pos);
     PrepareGroup(task, group, last_pos);
-    size_t first = 0;
-    for (size_t b = 0; b < n_blocks; ++b) {  // of nearly equal size
-      const size_t end = first + block_size + (b < n_larger ? 1 : 0);
-      const bool seen = full || group.first_pos[0] <= task.first_pos + (end - 1) / task.n_group;
-      if (seen) QueryBlock(task, group, first, end - first, full);
-      first = end;
+    if (next != nullptr) FetchScales(task, *next);
+    for (size_t first = 0; first < n_queries; first += block_size) {
+      const size_t n = std::min(block_size, n_queries - first);
+      const bool seen =
+          full || group.first_pos[0] <= task.first_pos + (first + n - 1) / task.n_group;
+      if (seen) QueryBlock(task, group, first == 0 ? next : nullptr, first, n, full);
     }
   }
 }

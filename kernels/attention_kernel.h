@@ -19,32 +19,40 @@ namespace longhaul::attention {
 inline constexpr size_t kGroupTiles = 4;
 inline constexpr size_t kGroupTokens = kGroupTiles * kTileTokens;
 inline constexpr size_t kSegmentTiles = 256;
-// Queries whose sums are held in registers together: 16 of them, GCC 12 spills with more.
-inline constexpr size_t kMaxQueryBlock = 4;
+// Queries that pass a group of tiles together: in int8 their sums fill 16 registers.
+inline constexpr size_t kMaxQueryBlock = 8;
 inline constexpr float kLog2E = 1.44269504F;
 
 // Softmax states of queries; a query is one head of one row. The empty state is m = -inf, l = 0, o
 // = 0.
 struct States {
-  float* m;  // [n_queries] highest score, base 2
+  float* m;  // [n_queries] the exponent the others are relative to, base 2
   float* l;  // [n_queries] sum of 2^(s - m)
   float* o;  // [n_queries, head_dim] sum of 2^(s - m) v
 };
 
-// The queries of a task, scaled, and for int8 arithmetic rounded to 16 bits in two halves: hi * 256
-// + lo.
+// The block that query i of n belongs to: blocks of equal size, the last may be smaller.
+inline size_t query_block_size(size_t n_queries) {
+  const size_t n_blocks = (n_queries + kMaxQueryBlock - 1) / kMaxQueryBlock;
+  return (n_queries + n_blocks - 1) / n_blocks;
+}
+
+// The queries of a task, scaled, and for int8 arithmetic rounded to 8 bits. The integers of a block
+// of n queries lie together, so that the kernel finds them at constant distances.
 struct Queries {
   AlignedBuffer<float> f32;     // [n_queries, head_dim] times scale * log2(e)
-  AlignedBuffer<int8_t> hi;     // [n_queries, head_dim]
-  AlignedBuffer<int8_t> lo;     // [n_queries, head_dim]
-  AlignedBuffer<float> scales;  // [n_queries, head_dim / 32]
-  AlignedBuffer<int32_t>
-      offsets;  // [n_queries, head_dim / 32] -128 * sum of the integers: K is stored with 128 added
+  AlignedBuffer<int8_t> bytes;  // per block [head_dim / 4, n, 4]
+  AlignedBuffer<float> scales;  // per block [head_dim / 32, n]
+  // Per block [head_dim / 32, n]: -128 * sum of the integers, since K is stored with 128 added.
+  AlignedBuffer<int32_t> offsets;
 };
 
-// What int8 probabilities of one row stand for in one group: p is rounded to the integer p *
-// weights[chunk][token], and a sum of such integers times int8 values is worth units[chunk].
+// How the probabilities of one row become 8-bit integers in one group. The row's powers are w =
+// 2^(s + shift[token] - m), at most 1; p = w * inverse[token] (relative to the same m). The integer
+// of chunk c is w * weights[c][token], and a sum of integers times int8 values is worth units[c].
 struct ValueScales {
+  float shift[kGroupTokens];
+  float inverse[kGroupTokens];
   float weights[kMaxHeadDim / kScaleDims][kGroupTokens];
   float units[kMaxHeadDim / kScaleDims];
 };

@@ -1,5 +1,6 @@
 #include "kernels/attention_vnni.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -21,8 +22,9 @@ namespace longhaul::attention {
 namespace {
 
 constexpr size_t kChunkQuads = kScaleDims / 4;
-constexpr float kLargestQuery = 32639.0F;  // 127 * 256 + 127: the high half stays within int8
-constexpr float kLargestP = 32767.0F;
+constexpr float kLargestQuery = 127.0F;
+constexpr float kLargestP = 255.0F;
+constexpr float kSmallestShare = 0x1p-20F;  // of the group's largest value: below it V is noise
 
 // Four bytes in every lane.
 LH_VNNI_INLINE __m512i broadcast4(const void* from) {
@@ -41,158 +43,303 @@ LH_VNNI_INLINE void add_products(__m512i& sums, __m512i u, __m512i s) {
   asm("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(u), "v"(s));
 }
 
-// hi * 256 + lo as floats; exact sums before the conversion.
-LH_VNNI_INLINE __m512 join(__m512i hi, __m512i lo) {
-  return _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(hi, 8), lo));
-}
+// Walks over the lines of a group's tiles, two at a time, and asks for them in the L2 cache. In
+// ascending order and between other loads: this many requests at once are dropped (Zen 4).
+class Fetcher {
+ public:
+  LH_VNNI_INLINE Fetcher(const std::byte* const* tiles, size_t tile_bytes)
+      : tiles_(tiles), bytes_(tile_bytes), at_(tiles[0]), end_(at_ + tile_bytes) {}
+  LH_VNNI_INLINE void fetch_two() {
+    if (at_ == end_) {
+      at_ = *++tiles_;
+      end_ = at_ + bytes_;
+    }
+    _mm_prefetch(reinterpret_cast<const char*>(at_), _MM_HINT_T1);
+    _mm_prefetch(reinterpret_cast<const char*>(at_ + 64), _MM_HINT_T1);
+    at_ += 128;
+  }
 
-// The integer sums of kQueries queries for two vectors, as the two halves of joined numbers.
-// Recursive, because compilers keep structs of vectors in registers but not arrays of them.
-template <size_t kQueries>
-struct IntSums {
-  __m512i hi0, hi1, lo0, lo1;
-  IntSums<kQueries - 1> rest;
+ private:
+  const std::byte* const* tiles_;
+  size_t bytes_;
+  const std::byte* at_;
+  const std::byte* end_;
+};
+struct NoFetcher {
+  LH_VNNI_INLINE void fetch_two() {}
+};
 
-  // Starts from `start[0]`, `start[stride]`, ...
-  LH_VNNI_INLINE void set(const int32_t* start, size_t stride) {
-    hi0 = hi1 = _mm512_setzero_si512();
-    lo0 = lo1 = _mm512_set1_epi32(*start);
-    rest.set(start + stride, stride);
+// The integer sums of one query for kVectors vectors. Recursive, because compilers keep structs of
+// vectors in registers but not arrays of them.
+template <size_t kVectors>
+struct Sums {
+  __m512i head;
+  Sums<kVectors - 1> tail;
+
+  LH_VNNI_INLINE void set(__m512i start) {
+    head = start;
+    tail.set(start);
   }
-  // Adds the unsigned keys times 4 bytes of each query.
-  LH_VNNI_INLINE void add_keys(__m512i k0, __m512i k1, const int8_t* hi, const int8_t* lo,
-                               size_t stride) {
-    const __m512i q_hi = broadcast4(hi);
-    const __m512i q_lo = broadcast4(lo);
-    add_products(hi0, k0, q_hi);
-    add_products(hi1, k1, q_hi);
-    add_products(lo0, k0, q_lo);
-    add_products(lo1, k1, q_lo);
-    rest.add_keys(k0, k1, hi + stride, lo + stride, stride);
+  // += unsigned vectors times the signed bytes of every lane of `q`
+  LH_VNNI_INLINE void add_keys(const Sums& k, __m512i q) {
+    add_products(head, k.head, q);
+    tail.add_keys(k.tail, q);
   }
-  // Adds the signed values times the unsigned probabilities of 4 tokens; rows of p are 64 bytes.
-  LH_VNNI_INLINE void add_values(__m512i v0, __m512i v1, const uint8_t* hi, const uint8_t* lo) {
-    const __m512i p_hi = broadcast4(hi);
-    const __m512i p_lo = broadcast4(lo);
-    add_products(hi0, p_hi, v0);
-    add_products(hi1, p_hi, v1);
-    add_products(lo0, p_lo, v0);
-    add_products(lo1, p_lo, v1);
-    rest.add_values(v0, v1, hi + kGroupTokens, lo + kGroupTokens);
+  // += the unsigned bytes of every lane of `p` times signed vectors
+  LH_VNNI_INLINE void add_values(const Sums& v, __m512i p) {
+    add_products(head, p, v.head);
+    tail.add_values(v.tail, p);
   }
-  // scores += the sums times k_scale times the query's scale; `first` overwrites.
-  LH_VNNI_INLINE void add_to_scores(__m512 k_scale0, __m512 k_scale1, const float* q_scale,
-                                    size_t stride, bool first, float* scores) const {
-    const __m512 scale = _mm512_set1_ps(*q_scale);
-    const __m512 old0 = first ? _mm512_setzero_ps() : _mm512_loadu_ps(scores);
-    const __m512 old1 = first ? _mm512_setzero_ps() : _mm512_loadu_ps(scores + 16);
-    _mm512_storeu_ps(scores, _mm512_fmadd_ps(join(hi0, lo0), _mm512_mul_ps(k_scale0, scale), old0));
-    _mm512_storeu_ps(scores + 16,
-                     _mm512_fmadd_ps(join(hi1, lo1), _mm512_mul_ps(k_scale1, scale), old1));
-    rest.add_to_scores(k_scale0, k_scale1, q_scale + stride, stride, first, scores + kGroupTokens);
+  // scores += the sums times k_scale times scale; `first` overwrites.
+  LH_VNNI_INLINE void add_to_scores(const float* k_scale, __m512 scale, bool first,
+                                    float* scores) const {
+    const __m512 unit = _mm512_mul_ps(_mm512_loadu_ps(k_scale), scale);
+    const __m512 x = _mm512_cvtepi32_ps(head);
+    _mm512_storeu_ps(
+        scores, first ? _mm512_mul_ps(x, unit) : _mm512_fmadd_ps(x, unit, _mm512_loadu_ps(scores)));
+    tail.add_to_scores(k_scale + 16, scale, first, scores + 16);
   }
-  // o = o * keep + the sums * unit * add, 32 dimensions. A group of weight 0 changes no bit.
+  // o = o * keep + the sums * unit
+  LH_VNNI_INLINE void add_to_output(__m512 keep, __m512 unit, float* o) const {
+    const __m512 old = _mm512_mul_ps(_mm512_loadu_ps(o), keep);
+    _mm512_storeu_ps(o, _mm512_fmadd_ps(_mm512_cvtepi32_ps(head), unit, old));
+    tail.add_to_output(keep, unit, o + 16);
+  }
+};
+template <>
+struct Sums<0> {
+  LH_VNNI_INLINE void set(__m512i) {}
+  LH_VNNI_INLINE void add_keys(const Sums&, __m512i) {}
+  LH_VNNI_INLINE void add_values(const Sums&, __m512i) {}
+  LH_VNNI_INLINE void add_to_scores(const float*, __m512, bool, float*) const {}
+  LH_VNNI_INLINE void add_to_output(__m512, __m512, float*) const {}
+};
+
+// The sums of kQueries queries.
+template <size_t kQueries, size_t kVectors>
+struct Block {
+  Sums<kVectors> head;
+  Block<kQueries - 1, kVectors> tail;
+
+  LH_VNNI_INLINE void set(const int32_t* start) {
+    head.set(_mm512_set1_epi32(*start));
+    tail.set(start + 1);
+  }
+  LH_VNNI_INLINE void set_zero() {
+    head.set(_mm512_setzero_si512());
+    tail.set_zero();
+  }
+  // Queries lie 4 bytes apart.
+  LH_VNNI_INLINE void add_keys(const Sums<kVectors>& k, const int8_t* q) {
+    head.add_keys(k, broadcast4(q));
+    tail.add_keys(k, q + 4);
+  }
+  // Probabilities lie 64 bytes apart.
+  LH_VNNI_INLINE void add_values(const Sums<kVectors>& v, const uint8_t* p) {
+    head.add_values(v, broadcast4(p));
+    tail.add_values(v, p + kGroupTokens);
+  }
+  LH_VNNI_INLINE void add_to_scores(const float* k_scale, const float* q_scale, bool first,
+                                    float* scores) const {
+    head.add_to_scores(k_scale, _mm512_set1_ps(*q_scale), first, scores);
+    tail.add_to_scores(k_scale, q_scale + 1, first, scores + kGroupTokens);
+  }
+  // A group of weight 0 changes no bit.
   LH_VNNI_INLINE void add_to_output(const ValueScales* const* scales, size_t c, const float* keep,
                                     const float* add, size_t head_dim, float* o) const {
     if (*add != 0.0F) {
-      const __m512 unit = _mm512_set1_ps((*scales)->units[c] * *add);
-      const __m512 old_weight = _mm512_set1_ps(*keep);
-      const __m512 old0 = _mm512_mul_ps(_mm512_loadu_ps(o), old_weight);
-      const __m512 old1 = _mm512_mul_ps(_mm512_loadu_ps(o + 16), old_weight);
-      _mm512_storeu_ps(o, _mm512_fmadd_ps(join(hi0, lo0), unit, old0));
-      _mm512_storeu_ps(o + 16, _mm512_fmadd_ps(join(hi1, lo1), unit, old1));
+      head.add_to_output(_mm512_set1_ps(*keep), _mm512_set1_ps((*scales)->units[c] * *add), o);
     }
-    rest.add_to_output(scales + 1, c, keep + 1, add + 1, head_dim, o + head_dim);
+    tail.add_to_output(scales + 1, c, keep + 1, add + 1, head_dim, o + head_dim);
   }
 };
-
-template <>
-struct IntSums<0> {
-  LH_VNNI_INLINE void set(const int32_t*, size_t) {}
-  LH_VNNI_INLINE void add_keys(__m512i, __m512i, const int8_t*, const int8_t*, size_t) {}
-  LH_VNNI_INLINE void add_values(__m512i, __m512i, const uint8_t*, const uint8_t*) {}
-  LH_VNNI_INLINE void add_to_scores(__m512, __m512, const float*, size_t, bool, float*) const {}
+template <size_t kVectors>
+struct Block<0, kVectors> {
+  LH_VNNI_INLINE void set(const int32_t*) {}
+  LH_VNNI_INLINE void set_zero() {}
+  LH_VNNI_INLINE void add_keys(const Sums<kVectors>&, const int8_t*) {}
+  LH_VNNI_INLINE void add_values(const Sums<kVectors>&, const uint8_t*) {}
+  LH_VNNI_INLINE void add_to_scores(const float*, const float*, bool, float*) const {}
   LH_VNNI_INLINE void add_to_output(const ValueScales* const*, size_t, const float*, const float*,
                                     size_t, float*) const {}
 };
 
-// Scores of two tiles, whose columns of k_scales and scores start at the pointers.
-template <size_t kQueries>
-LH_VNNI void score_tiles(const Queries& queries, size_t first, const std::byte* tile0,
-                         const std::byte* tile1, const float* k_scales, size_t head_dim,
-                         float* scores) {
+// One vector of each of kTiles tiles, at the same place.
+template <size_t kTiles>
+LH_VNNI_INLINE Sums<kTiles> load_tiles(const std::byte* const* tiles, size_t at) {
+  Sums<kTiles> k;
+  k.head = _mm512_loadu_si512(*tiles + at);
+  if constexpr (kTiles > 1) k.tail = load_tiles<kTiles - 1>(tiles + 1, at);
+  return k;
+}
+
+// Scores of kTiles tiles, whose columns of k_scales and scores start at the pointers.
+template <size_t kQueries, size_t kTiles, class Fetch>
+LH_VNNI_INLINE void score_tiles(const Queries& queries, size_t first, const std::byte* const* tiles,
+                                Fetch& ahead, const float* k_scales, size_t head_dim,
+                                float* scores) {
   const size_t n_chunks = head_dim / kScaleDims;
-  const int8_t* hi = queries.hi.data() + first * head_dim;
-  const int8_t* lo = queries.lo.data() + first * head_dim;
-  for (size_t c = 0; c < n_chunks; ++c) {
-    const size_t at = first * n_chunks + c;
-    IntSums<kQueries> sums;
-    sums.set(queries.offsets.data() + at, n_chunks);
-    for (size_t quad = 0; quad < kChunkQuads; ++quad, hi += 4, lo += 4, tile0 += 64, tile1 += 64) {
-      sums.add_keys(_mm512_loadu_si512(tile0), _mm512_loadu_si512(tile1), hi, lo, head_dim);
+  const int8_t* q = queries.bytes.data() + first * head_dim;
+  const float* q_scales = queries.scales.data() + first * n_chunks;
+  const int32_t* offsets = queries.offsets.data() + first * n_chunks;
+  size_t at = 0;
+  for (size_t c = 0; c < n_chunks; ++c, q_scales += kQueries, offsets += kQueries) {
+    Block<kQueries, kTiles> sums;
+    sums.set(offsets);
+    for (size_t quad = 0; quad < kChunkQuads; ++quad, q += 4 * kQueries, at += 64) {
+      for (size_t j = 0; j < kTiles; j += 2) ahead.fetch_two();
+      sums.add_keys(load_tiles<kTiles>(tiles, at), q);
     }
-    const float* k_scale = k_scales + c * kGroupTokens;
-    sums.add_to_scores(_mm512_loadu_ps(k_scale), _mm512_loadu_ps(k_scale + 16),
-                       queries.scales.data() + at, n_chunks, c == 0, scores);
+    sums.add_to_scores(k_scales + c * kGroupTokens, q_scales, c == 0, scores);
   }
 }
 
-template <size_t kQueries>
-LH_VNNI void scores_of(const Queries& queries, size_t first, const TileGroup& group,
+template <size_t kQueries, class Fetch>
+LH_VNNI void scores_of(const Queries& queries, size_t first, const TileGroup& group, Fetch ahead,
                        const float* k_scales, size_t head_dim, float* scores) {
-  for (size_t j = 0; j < kGroupTiles; j += 2) {
-    score_tiles<kQueries>(queries, first, group.k[j], group.k[j + 1], k_scales + j * kTileTokens,
-                          head_dim, scores + j * kTileTokens);
+  constexpr size_t kTiles = kQueries <= 4 ? 4 : 2;  // 16 sums
+  for (size_t j = 0; j < kGroupTiles; j += kTiles) {
+    score_tiles<kQueries, kTiles>(queries, first, group.k + j, ahead, k_scales + j * kTileTokens,
+                                  head_dim, scores + j * kTileTokens);
   }
 }
 
-// The integers of p * weight in two halves of bytes. Packing works within 128-bit lanes: it leaves
-// the four bytes of tile j, tokens 4 g .. 4 g + 3, at 4 * (4 g + j).
-LH_VNNI_INLINE void round_p(const float* p, const float* weight, uint8_t* hi, uint8_t* lo) {
+// The integers of w * weight. Packing works within 128-bit lanes: it leaves the four bytes of tile
+// j, tokens 4 g .. 4 g + 3, at 4 * (4 g + j).
+LH_VNNI_INLINE void round_p(const float* w, const float* weight, uint8_t* p) {
   __m512i x[kGroupTiles];
   LH_UNROLL for (size_t j = 0; j < kGroupTiles; ++j) {
     x[j] = _mm512_cvtps_epi32(
-        _mm512_mul_ps(_mm512_loadu_ps(p + j * 16), _mm512_loadu_ps(weight + j * 16)));
+        _mm512_mul_ps(_mm512_loadu_ps(w + j * 16), _mm512_loadu_ps(weight + j * 16)));
   }
-  const __m512i x01 = _mm512_packus_epi32(x[0], x[1]);
-  const __m512i x23 = _mm512_packus_epi32(x[2], x[3]);
-  const __m512i low_byte = _mm512_set1_epi16(0xFF);
-  _mm512_storeu_si512(hi,
-                      _mm512_packus_epi16(_mm512_srli_epi16(x01, 8), _mm512_srli_epi16(x23, 8)));
   _mm512_storeu_si512(
-      lo, _mm512_packus_epi16(_mm512_and_si512(x01, low_byte), _mm512_and_si512(x23, low_byte)));
+      p, _mm512_packus_epi16(_mm512_packus_epi32(x[0], x[1]), _mm512_packus_epi32(x[2], x[3])));
+}
+
+LH_VNNI_INLINE Sums<2> load_values(const std::byte* from) {
+  Sums<2> v;
+  v.head = _mm512_loadu_si512(from);
+  v.tail.head = _mm512_loadu_si512(from + 64);
+  return v;
 }
 
 // One chunk of 32 dimensions of values_vnni.
-template <size_t kQueries>
-LH_VNNI void values_chunk(const float* p, const TileGroup& group, const ValueScales* const* scales,
-                          size_t c, size_t head_dim, const GroupWeights& weights, float* o) {
-  static constexpr int32_t kZero = 0;
-  alignas(64) uint8_t p_hi[kQueries * kGroupTokens];
-  alignas(64) uint8_t p_lo[kQueries * kGroupTokens];
+template <size_t kQueries, class Fetch>
+LH_VNNI_INLINE void values_chunk(const float* w, const TileGroup& group, Fetch& ahead,
+                                 const ValueScales* const* scales, size_t c, size_t head_dim,
+                                 const GroupWeights& weights, float* o) {
+  alignas(64) uint8_t p[kQueries * kGroupTokens];
   for (size_t i = 0; i < kQueries; ++i) {
-    const size_t at = i * kGroupTokens;
-    round_p(p + at, scales[i]->weights[c], p_hi + at, p_lo + at);
+    round_p(w + i * kGroupTokens, scales[i]->weights[c], p + i * kGroupTokens);
   }
-  IntSums<kQueries> sums;
-  sums.set(&kZero, 0);
+  Block<kQueries, 2> sums;
+  sums.set_zero();
   for (size_t j = 0; j < kGroupTiles; ++j) {
-    const std::byte* from = group.v[j] + c * kScaleDims * 4;
-    for (size_t g = 0; g < kTileTokens / 4; ++g, from += head_dim * 4) {
-      const size_t at = 4 * (4 * g + j);
-      sums.add_values(_mm512_loadu_si512(from), _mm512_loadu_si512(from + 64), p_hi + at,
-                      p_lo + at);
+    const std::byte* v = group.v[j] + c * kScaleDims * 4;
+    LH_UNROLL for (size_t g = 0; g < kTileTokens / 4; ++g, v += head_dim * 4) {
+      ahead.fetch_two();
+      sums.add_values(load_values(v), p + 4 * (4 * g + j));
     }
   }
   sums.add_to_output(scales, c, weights.keep, weights.add, head_dim, o + c * kScaleDims);
 }
 
-template <size_t kQueries>
-LH_VNNI void values_of(const float* p, const TileGroup& group, const ValueScales* const* scales,
-                       size_t head_dim, const GroupWeights& weights, float* o) {
+template <size_t kQueries, class Fetch>
+LH_VNNI void values_of(const float* w, const TileGroup& group, Fetch ahead,
+                       const ValueScales* const* scales, size_t head_dim,
+                       const GroupWeights& weights, float* o) {
   for (size_t c = 0; c < head_dim / kScaleDims; ++c) {
-    values_chunk<kQueries>(p, group, scales, c, head_dim, weights, o);
+    values_chunk<kQueries>(w, group, ahead, scales, c, head_dim, weights, o);
   }
+}
+
+// The integers of 32 numbers, and their scale and sum.
+struct RoundedChunk {
+  __m128i low, high;
+  float scale;
+  int32_t sum;
+};
+
+LH_VNNI_INLINE RoundedChunk round_chunk(const float* from) {
+  const __m512 x0 = _mm512_loadu_ps(from);
+  const __m512 x1 = _mm512_loadu_ps(from + 16);
+  // Magnitudes order like their bits, NaN last: infinity and NaN end up in the scale.
+  const __m512i bits = _mm512_max_epu32(_mm512_castps_si512(_mm512_abs_ps(x0)),
+                                        _mm512_castps_si512(_mm512_abs_ps(x1)));
+  const uint32_t amax_bits = _mm512_reduce_max_epu32(bits);
+  float amax;
+  std::memcpy(&amax, &amax_bits, sizeof(amax));
+  const bool usable = amax >= kLargestQuery * std::numeric_limits<float>::min();
+  const __m512 inverse = _mm512_set1_ps(usable ? kLargestQuery / amax : 0.0F);
+  const __m512i q0 = _mm512_cvtps_epi32(_mm512_mul_ps(x0, inverse));
+  const __m512i q1 = _mm512_cvtps_epi32(_mm512_mul_ps(x1, inverse));
+  return {_mm512_cvtepi32_epi8(q0), _mm512_cvtepi32_epi8(q1), amax / kLargestQuery,
+          _mm512_reduce_add_epi32(_mm512_add_epi32(q0, q1))};
+}
+
+LH_VNNI_INLINE __m512 load_value_scales(const std::byte* tile, size_t c, size_t head_dim,
+                                        uint16_t mask) {
+  const std::byte* from = tile + kTileTokens * head_dim + c * kTileTokens * 2;
+  return _mm512_maskz_mov_ps(mask, load_halves(from));
+}
+
+// Splits x in [2^-20, 1] up to the next number of 4 mantissa bits: shift = log2 of it, inverse = 1
+// / it.
+LH_VNNI_INLINE void split_share(__m512 x, float* shift, float* inverse) {
+  static constexpr float kLog2[16] = {// log2(1 + (i + 1) / 16)
+                                      0.0874628413F, 0.169925001F, 0.247927513F, 0.321928095F,
+                                      0.392317423F,  0.459431619F, 0.523561956F, 0.584962501F,
+                                      0.64385619F,   0.700439718F, 0.754887502F, 0.807354922F,
+                                      0.857980995F,  0.906890596F, 0.95419631F,  1.0F};
+  static constexpr float kInverse[16] = {// 1 / (1 + (i + 1) / 16)
+                                         16.0F / 17, 16.0F / 18, 16.0F / 19, 16.0F / 20,
+                                         16.0F / 21, 16.0F / 22, 16.0F / 23, 16.0F / 24,
+                                         16.0F / 25, 16.0F / 26, 16.0F / 27, 16.0F / 28,
+                                         16.0F / 29, 16.0F / 30, 16.0F / 31, 16.0F / 32};
+  const __m512i i = _mm512_srli_epi32(_mm512_castps_si512(x), 19);  // lookups use the low 4 bits
+  const __m512 exponent = _mm512_getexp_ps(x);
+  _mm512_storeu_ps(shift,
+                   _mm512_add_ps(exponent, _mm512_permutexvar_ps(i, _mm512_loadu_ps(kLog2))));
+  _mm512_storeu_ps(inverse, _mm512_scalef_ps(_mm512_permutexvar_ps(i, _mm512_loadu_ps(kInverse)),
+                                             _mm512_sub_ps(_mm512_setzero_ps(), exponent)));
+}
+
+// 2^x for x <= 0, within 1.5 ulp; exactly 1 at 0, 0 below -100, NaN for NaN. The polynomial is the
+// minimax fit of (2^f - 1) / f on [0, 1] relative to 2^f.
+LH_VNNI_INLINE __m512 exp2_of(__m512 x) {
+  const __mmask16 not_tiny = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-100.0F), _CMP_NLT_UQ);
+  const __m512 f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF);  // x - floor(x)
+  __m512 p = _mm512_set1_ps(0x1.e974fap-10F);
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0x1.277856p-7F));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0x1.c91ce6p-5F));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0x1.ebdb56p-3F));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0x1.62e4bap-1F));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.0F));
+  return _mm512_maskz_scalef_ps(not_tiny, p, x);
+}
+
+struct Max {
+  LH_VNNI_INLINE __m256 operator()(__m256 a, __m256 b) const { return _mm256_max_ps(a, b); }
+};
+struct Add {
+  LH_VNNI_INLINE __m256 operator()(__m256 a, __m256 b) const { return _mm256_add_ps(a, b); }
+};
+
+// Eight vectors in memory to the eight results of reducing each with `op`, every row in the same
+// order.
+template <class Op>
+LH_VNNI_INLINE __m256 reduce_rows(const float rows[kMaxQueryBlock][kTileTokens], Op op) {
+  __m256 x[8];
+  LH_UNROLL for (size_t i = 0; i < 8; ++i) {
+    x[i] = op(_mm256_load_ps(rows[i]), _mm256_load_ps(rows[i] + 8));
+  }
+  LH_UNROLL for (size_t i = 0; i < 8; i += 2) {  // x[i]: 0 1 0 1 | 0 1 0 1
+    x[i] = op(_mm256_unpacklo_ps(x[i], x[i + 1]), _mm256_unpackhi_ps(x[i], x[i + 1]));
+  }
+  LH_UNROLL for (size_t i = 0; i < 8; i += 4) {  // 0 1 2 3 | 0 1 2 3
+    x[i] = op(_mm256_shuffle_ps(x[i], x[i + 2], 0x44), _mm256_shuffle_ps(x[i], x[i + 2], 0xEE));
+  }
+  return op(_mm256_permute2f128_ps(x[0], x[4], 0x20), _mm256_permute2f128_ps(x[0], x[4], 0x31));
 }
 
 }  // namespace
@@ -204,35 +351,28 @@ bool has_vnni() {
 }
 
 LH_VNNI void round_queries_vnni(size_t n_queries, size_t head_dim, Queries& queries) {
-  const size_t n = n_queries * head_dim;
-  queries.hi.ensure(n);
-  queries.lo.ensure(n);
-  queries.scales.ensure(n / kScaleDims);
-  queries.offsets.ensure(n / kScaleDims);
-  for (size_t i = 0; i < n; i += kScaleDims) {
-    const __m512 x0 = _mm512_loadu_ps(queries.f32.data() + i);
-    const __m512 x1 = _mm512_loadu_ps(queries.f32.data() + i + 16);
-    // Magnitudes order like their bits, NaN last: infinity and NaN end up in the scale.
-    const __m512i bits = _mm512_max_epu32(_mm512_castps_si512(_mm512_abs_ps(x0)),
-                                          _mm512_castps_si512(_mm512_abs_ps(x1)));
-    const uint32_t amax_bits = _mm512_reduce_max_epu32(bits);
-    float amax;
-    std::memcpy(&amax, &amax_bits, sizeof(amax));
-    const bool usable = amax >= kLargestQuery * std::numeric_limits<float>::min();
-    const __m512 inverse = _mm512_set1_ps(usable ? kLargestQuery / amax : 0.0F);
-    const __m512i q0 = _mm512_cvtps_epi32(_mm512_mul_ps(x0, inverse));
-    const __m512i q1 = _mm512_cvtps_epi32(_mm512_mul_ps(x1, inverse));
-    const __m512i half = _mm512_set1_epi32(128);  // so that the low half is a signed byte
-    const __m512i hi0 = _mm512_srai_epi32(_mm512_add_epi32(q0, half), 8);
-    const __m512i hi1 = _mm512_srai_epi32(_mm512_add_epi32(q1, half), 8);
-    auto* hi = reinterpret_cast<__m128i*>(queries.hi.data() + i);
-    auto* lo = reinterpret_cast<__m128i*>(queries.lo.data() + i);
-    _mm_storeu_si128(hi, _mm512_cvtepi32_epi8(hi0));
-    _mm_storeu_si128(hi + 1, _mm512_cvtepi32_epi8(hi1));
-    _mm_storeu_si128(lo, _mm512_cvtepi32_epi8(q0));
-    _mm_storeu_si128(lo + 1, _mm512_cvtepi32_epi8(q1));
-    queries.scales[i / kScaleDims] = amax / kLargestQuery;
-    queries.offsets[i / kScaleDims] = -128 * _mm512_reduce_add_epi32(_mm512_add_epi32(q0, q1));
+  const size_t n_chunks = head_dim / kScaleDims;
+  queries.bytes.ensure(n_queries * head_dim);
+  queries.scales.ensure(n_queries * n_chunks);
+  queries.offsets.ensure(n_queries * n_chunks);
+  const size_t block_size = query_block_size(n_queries);
+  for (size_t query = 0; query < n_queries; ++query) {
+    const size_t first = query / block_size * block_size;
+    const size_t n = std::min(block_size, n_queries - first);
+    for (size_t c = 0; c < n_chunks; ++c) {
+      const RoundedChunk chunk =
+          round_chunk(queries.f32.data() + query * head_dim + c * kScaleDims);
+      alignas(16) int8_t bytes[kScaleDims];
+      _mm_store_si128(reinterpret_cast<__m128i*>(bytes), chunk.low);
+      _mm_store_si128(reinterpret_cast<__m128i*>(bytes) + 1, chunk.high);
+      int8_t* to = queries.bytes.data() + first * head_dim + (query - first) * 4;
+      for (size_t quad = 0; quad < kChunkQuads; ++quad) {
+        std::memcpy(to + (c * kChunkQuads + quad) * n * 4, bytes + quad * 4, 4);
+      }
+      const size_t at = first * n_chunks + c * n + query - first;
+      queries.scales[at] = chunk.scale;
+      queries.offsets[at] = -128 * chunk.sum;
+    }
   }
 }
 
@@ -248,52 +388,158 @@ LH_VNNI void prepare_keys_vnni(const TileGroup& group, size_t head_dim, float* k
 
 LH_VNNI void prepare_values_vnni(const TileGroup& group, const uint16_t masks[kGroupTiles],
                                  size_t head_dim, ValueScales& scales) {
-  for (size_t c = 0; c < head_dim / kScaleDims; ++c) {
+  const size_t n_chunks = head_dim / kScaleDims;
+  __m512 share[kGroupTiles];  // the largest over the chunks of a token's scale to the group's
+  LH_UNROLL for (size_t j = 0; j < kGroupTiles; ++j) share[j] = _mm512_set1_ps(kSmallestShare);
+  for (size_t c = 0; c < n_chunks; ++c) {
     __m512 x[kGroupTiles];
     __m512 highest = _mm512_setzero_ps();
     __mmask16 nan = 0;
     LH_UNROLL for (size_t j = 0; j < kGroupTiles; ++j) {
-      const std::byte* from = group.v[j] + kTileTokens * head_dim + c * kTileTokens * 2;
-      x[j] = _mm512_maskz_mov_ps(masks[j], load_halves(from));
+      x[j] = load_value_scales(group.v[j], c, head_dim, masks[j]);
       highest = _mm512_max_ps(highest, x[j]);
       nan |= _mm512_cmp_ps_mask(x[j], x[j], _CMP_UNORD_Q);
     }
     const float max = _mm512_reduce_max_ps(highest);
-    const __m512 factor = _mm512_set1_ps(max > 0.0F ? kLargestP / max : 0.0F);
+    const __m512 inverse = _mm512_set1_ps(max > 0.0F ? 1.0F / max : 0.0F);
     LH_UNROLL for (size_t j = 0; j < kGroupTiles; ++j) {
-      _mm512_storeu_ps(scales.weights[c] + j * kTileTokens, _mm512_mul_ps(x[j], factor));
+      const __m512 of_group = _mm512_mul_ps(x[j], inverse);
+      share[j] = _mm512_max_ps(of_group, share[j]);  // the old one if the new one is NaN
+      _mm512_storeu_ps(scales.weights[c] + j * kTileTokens, of_group);
     }
     scales.units[c] = nan != 0 ? std::numeric_limits<float>::quiet_NaN() : max / kLargestP;
   }
-}
-
-void scores_vnni(size_t n_queries, const Queries& queries, size_t first, const TileGroup& group,
-                 const float* k_scales, size_t head_dim, float* scores) {
-  static_assert(kMaxQueryBlock == 4);
-  switch (n_queries) {
-    case 1:
-      return scores_of<1>(queries, first, group, k_scales, head_dim, scores);
-    case 2:
-      return scores_of<2>(queries, first, group, k_scales, head_dim, scores);
-    case 3:
-      return scores_of<3>(queries, first, group, k_scales, head_dim, scores);
-    default:
-      return scores_of<4>(queries, first, group, k_scales, head_dim, scores);
+  LH_UNROLL for (size_t j = 0; j < kGroupTiles; ++j) {
+    const size_t at = j * kTileTokens;
+    split_share(share[j], scales.shift + at, scales.inverse + at);
+    const __m512 factor =
+        _mm512_mul_ps(_mm512_loadu_ps(scales.inverse + at), _mm512_set1_ps(kLargestP));
+    for (size_t c = 0; c < n_chunks; ++c) {
+      float* weights = scales.weights[c] + at;
+      _mm512_storeu_ps(weights, _mm512_mul_ps(_mm512_loadu_ps(weights), factor));
+    }
   }
 }
 
-void values_vnni(size_t n_queries, const float* p, const TileGroup& group,
+LH_VNNI void softmax_vnni(size_t n_queries, const ValueScales* const* scales, float* scores,
+                          float* m, float* l, GroupWeights& weights) {
+  static_assert(kMaxQueryBlock == 8);
+  alignas(64) float rows[kMaxQueryBlock][kTileTokens] = {};
+  for (size_t i = 0; i < n_queries; ++i) {
+    float* s = scores + i * kGroupTokens;
+    __m512 x[kGroupTiles];
+    LH_UNROLL for (size_t j = 0; j < kGroupTiles; ++j) {
+      x[j] = _mm512_add_ps(_mm512_loadu_ps(s + j * 16), _mm512_loadu_ps(scales[i]->shift + j * 16));
+      _mm512_storeu_ps(s + j * 16, x[j]);
+    }
+    _mm512_store_ps(rows[i], _mm512_max_ps(_mm512_max_ps(x[0], x[1]), _mm512_max_ps(x[2], x[3])));
+  }
+  const __m256 minus_inf = _mm256_set1_ps(-std::numeric_limits<float>::infinity());
+  const __m256 max = reduce_rows(rows, Max());
+  const __mmask8 seen = _mm256_cmp_ps_mask(max, minus_inf, _CMP_NEQ_UQ);
+  alignas(32) float base[kMaxQueryBlock];
+  _mm256_store_ps(base, _mm256_maskz_mov_ps(seen, max));
+  for (size_t i = 0; i < n_queries; ++i) {
+    float* s = scores + i * kGroupTokens;
+    const __m512 row_base = _mm512_set1_ps(base[i]);
+    __m512 w[kGroupTiles];
+    LH_UNROLL for (size_t j = 0; j < kGroupTiles; ++j) {
+      w[j] = exp2_of(_mm512_sub_ps(_mm512_loadu_ps(s + j * 16), row_base));
+      _mm512_storeu_ps(s + j * 16, w[j]);
+    }
+    __m512 sum = _mm512_mul_ps(w[0], _mm512_loadu_ps(scales[i]->inverse));
+    LH_UNROLL for (size_t j = 1; j < kGroupTiles; ++j) {
+      sum = _mm512_fmadd_ps(w[j], _mm512_loadu_ps(scales[i]->inverse + j * 16), sum);
+    }
+    _mm512_store_ps(rows[i], sum);
+  }
+  const __m256 sum = reduce_rows(rows, Add());
+  // The higher of the two maxima stays: only the other side needs a power.
+  const __mmask8 block = static_cast<__mmask8>((1U << n_queries) - 1U);
+  const __m256 old_m = _mm256_maskz_loadu_ps(block, m);
+  const __m256 old_l = _mm256_maskz_loadu_ps(block, l);
+  const __m256 rise = _mm256_sub_ps(max, old_m);
+  const __mmask8 rises = _mm256_cmp_ps_mask(rise, _mm256_setzero_ps(), _CMP_GT_OQ);
+  const __m256 fall = _mm256_mask_sub_ps(rise, rises, _mm256_setzero_ps(), rise);
+  const __m256 power = _mm512_castps512_ps256(exp2_of(_mm512_castps256_ps512(fall)));
+  const __m256 one = _mm256_set1_ps(1.0F);
+  const __m256 keep = _mm256_mask_mov_ps(one, rises & seen, power);
+  const __m256 add = _mm256_maskz_mov_ps(seen, _mm256_mask_mov_ps(power, rises, one));
+  _mm256_storeu_ps(weights.keep, keep);
+  _mm256_storeu_ps(weights.add, add);
+  _mm256_mask_storeu_ps(m, block & rises & seen, max);
+  _mm256_mask_storeu_ps(l, block & seen, _mm256_fmadd_ps(old_l, keep, _mm256_mul_ps(sum, add)));
+}
+
+namespace {
+
+template <size_t kQueries>
+LH_VNNI void scores_of(const Queries& queries, size_t first, const TileGroup& group,
+                       const TileGroup* next, const float* k_scales, size_t head_dim,
+                       float* scores) {
+  if (next == nullptr) {
+    return scores_of<kQueries>(queries, first, group, NoFetcher(), k_scales, head_dim, scores);
+  }
+  const Fetcher ahead(next->k, kTileTokens * head_dim);
+  scores_of<kQueries>(queries, first, group, ahead, k_scales, head_dim, scores);
+}
+
+template <size_t kQueries>
+LH_VNNI void values_of(const float* w, const TileGroup& group, const TileGroup* next,
+                       const ValueScales* const* scales, size_t head_dim,
+                       const GroupWeights& weights, float* o) {
+  if (next == nullptr) {
+    return values_of<kQueries>(w, group, NoFetcher(), scales, head_dim, weights, o);
+  }
+  const Fetcher ahead(next->v, kTileTokens * head_dim);
+  values_of<kQueries>(w, group, ahead, scales, head_dim, weights, o);
+}
+
+}  // namespace
+
+void scores_vnni(size_t n_queries, const Queries& queries, size_t first, const TileGroup& group,
+                 const TileGroup* next, const float* k_scales, size_t head_dim, float* scores) {
+  static_assert(kMaxQueryBlock == 8);
+  switch (n_queries) {
+    case 1:
+      return scores_of<1>(queries, first, group, next, k_scales, head_dim, scores);
+    case 2:
+      return scores_of<2>(queries, first, group, next, k_scales, head_dim, scores);
+    case 3:
+      return scores_of<3>(queries, first, group, next, k_scales, head_dim, scores);
+    case 4:
+      return scores_of<4>(queries, first, group, next, k_scales, head_dim, scores);
+    case 5:
+      return scores_of<5>(queries, first, group, next, k_scales, head_dim, scores);
+    case 6:
+      return scores_of<6>(queries, first, group, next, k_scales, head_dim, scores);
+    case 7:
+      return scores_of<7>(queries, first, group, next, k_scales, head_dim, scores);
+    default:
+      return scores_of<8>(queries, first, group, next, k_scales, head_dim, scores);
+  }
+}
+
+void values_vnni(size_t n_queries, const float* w, const TileGroup& group, const TileGroup* next,
                  const ValueScales* const* scales, size_t head_dim, const GroupWeights& weights,
                  float* o) {
   switch (n_queries) {
     case 1:
-      return values_of<1>(p, group, scales, head_dim, weights, o);
+      return values_of<1>(w, group, next, scales, head_dim, weights, o);
     case 2:
-      return values_of<2>(p, group, scales, head_dim, weights, o);
+      return values_of<2>(w, group, next, scales, head_dim, weights, o);
     case 3:
-      return values_of<3>(p, group, scales, head_dim, weights, o);
+      return values_of<3>(w, group, next, scales, head_dim, weights, o);
+    case 4:
+      return values_of<4>(w, group, next, scales, head_dim, weights, o);
+    case 5:
+      return values_of<5>(w, group, next, scales, head_dim, weights, o);
+    case 6:
+      return values_of<6>(w, group, next, scales, head_dim, weights, o);
+    case 7:
+      return values_of<7>(w, group, next, scales, head_dim, weights, o);
     default:
-      return values_of<4>(p, group, scales, head_dim, weights, o);
+      return values_of<8>(w, group, next, scales, head_dim, weights, o);
   }
 }
 
@@ -306,14 +552,18 @@ namespace longhaul::attention {
 bool has_vnni() { return false; }
 void round_queries_vnni(size_t, size_t, Queries&) { LH_CHECK(false); }
 void prepare_keys_vnni(const TileGroup&, size_t, float*) { LH_CHECK(false); }
-void scores_vnni(size_t, const Queries&, size_t, const TileGroup&, const float*, size_t, float*) {
+void scores_vnni(size_t, const Queries&, size_t, const TileGroup&, const TileGroup*, const float*,
+                 size_t, float*) {
   LH_CHECK(false);
 }
 void prepare_values_vnni(const TileGroup&, const uint16_t*, size_t, ValueScales&) {
   LH_CHECK(false);
 }
-void values_vnni(size_t, const float*, const TileGroup&, const ValueScales* const*, size_t,
-                 const GroupWeights&, float*) {
+void softmax_vnni(size_t, const ValueScales* const*, float*, float*, float*, GroupWeights&) {
+  LH_CHECK(false);
+}
+void values_vnni(size_t, const float*, const TileGroup&, const TileGroup*,
+                 const ValueScales* const*, size_t, const GroupWeights&, float*) {
   LH_CHECK(false);
 }
 

@@ -12,24 +12,31 @@ namespace longhaul::attention {
 // need it.
 bool has_vnni();
 
-// Rounds queries.f32 [n_queries, head_dim] to 16-bit integers with a scale per 32 dimensions.
+// Rounds queries.f32 [n_queries, head_dim] to 8-bit integers with a scale per 32 dimensions.
 void round_queries_vnni(size_t n_queries, size_t head_dim, Queries& queries);
 
 // Expands the group's K scales to k_scales [head_dim / 32, 64 tokens].
 void prepare_keys_vnni(const TileGroup& group, size_t head_dim, float* k_scales);
 
-// scores[i, token] = q . k in base 2 for queries first .. first + n_queries, at most
-// kMaxQueryBlock.
+// scores[i, token] = q . k in base 2 for the block of queries first .. first + n_queries. With
+// `next`, fetches that group's K into the cache meanwhile.
 void scores_vnni(size_t n_queries, const Queries& queries, size_t first, const TileGroup& group,
-                 const float* k_scales, size_t head_dim, float* scores);
+                 const TileGroup* next, const float* k_scales, size_t head_dim, float* scores);
 
-// Finds the units of the probabilities for a row that sees the tokens `masks` of the group's tiles.
+// Finds how probabilities become integers for a row that sees the tokens `masks` of the group's
+// tiles.
 void prepare_values_vnni(const TileGroup& group, const uint16_t masks[kGroupTiles], size_t head_dim,
                          ValueScales& scales);
 
-// o[i] = o[i] * keep[i] + add[i] * sum over the 64 tokens of p[i, token] v[token]; scales[i] is the
-// one of query i's row.
-void values_vnni(size_t n_queries, const float* p, const TileGroup& group,
+// Turns the scores of a block into w of ValueScales in place, -inf into zero, and merges their
+// maxima (of s + shift) and sums of p into m and l; weights says how o is to be updated.
+void softmax_vnni(size_t n_queries, const ValueScales* const* scales, float* scores, float* m,
+                  float* l, GroupWeights& weights);
+
+// o[i] = o[i] * keep[i] + add[i] * sum over the 64 tokens of p[i, token] v[token], given w[i,
+// token] of ValueScales; scales[i] is the one of query i's row. With `next`, fetches that group's V
+// into the cache meanwhile.
+void values_vnni(size_t n_queries, const float* w, const TileGroup& group, const TileGroup* next,
                  const ValueScales* const* scales, size_t head_dim, const GroupWeights& weights,
                  float* o);
 
