@@ -82,6 +82,7 @@ Result<int> bench(BenchArguments& arguments) {
   report.machine = measure_machine(report.options.n_threads);
   BenchRun run(plan, *engine, std::move(session));
   LH_ASSIGN_OR_RETURN(report.rows, run.run());
+  report.peak_memory_bytes = peak_memory_bytes();
   if (!arguments.save_path.empty()) LH_RETURN_IF_ERROR(save(to_json(report), arguments.save_path));
   if (arguments.json) {
     print_json(to_json(report));

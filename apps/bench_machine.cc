@@ -1,5 +1,6 @@
 #include "apps/bench_machine.h"
 
+#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -39,6 +40,12 @@ std::string cpu_name() {
     if (line.starts_with("CPU part")) part = line.substr(colon + 2);
   }
   return part;
+}
+
+size_t peak_memory_bytes() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<size_t>(usage.ru_maxrss) * 1024;  // Linux counts in KiB
 }
 
 Machine measure_machine(size_t n_threads) {

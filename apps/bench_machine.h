@@ -25,6 +25,9 @@ Machine measure_machine(size_t n_threads);
 
 nlohmann::ordered_json to_json(const Machine& machine);
 
+// The most memory this process has held so far.
+size_t peak_memory_bytes();
+
 // The processor's name as the system gives it, or "unknown".
 std::string cpu_name();
 

@@ -55,9 +55,10 @@ std::string headline(const BenchReport& report) {
                   format_bytes(model.weight_bytes), report.options.n_threads,
                   to_string(report.options.k_type), to_string(report.options.v_type),
                   random_weights || report.fill == "random" ? "; speed only" : "");
-  text += fmt::format("{}: reads {:.1f} GB/s, {} {:.0f} Gop/s\n\n", report.machine.cpu,
-                      report.machine.read_bytes_per_s / 1e9, report.machine.dot_instruction,
-                      report.machine.dot_ops_per_s / 1e9);
+  text += fmt::format("{}: reads {:.1f} GB/s, {} {:.0f} Gop/s; at most {} of memory used\n\n",
+                      report.machine.cpu, report.machine.read_bytes_per_s / 1e9,
+                      report.machine.dot_instruction, report.machine.dot_ops_per_s / 1e9,
+                      format_bytes(report.peak_memory_bytes));
   return text;
 }
 
@@ -172,6 +173,7 @@ nlohmann::ordered_json to_json(const BenchReport& report) {
         {"parameters", model.n_parameters},
         {"weight_bytes", model.weight_bytes},
         {"weight_type", model.weight_type}}},
+      {"peak_memory_bytes", report.peak_memory_bytes},
       {"speed_only", !report.options.shape.empty() || report.fill == "random"},
       {"fill", report.fill},
       {"threads", report.options.n_threads},

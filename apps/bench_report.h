@@ -38,6 +38,7 @@ struct BenchReport {
   std::string fill;
   std::optional<Calibration> calibration;  // of `auto`, if it runs
   bool calibration_was_stored = false;
+  size_t peak_memory_bytes = 0;  // of the process, at the end of the run
   std::vector<BenchRow> rows;
 };
 

@@ -33,7 +33,9 @@ double CostModel::sparse_step_ms(size_t n_tokens) const {
 
 double CostModel::chunk_ms(size_t n_rows, size_t n_tokens) const {
   const auto rows = static_cast<double>(n_rows);
-  return calibration_.chunk_ms + rows * calibration_.chunk_token_ms +
+  // A pass over few rows is bound by reading the weights, as a step is.
+  return std::max(calibration_.step_ms,
+                  calibration_.chunk_ms + rows * calibration_.chunk_token_ms) +
          rows * static_cast<double>(n_tokens) * calibration_.chunk_ns / kNsPerMs;
 }
 

@@ -43,6 +43,12 @@ TEST_F(CostModelTest, RectificationIsSharedByItsPeriod) {
   EXPECT_GT(24.625 + 20 / (n - 1) + 11, 1.05 * longest);
 }
 
+TEST_F(CostModelTest, AChunkCostsAtLeastAStep) {
+  calibration_.chunk_ms = 0;
+  options_.rectify_every = 1;
+  EXPECT_NEAR(model().resa(100000).ms_per_token, 24.625 + 20 + 10, 1e-9);
+}
+
 TEST_F(CostModelTest, ExpectedTokensOfADraft) {
   EXPECT_DOUBLE_EQ(expected_tokens(0, 5), 1);
   EXPECT_DOUBLE_EQ(expected_tokens(1, 5), 6);

@@ -21,5 +21,6 @@ depth, n_gen = (int(n) for n in value.get("-gp", f"{value.get('-d', 0)},{value['
 n_prompt = int(value["-p"])
 ms = (1 if n_prompt else 20) + depth * (0.01 if value["-fa"] == "1" else 0.02)
 if value.get("-rtr") == "1": ms *= 0.5
-print("a line before the document", file=sys.stderr)
-print(json.dumps([{"build_commit": "fake123", "n_prompt": n_prompt, "n_gen": n_gen, "avg_ts": 1e3 / ms}]))
+row = {"build_commit": "fake123", "n_prompt": n_prompt, "n_gen": n_gen, "avg_ts": 1e3 / ms}
+print("[\nWARNING: a line among the JSON" if kind == "ik" else "[")
+print(json.dumps(row) + "\n]")
