@@ -194,8 +194,8 @@ RandomModelSpec shape(const char* name, const char* architecture, size_t n_layer
   spec.context_length = 1 << 20;
   spec.type = TensorType::kQ8_0;
   spec.attention_gain = 1.0F;
-  // Random attention is flat, so a sparse step tells little of what a dense one would: with a full
-  // gain hardly any draft of `exact` would be accepted, with this one about nine in ten are.
+  // Random attention is flat, so a sparse step tells little of what a dense one would: a small gain
+  // makes more drafts of `exact` right (51% at depth 8192 in the shape of qwen2.5-0.5b).
   spec.output_gain = 0.0001F;
   return spec;
 }
