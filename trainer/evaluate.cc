@@ -2,10 +2,12 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "tasks/path.h"
 #include "tasks/sum.h"
 #include "trainer/batch.h"
-#include "trainer/checkpoint.h"
+#include "trainer/import.h"
 #include "trainer/selection.h"
 
 namespace longhaul::trainer {
@@ -79,11 +81,40 @@ std::vector<Way> ways_of(const EvaluateOptions& options) {
   return ways;
 }
 
+// Mean loss of all of `text`, read in rows that start with the mark.
+double text_loss(const Checkpoint& model, const std::vector<int32_t>& text, int length,
+                 const Vocabulary& vocabulary) {
+  double total = 0;
+  const Attention attention = [](int64_t, const Tensor& q, const Tensor& k, const Tensor& v) {
+    return dense_attention(q, k, v);
+  };
+  for (size_t first = 0; first < text.size(); first += size_t(length)) {
+    const auto n = static_cast<int>(std::min(size_t(length), text.size() - first));
+    Batch batch = Batch::empty(1, n, vocabulary);
+    batch.set_text(0, text, first, vocabulary);
+    const Tensor ids = at::tensor(at::ArrayRef<int64_t>(batch.ids)).unsqueeze(0);
+    const Tensor hidden = forward(model.config, model.weights, ids, attention)[0];
+    const Tensor logits = at::linear(hidden, model.weights.embedding);
+    const Tensor targets = at::tensor(at::ArrayRef<int64_t>(batch.targets));
+    total += at::cross_entropy_loss(logits, targets).item<double>() * n;
+  }
+  return total / static_cast<double>(text.size());
+}
+
 }  // namespace
 
-Status evaluate(const EvaluateOptions& options, const Vocabulary& vocabulary) {
-  LH_ASSIGN_OR_RETURN(const Checkpoint model, load_checkpoint(options.checkpoint));
+Status evaluate(const EvaluateOptions& options, const Vocabulary& vocabulary,
+                const std::vector<int32_t>& text) {
+  LH_ASSIGN_OR_RETURN(const Checkpoint model, load_model(options.checkpoint));
+  if (model.config.vocab_size != vocabulary.size()) {
+    return bad_input("{}: a model of {} tokens, but the vocabulary has {}", options.checkpoint,
+                     model.config.vocab_size, vocabulary.size());
+  }
   const at::NoGradGuard no_grad;
+  if (!text.empty()) {
+    fmt::print("text {} tokens, rows of {}: {:.4f} nats a token\n", text.size(),
+               options.text_length, text_loss(model, text, options.text_length, vocabulary));
+  }
   for (const int length : options.lengths) {
     for (const bool is_path : {true, false}) {
       for (const Way& way : ways_of(options)) {

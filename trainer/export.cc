@@ -7,7 +7,7 @@
 
 #include "io/gguf_writer.h"
 #include "quant/registry.h"
-#include "trainer/checkpoint.h"
+#include "trainer/import.h"
 
 namespace longhaul::trainer {
 namespace {
@@ -64,7 +64,7 @@ void set_vocabulary_keys(GgufWriter& writer, const longhaul::Vocabulary& vocabul
 
 Status export_gguf(const ExportOptions& options, const Vocabulary& vocabulary) {
   LH_ASSIGN_OR_RETURN(const TensorType type, matrix_type(options.type));
-  LH_ASSIGN_OR_RETURN(const Checkpoint checkpoint, load_checkpoint(options.checkpoint));
+  LH_ASSIGN_OR_RETURN(const Checkpoint checkpoint, load_model(options.checkpoint));
   const ModelConfig& config = checkpoint.config;
   if (config.vocab_size != vocabulary.size()) {
     return bad_input("{}: a vocabulary of {} tokens, expected {}", options.checkpoint,

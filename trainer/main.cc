@@ -10,6 +10,8 @@
 namespace longhaul::trainer {
 namespace {
 
+constexpr int kBadUsage = 2;
+
 Result<std::string> read_texts(const std::vector<std::string>& paths) {
   std::string text;
   for (const std::string& path : paths) {
@@ -44,7 +46,8 @@ Status run_train(const Arguments& arguments) {
 
 Status run_eval(const Arguments& arguments) {
   LH_ASSIGN_OR_RETURN(const Vocabulary vocabulary, Vocabulary::load(arguments.vocabulary));
-  return evaluate(arguments.evaluate, vocabulary);
+  LH_ASSIGN_OR_RETURN(const std::string text, read_texts(arguments.texts));
+  return evaluate(arguments.evaluate, vocabulary, vocabulary.encode(text));
 }
 
 Status run_export(const Arguments& arguments) {
@@ -54,7 +57,12 @@ Status run_export(const Arguments& arguments) {
 
 void add_train_flags(CLI::App& app, TrainOptions& options) {
   app.add_option("--out", options.out, "Folder of the run")->required();
-  app.add_option("--resume", options.resume, "Checkpoint to go on from");
+  CLI::Option* resume =
+      app.add_option("--resume", options.resume,
+                     "Checkpoint to go on from, with its counters and its optimisers' moments");
+  CLI::Option* from_gguf = app.add_option("--from-gguf", options.from_gguf,
+                                          "Model whose weights a fresh run starts from");
+  resume->excludes(from_gguf);
   app.add_option("--tokens", options.n_tokens);
   app.add_option("--batch-tokens", options.batch_tokens);
   app.add_option("--first-length", options.first_length);
@@ -69,16 +77,21 @@ void add_train_flags(CLI::App& app, TrainOptions& options) {
   app.add_option("--mix-path", options.mix.path);
   app.add_option("--mix-sum", options.mix.sum);
   app.add_option("--seed", options.seed);
-  app.add_option("--layers", options.model.n_layers);
-  app.add_option("--d-model", options.model.d_model);
-  app.add_option("--heads", options.model.n_heads);
-  app.add_option("--kv-heads", options.model.n_kv_heads);
-  app.add_option("--head-dim", options.model.head_dim);
-  app.add_option("--d-ff", options.model.d_ff);
-  app.add_option("--rope-theta", options.model.rope_theta);
-  app.add_option("--qk-norm", options.model.qk_norm);
-  app.add_option("--planted", options.model.planted);
-  app.add_option("--qk-scale", options.model.qk_scale);
+
+  // A loaded model brings its own shape.
+  const auto shape = [&](const char* name, auto& field) {
+    app.add_option(name, field)->excludes(resume)->excludes(from_gguf);
+  };
+  shape("--layers", options.model.n_layers);
+  shape("--d-model", options.model.d_model);
+  shape("--heads", options.model.n_heads);
+  shape("--kv-heads", options.model.n_kv_heads);
+  shape("--head-dim", options.model.head_dim);
+  shape("--d-ff", options.model.d_ff);
+  shape("--rope-theta", options.model.rope_theta);
+  shape("--qk-norm", options.model.qk_norm);
+  shape("--planted", options.model.planted);
+  shape("--qk-scale", options.model.qk_scale);
 }
 
 int main_with_status(int argc, char** argv) {
@@ -103,7 +116,9 @@ int main_with_status(int argc, char** argv) {
 
   CLI::App* eval = app.add_subcommand("eval", "Accuracy by task, length and selection");
   eval->add_option("--vocab", arguments.vocabulary)->required();
-  eval->add_option("--checkpoint", arguments.evaluate.checkpoint)->required();
+  eval->add_option("--checkpoint", arguments.evaluate.checkpoint, "Folder of a run, or a GGUF file")
+      ->required();
+  eval->add_option("--text", arguments.texts, "Text whose loss to measure");
   eval->add_option("--lengths", arguments.evaluate.lengths)->delimiter(',');
   eval->add_option("--ratios", arguments.evaluate.ratios)->delimiter(',');
   eval->add_option("--examples", arguments.evaluate.n_examples);
@@ -120,12 +135,18 @@ int main_with_status(int argc, char** argv) {
   gguf->add_option("--license", arguments.gguf.license);
   gguf->callback([&] { status = run_export(arguments); });
 
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help
+    fmt::print(stderr, "longhaul-train: {} (see longhaul-train --help)\n", error.what());
+    return kBadUsage;
+  }
   if (status) return 0;
   fmt::print(stderr, "longhaul-train: {}\n", status.error().message);
   const bool usage =
       status.error().code == ErrorCode::kBadInput || status.error().code == ErrorCode::kUnsupported;
-  return usage ? 2 : 1;
+  return usage ? kBadUsage : 1;
 }
 
 }  // namespace

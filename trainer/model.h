@@ -12,15 +12,16 @@
 
 namespace longhaul::trainer {
 
+// The defaults are the bundled model.
 struct ModelConfig {
   int64_t n_layers = 2;
-  int64_t d_model = 128;
-  int64_t n_heads = 2;
+  int64_t d_model = 192;
+  int64_t n_heads = 4;
   int64_t n_kv_heads = 2;
   int64_t head_dim = 64;
-  int64_t d_ff = 384;
+  int64_t d_ff = 512;
   int64_t vocab_size = 0;
-  double rope_theta = 1e6;
+  double rope_theta = 1e8;
   double norm_eps = 1e-5;
   bool qk_norm = true;
   bool planted = true;    // start from trainer/plant.h

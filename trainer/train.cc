@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "trainer/checkpoint.h"
+#include "trainer/import.h"
 #include "trainer/muon.h"
 #include "trainer/plant.h"
 #include "trainer/selection.h"
@@ -23,7 +24,7 @@ using torch::Tensor;
 constexpr int kLogEvery = 20;
 constexpr int kSaveEvery = 100;
 constexpr int64_t kWarmUpTokens = 100'000;
-constexpr int64_t kQueriesPerBatch = 192;  // positions the selection loss looks at
+constexpr int64_t kQueriesPerBatch = 384;  // positions the selection loss looks at
 
 // Weight of each kind's mean loss; answers' copies and separators are easy and count less.
 double kind_weight(TargetKind kind, double text_weight) {
@@ -82,16 +83,17 @@ Tensor answer_loss(const Batch& batch, const Tensor& hidden, const Tensor& embed
   return loss;
 }
 
-// Random positions of every row that are trained on: [n_rows, n].
+// Random positions of every row that answers are learnt at: [n_rows, n].
 Tensor pick_queries(const Batch& batch, TaskRandom& random) {
   const int64_t n = std::max<int64_t>(1, kQueriesPerBatch / batch.n_rows);
   std::vector<int64_t> queries;
   for (int row = 0; row < batch.n_rows; ++row) {
     std::vector<int64_t> learnt;
     for (int64_t i = 0; i < batch.length; ++i) {
-      const bool used = batch.kinds[size_t(row * batch.length + i)] != TargetKind::kNone;
-      if (used) learnt.push_back(i);
+      const TargetKind kind = batch.kinds[size_t(row * batch.length + i)];
+      if (kind != TargetKind::kNone && kind != TargetKind::kText) learnt.push_back(i);
     }
+    if (learnt.empty()) learnt.push_back(0);  // has no earlier block, so it adds nothing
     for (int64_t i = 0; i < n; ++i) queries.push_back(learnt[random.below(learnt.size())]);
   }
   return at::tensor(at::ArrayRef<int64_t>(queries)).view({batch.n_rows, n});
@@ -116,6 +118,7 @@ class Trainer {
   Status run() {
     if (!options_.resume.empty())
       LH_RETURN_IF_ERROR(load_optimizers(options_.resume, adamw_, muon_));
+    selecting_ = state_.hop_accuracy >= options_.selection_from;
     log_.open(options_.out + "/log.txt", std::ios::app);
     started_ = Clock::now();
     while (state_.n_tokens < options_.n_tokens) {
@@ -257,21 +260,35 @@ class Trainer {
   int64_t n_tokens_here_ = 0;
 };
 
+// What training starts from: a checkpoint, a GGUF file's weights, or fresh ones.
+Result<Checkpoint> first_state(const TrainOptions& options, const Vocabulary& vocabulary) {
+  if (!options.resume.empty()) return load_checkpoint(options.resume);
+  Checkpoint start;
+  if (!options.from_gguf.empty()) {
+    LH_ASSIGN_OR_RETURN(start, import_gguf(options.from_gguf));
+  } else {
+    start.config = options.model;
+    start.config.vocab_size = vocabulary.size();
+    start.weights = init_weights(start.config);
+    if (start.config.planted) {
+      LH_RETURN_IF_ERROR(plant_lookup(start.config, vocabulary, start.weights));
+    }
+  }
+  start.state.length = options.first_length;
+  return start;
+}
+
 }  // namespace
 
 Status train(const TrainOptions& options, const Vocabulary& vocabulary, std::vector<int32_t> text) {
-  std::filesystem::create_directories(options.out);
+  std::error_code error;
+  std::filesystem::create_directories(options.out, error);
+  if (error) return make_error(ErrorCode::kIo, "{}: {}", options.out, error.message());
   at::manual_seed(options.seed);
-  Checkpoint start{
-      .config = options.model, .state = {.length = options.first_length}, .weights = {}};
-  start.config.vocab_size = vocabulary.size();
-  if (options.resume.empty()) {
-    start.weights = init_weights(start.config);
-    if (start.config.planted) {
-      LH_RETURN_IF_ERROR(plant_lookup(start.config, start.weights));
-    }
-  } else {
-    LH_ASSIGN_OR_RETURN(start, load_checkpoint(options.resume));
+  LH_ASSIGN_OR_RETURN(Checkpoint start, first_state(options, vocabulary));
+  if (start.config.vocab_size != vocabulary.size()) {
+    return bad_input("{}{}: a model of {} tokens, but the vocabulary has {}", options.resume,
+                     options.from_gguf, start.config.vocab_size, vocabulary.size());
   }
   return Trainer(options, vocabulary, std::move(text), std::move(start)).run();
 }

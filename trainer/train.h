@@ -14,10 +14,11 @@ namespace longhaul::trainer {
 struct TrainOptions {
   ModelConfig model;
   std::string out;               // folder of the run: "checkpoint" and "log.txt" go there
-  std::string resume;            // a checkpoint to go on from; empty to start anew
+  std::string resume;            // a checkpoint to go on from, counters and optimisers included
+  std::string from_gguf;         // or: a GGUF file whose weights a fresh run starts from
   int64_t n_tokens = 4'000'000;  // length of the whole run
   int64_t batch_tokens = 4096;
-  int64_t first_length = 48;  // doubled whenever look-ups are right often enough
+  int64_t first_length = 96;  // doubled whenever look-ups are right often enough
   int64_t max_length = 2048;
   double promote_at = 0.97;     // accuracy of hops and of sum labels at which it doubles
   double learning_rate = 2e-3;  // reached after warm-up, falling to zero over the last 30%
