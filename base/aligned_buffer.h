@@ -1,5 +1,5 @@
-// An owning array aligned for SIMD loads (64 bytes), zero-initialised, move-only. For trivially
-// copyable types.
+// An owning array aligned for SIMD loads (64 bytes), zero-initialised, move-only; large ones lie in
+// huge pages. For trivially copyable types.
 #pragma once
 
 #include <cstddef>
@@ -9,6 +9,8 @@
 #include <new>
 #include <span>
 #include <type_traits>
+
+#include "base/page_region.h"
 
 namespace longhaul {
 
@@ -25,8 +27,11 @@ class AlignedBuffer {
     if (size == 0) return;
     const size_t n_bytes =
         (size * sizeof(T) + kSimdAlignment - 1) / kSimdAlignment * kSimdAlignment;
-    data_.reset(static_cast<T*>(std::aligned_alloc(kSimdAlignment, n_bytes)));
+    const bool large = n_bytes >= 2 * kHugePageBytes;
+    data_.reset(
+        static_cast<T*>(std::aligned_alloc(large ? kHugePageBytes : kSimdAlignment, n_bytes)));
     if (!data_) throw std::bad_alloc();
+    if (large) advise_huge_pages(data_.get(), n_bytes);
     std::memset(static_cast<void*>(data_.get()), 0, n_bytes);
   }
 

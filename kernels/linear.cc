@@ -4,15 +4,18 @@
 
 #include "base/check.h"
 #include "kernels/linear_kernels.h"
+#include "parallel/shares.h"
 #include "quant/registry.h"
 
 namespace longhaul {
 namespace {
 
 // A unit of work reads about this much of the weights, and serves at most kUnitRows rows: what fits
-// in a second-level cache, and takes much longer than handing it out.
+// in a second-level cache, and takes much longer than handing it out. Panels are a multiple of
+// kUnitPanels, which the kernels for many rows take at once.
 constexpr size_t kUnitBytes = 64 * 1024;
-constexpr size_t kUnitRows = 64;
+constexpr size_t kUnitPanels = 2;
+constexpr size_t kUnitRows = kMaxWorkRows;
 static_assert(kUnitRows % kMaxGroupRows == 0);
 
 constexpr size_t kQuantiseRows = 8;  // rows a task of prepare() rounds: a group
@@ -27,7 +30,8 @@ struct Cut {
 };
 
 Cut cut(const PackedMatrix& w, size_t n_rows) {
-  const size_t panels = std::clamp<size_t>(kUnitBytes / w.panel_bytes(), 1, w.n_panels());
+  const size_t panels =
+      std::max<size_t>(kUnitPanels, kUnitBytes / w.panel_bytes() / kUnitPanels * kUnitPanels);
   const size_t n_row_tiles = divide_up(n_rows, kUnitRows);
   return {panels, n_row_tiles, divide_up(w.n_panels(), panels) * n_row_tiles};
 }
@@ -63,7 +67,8 @@ void check_task(const Activations& x, const MatmulTask& task) {
 }  // namespace
 
 Result<PackedMatrix> PackedMatrix::pack(TensorType type, const std::byte* rows, size_t n_out,
-                                        size_t n_in, ThreadPool& pool) {
+                                        size_t n_in, ThreadPool& pool,
+                                        std::span<std::byte> memory) {
   const TensorTypeInfo& info = tensor_type_info(type);
   if (find_panel_format(type) == nullptr)
     return unsupported("no matrix kernel for weights of type {}", info.name);
@@ -79,14 +84,23 @@ Result<PackedMatrix> PackedMatrix::pack(TensorType type, const std::byte* rows, 
   out.n_out_ = n_out;
   out.n_in_ = n_in;
   out.panel_bytes_ = longhaul::panel_bytes(type, n_in);
-  out.panels_ = AlignedBuffer<std::byte>(out.n_panels() * out.panel_bytes_);
+  if (memory.size() < out.bytes()) {
+    out.owned_ = AlignedBuffer<std::byte>(out.bytes());
+    memory = out.owned_.span();
+  }
+  out.panels_ = memory.data();
   const size_t row_bytes = n_in / info.block_len * info.block_bytes;
   pool.run(out.n_panels(), [&](size_t panel, size_t) {
     const size_t row = panel * kPanelRows;
     pack_panel(type, rows + row * row_bytes, std::min(kPanelRows, n_out - row), n_in,
-               out.panels_.data() + panel * out.panel_bytes_);
+               memory.data() + panel * out.panel_bytes_);
   });
   return out;
+}
+
+size_t PackedMatrix::packed_bytes(TensorType type, size_t n_out, size_t n_in) {
+  if (find_panel_format(type) == nullptr) return 0;
+  return divide_up(n_out, kPanelRows) * longhaul::panel_bytes(type, n_in);
 }
 
 bool reads_q8(TensorType type) {
@@ -115,13 +129,15 @@ void matmul_with(const LinearKernels& kernels, ThreadPool& pool, const Activatio
     check_task(x, task);
     n_units += cut(*task.w, x.f32().n_rows).n_units;
   }
-  pool.run(n_units, [&](size_t unit, size_t) {
+  const auto run = [&](size_t unit) {
     for (const MatmulTask& task : tasks) {
       const Cut c = cut(*task.w, x.f32().n_rows);
       if (unit < c.n_units) return run_unit(kernels, x, task, c, unit);
       unit -= c.n_units;
     }
-  });
+  };
+  Shares shares(n_units, std::min(pool.n_threads(), Shares::kMax));
+  pool.run(shares.size(), [&](size_t share, size_t) { shares.work(share, run); });
 }
 
 const LinearKernels& best_linear_kernels() {

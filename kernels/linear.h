@@ -19,8 +19,7 @@
 
 namespace longhaul {
 
-// A weight matrix [n_out, n_in], interleaved for the kernels. Owns its memory; independent of the
-// file it came from.
+// A weight matrix [n_out, n_in], interleaved for the kernels; independent of the file it came from.
 class PackedMatrix {
  public:
   PackedMatrix() = default;
@@ -28,24 +27,30 @@ class PackedMatrix {
   // Packs n_out rows that follow one another in the file's layout of `type`. Errors: a type without
   // a kernel, an empty matrix, n_in that is not a whole number of the type's blocks (of 32 for F32,
   // F16 and BF16).
+  // The result lies in `memory` if that is large enough for packed_bytes(); it then holds zeros,
+  // starts at a multiple of 64, and must outlive the matrix.
   static Result<PackedMatrix> pack(TensorType type, const std::byte* rows, size_t n_out,
-                                   size_t n_in, ThreadPool& pool);
+                                   size_t n_in, ThreadPool& pool, std::span<std::byte> memory = {});
+
+  // Bytes of a packed matrix, a multiple of 64; 0 for a type without a kernel.
+  static size_t packed_bytes(TensorType type, size_t n_out, size_t n_in);
 
   size_t n_out() const { return n_out_; }
   size_t n_in() const { return n_in_; }
   TensorType type() const { return type_; }
-  size_t bytes() const { return panels_.size(); }
+  size_t bytes() const { return n_panels() * panel_bytes_; }
 
   size_t n_panels() const { return (n_out_ + kPanelRows - 1) / kPanelRows; }
   size_t panel_bytes() const { return panel_bytes_; }
-  const std::byte* panel(size_t i) const { return panels_.data() + i * panel_bytes_; }
+  const std::byte* panel(size_t i) const { return panels_ + i * panel_bytes_; }
 
  private:
   TensorType type_ = TensorType::kF32;
   size_t n_out_ = 0;
   size_t n_in_ = 0;
   size_t panel_bytes_ = 0;
-  AlignedBuffer<std::byte> panels_;
+  const std::byte* panels_ = nullptr;
+  AlignedBuffer<std::byte> owned_;  // holds the panels where no memory was given
 };
 
 struct LinearKernels;

@@ -11,7 +11,10 @@
 
 namespace longhaul {
 
-// A rectangle of one product: some panels against some rows.
+// The most rows of one PanelWork.
+inline constexpr size_t kMaxWorkRows = 128;
+
+// A rectangle of one product: some panels against at most kMaxWorkRows rows.
 struct PanelWork {
   const std::byte* panels;  // n_panels of them, panel_bytes apart
   size_t panel_bytes;

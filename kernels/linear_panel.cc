@@ -131,23 +131,23 @@ template <class Block>
 void pack_blocks(const PanelFormat& format, const std::byte* rows, size_t n_rows, size_t n_in,
                  std::byte* panel) {
   const size_t n_groups = n_in / kBlockInputs / format.blocks_per_scale;  // also blocks of the file
-  auto* codes = reinterpret_cast<uint8_t*>(panel);
-  std::byte* scales = panel + n_in / kBlockInputs * format.code_bytes();
-  for (size_t g = 0; g < n_groups; ++g, scales += format.scale_bytes()) {
+  for (size_t g = 0; g < n_groups; ++g) {
+    const GroupPlace place = find_group(format, g, n_groups);
     uint8_t interleaved[8][kCodes] = {};
     RowPart part = {};
     for (size_t r = 0; r < n_rows; ++r) {
       Block block;
       std::memcpy(&block, rows + (r * n_groups + g) * sizeof(Block), sizeof(Block));
       split(block, part);
-      store_scales(part, format, r, scales);
+      store_scales(part, format, r, panel + place.scales);
       for (size_t i = 0; i < format.blocks_per_scale * kBlockInputs; ++i) {
         interleaved[i / kBlockInputs][i % kBlockInputs / 4 * kPlane + r * 4 + i % 4] =
             part.codes[i];
       }
     }
-    for (size_t b = 0; b < format.blocks_per_scale; ++b, codes += format.code_bytes()) {
-      store_codes(interleaved[b], format.code_bits, codes);
+    auto* codes = reinterpret_cast<uint8_t*>(panel + place.codes);
+    for (size_t b = 0; b < format.blocks_per_scale; ++b) {
+      store_codes(interleaved[b], format.code_bits, codes + b * format.code_bytes());
     }
   }
 }
@@ -202,6 +202,16 @@ const PanelFormat* find_panel_format(TensorType type) {
       return &kRuns6;
   }
   return nullptr;
+}
+
+GroupPlace find_group(const PanelFormat& format, size_t group, size_t n_groups) {
+  const size_t in_cluster = group % format.groups_per_cluster();
+  const size_t first = group - in_cluster;
+  const size_t n_cluster = std::min(format.groups_per_cluster(), n_groups - first);
+  const size_t code_bytes = format.blocks_per_scale * format.code_bytes();
+  const size_t cluster = first * format.group_bytes();
+  return {cluster + in_cluster * code_bytes,
+          cluster + n_cluster * code_bytes + in_cluster * format.scale_bytes()};
 }
 
 size_t panel_bytes(TensorType type, size_t n_in) {

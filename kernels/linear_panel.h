@@ -3,9 +3,11 @@
 // A panel holds 16 output rows of a matrix, so that a vector lane is an output row and no kernel
 // sums across lanes.
 //   F32, F16, BF16:  [n_in][16 rows]
-//   quantised:       codes  [n_in / 32] blocks, each 8 groups of [16 rows][4 inputs] unsigned
-//   codes, then
-//                    scales [n_in / 32], or [n_in / 256] for the K types
+//   quantised:       clusters of blocks, one after another, each the codes of its blocks and then
+//                    their scales. Codes of a block are 8 groups of [16 rows][4 inputs], unsigned.
+// A group of scales serves one block, or 8 in the K types. A cluster holds one group, or two where
+// one would not fill whole cache lines (the last of a panel may still hold one): a product of one
+// row reads memory in ascending order, once, by whole lines.
 // Input 4 * g + k of a block is byte k of row's word in group g: one VNNI instruction multiplies a
 // group by 4 activations. Codes of fewer than 8 bits are split in planes:
 //   4 bits:          4 planes of 64 bytes; plane j has group j in its low nibbles, group j + 4 in
@@ -54,7 +56,17 @@ struct PanelFormat {
 
   size_t code_bytes() const { return code_bits * kBlockInputs / 8 * kPanelRows; }  // per block
   size_t scale_bytes() const { return (n_small + 2 * n_half) * kPanelRows; }  // per group of scales
+  // Of a group of scales and the blocks it serves.
+  size_t group_bytes() const { return blocks_per_scale * code_bytes() + scale_bytes(); }
+  size_t groups_per_cluster() const { return group_bytes() % 64 == 0 ? 1 : 2; }
 };
+
+// Where a group of scales and the codes of its first block lie, in bytes from the panel's start.
+struct GroupPlace {
+  size_t codes;
+  size_t scales;
+};
+GroupPlace find_group(const PanelFormat& format, size_t group, size_t n_groups);
 
 // The format of a type, or nullptr if there is no kernel for it.
 const PanelFormat* find_panel_format(TensorType type);

@@ -45,15 +45,17 @@ RowBlock read_block(TensorType type, const std::byte* panel, size_t n_blocks, si
                     size_t row) {
   const PanelFormat& format = *find_panel_format(type);
   const size_t in_group = b % format.blocks_per_scale;
-  const std::byte* scales =
-      panel + n_blocks * format.code_bytes() + b / format.blocks_per_scale * format.scale_bytes();
+  const GroupPlace place =
+      find_group(format, b / format.blocks_per_scale, n_blocks / format.blocks_per_scale);
+  const std::byte* codes = panel + place.codes + in_group * format.code_bytes();
+  const std::byte* scales = panel + place.scales;
   const std::byte* half = scales + format.n_small * kPanelRows;
   const auto small = [&](size_t i) {
     return std::to_integer<uint8_t>(scales[i * kPanelRows + row]);
   };
   RowBlock out = {};
   for (size_t i = 0; i < kBlockInputs; ++i) {
-    out.codes[i] = read_code(panel + b * format.code_bytes(), format.code_bits, row, i);
+    out.codes[i] = read_code(codes, format.code_bits, row, i);
     if (type == TensorType::kIQ4_NL) out.codes[i] = quant::iq4_nl::kLevels[out.codes[i]];
   }
   out.scale[0] = out.scale[1] = read_f16(half, row);

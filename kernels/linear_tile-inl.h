@@ -1,199 +1,296 @@
-// Panels against rows of activations: the loops that every weight type shares. A fragment: include
-// it inside a target's namespace, after linear_unpack-inl.h and after `Quad`, `load_quad` and
-// `dot_quads`, which multiply one group of codes by 4 activations.
+// Panels of quantised weights against rows of activations: the loops that every weight type shares.
+// A fragment: include it inside a target's namespace, after linear_unpack-inl.h, linear_float-inl.h
+// and `Dot`, `Quad` and `load_quad`, which multiply groups of codes by 4 activations.
 //
-// The sum of an output element runs over the blocks in order, one fused multiply-add each; how many
-// rows or panels share the loop does not enter it.
+// One row reads the panels as they come. Several rows share codes and scales that were unpacked, a
+// slab of inputs at a time. Either way the sum of an output element runs over the blocks in order,
+// one fused multiply-add for each scale and addend, on the same numbers: a row has the same bits in
+// both.
 
-// What store_outputs does for the last outputs of a matrix, n < 16.
-HWY_NOINLINE void store_last_outputs(const float* sums, const float* bias, size_t n, float* y) {
-  for (size_t i = 0; i < n; ++i) y[i] = bias == nullptr ? sums[i] : sums[i] + bias[i];
-}
-
-// Writes the sums of one row and panel, n of them, with their bias.
-HWY_INLINE void store_outputs(const VF (&sums)[kVectors], const float* bias, size_t n, float* y) {
-  HWY_ALIGN float all[kPanelRows];
-  LH_UNROLL
-  for (size_t v = 0; v < kVectors; ++v) {
-    if (n < kPanelRows) {
-      hn::Store(sums[v], DF(), all + v * kLanes);
-    } else {
-      const VF sum =
-          bias == nullptr ? sums[v] : hn::Add(sums[v], hn::LoadU(DF(), bias + v * kLanes));
-      hn::StoreU(sum, DF(), y + v * kLanes);
-    }
-  }
-  if (n < kPanelRows) store_last_outputs(all, bias, n, y);
-}
-
-// -kOffset * sum of q, from -128 times it.
-template <int kOffset>
-HWY_INLINE VI initial_dot(int32_t offset) {
-  if constexpr (kOffset == 0) return hn::Zero(DI());
+// A block's products start here: the offset of its codes times the sum of their activations.
+template <class D, int kOffset>
+HWY_INLINE VI initial_dot(int32_t offset) {  // -128 * sum of q
+  if constexpr (kOffset == 0 || D::kSigned) return hn::Zero(DI());
   constexpr int kShift = kOffset == 128 ? 0 : kOffset == 32 ? 2 : kOffset == 16 ? 3 : 4;
   static_assert(kOffset == 0 || 128 >> kShift == kOffset);
   return hn::ShiftRight<kShift>(hn::Set(DI(), offset));
 }
 
-// sums += scale * (codes of groups kFirst to kLast - 1, less their offset) . activations, for kRows
-// rows of a block.
-template <class Q, size_t kFirst, size_t kLast, size_t kRows>
-HWY_INLINE void add_groups(const V8 (&w)[kGroups], VF scale, const ActivationBlock* a, size_t v,
-                           VF (&sums)[kRows][kVectors]) {
-  VI dots[kRows];
-  LH_UNROLL
-  for (size_t r = 0; r < kRows; ++r) {
-    const int32_t offset = kLast - kFirst == kGroups ? a[r].offset
-                           : kFirst == 0             ? a[r].half_offset
-                                                     : a[r].offset - a[r].half_offset;
-    dots[r] = initial_dot<Q::kOffset>(offset);
-  }
-  LH_UNROLL
-  for (size_t g = kFirst; g < kLast; ++g) {
-    LH_UNROLL
-    for (size_t r = 0; r < kRows; ++r)
-      dots[r] = dot_quads(dots[r], w[g], load_quad(a[r].q + 4 * g));
-  }
-  LH_UNROLL
-  for (size_t r = 0; r < kRows; ++r) {
-    const VF factor = hn::Mul(scale, hn::Set(DF(), a[r].scale));
-    sums[r][v] = hn::MulAdd(hn::ConvertTo(DF(), dots[r]), factor, sums[r][v]);
-  }
+// ActivationBlock::offset of groups kFirst to kLast - 1.
+template <size_t kFirst, size_t kLast>
+HWY_INLINE int32_t offset_of(const ActivationBlock& a) {
+  if constexpr (kLast - kFirst == kGroups) return a.offset;
+  return kFirst == 0 ? a.half_offset : a.offset - a.half_offset;
 }
 
-// One panel against kRows rows whose blocks lie `stride` apart.
-template <class Q, size_t kRows>
-HWY_INLINE void quantised_sums(const uint8_t* panel, size_t n_blocks, const ActivationBlock* a,
-                               size_t stride, VF (&sums)[kRows][kVectors]) {
+// Sums of one row over the blocks of a panel.
+template <class Q>
+struct RowSums {
   using Scale = typename Q::Scale;
-  const uint8_t* codes = panel;
-  const uint8_t* scales = panel + n_blocks * Q::Codes::kBytes;
-  for (size_t b = 0; b < n_blocks; ++b, codes += Q::Codes::kBytes, a += stride) {
-    const uint8_t* group = scales + b / Scale::kBlocks * Scale::kBytes;
-    const size_t block = b % Scale::kBlocks;
+  const ActivationBlock* a;
+  VF sums[kVectors];
+
+  template <size_t kFirst, size_t kLast>
+  HWY_INLINE void add_groups(const V8 (&w)[kGroups], VF scale, size_t v) {
+    using D = Dot<Q::Codes::kBits>;
+    D dot(initial_dot<D, Q::kOffset>(offset_of<kFirst, kLast>(*a)));
+    LH_UNROLL
+    for (size_t g = kFirst; g < kLast; ++g)
+      dot.add(g - kFirst, D::weight(w[g]), load_quad(a->q + 4 * g));
+    const VF factor = hn::Mul(scale, hn::Set(DF(), a->scale));
+    sums[v] = hn::MulAdd(hn::ConvertTo(DF(), dot.total()), factor, sums[v]);
+  }
+
+  HWY_INLINE void operator()(const uint8_t* codes, const uint8_t* scales,
+                             const typename Scale::Units (&units)[kVectors], size_t block) {
     LH_UNROLL
     for (size_t v = 0; v < kVectors; ++v) {
       V8 w[kGroups];
       Q::Codes::load(codes, v, w);
       if constexpr (Scale::kHalves) {
-        add_groups<Q, 0, kGroups / 2>(w, Scale::scale(group, block, 0, v), a, v, sums);
-        add_groups<Q, kGroups / 2, kGroups>(w, Scale::scale(group, block, 1, v), a, v, sums);
+        add_groups<0, kGroups / 2>(w, Scale::scale(units[v], scales, block, 0, v), v);
+        add_groups<kGroups / 2, kGroups>(w, Scale::scale(units[v], scales, block, 1, v), v);
       } else {
-        add_groups<Q, 0, kGroups>(w, Scale::scale(group, block, 0, v), a, v, sums);
+        add_groups<0, kGroups>(w, Scale::scale(units[v], scales, block, 0, v), v);
       }
-      if constexpr (Q::kOffset == 0) {
-        const VF addend = Scale::addend(group, block, v);
+      if constexpr (Scale::kAffine) {
+        const VF addend = Scale::addend(units[v], scales, block, v);
+        sums[v] = hn::MulAdd(addend, hn::Set(DF(), a->scaled_sum), sums[v]);
+      }
+    }
+    ++a;
+  }
+};
+
+template <class Q>
+HWY_NOINLINE void multiply_row(const PanelWork& work) {
+  for (size_t panel = 0; panel < work.n_panels; ++panel) {
+    RowSums<Q> row;
+    row.a = work.blocks;
+    LH_UNROLL
+    for (size_t v = 0; v < kVectors; ++v) row.sums[v] = hn::Zero(DF());
+    visit_blocks<Q>(reinterpret_cast<const uint8_t*>(work.panels + panel * work.panel_bytes), 0,
+                    work.n_in / kBlockInputs, row);
+    const size_t column = panel * kPanelRows;
+    store_outputs(row.sums, work.bias == nullptr ? nullptr : work.bias + column,
+                  HWY_MIN(kPanelRows, work.n_out - column), work.y.row(0) + column);
+  }
+}
+
+// 16 blocks of a panel, unpacked: of a size that two of them stay in the first-level cache.
+constexpr size_t kSlabBlocks = 16;
+constexpr size_t kSlabPanels = 2;
+struct Slab {
+  HWY_ALIGN uint8_t codes[kSlabBlocks][kGroups * kPlaneBytes];
+  HWY_ALIGN float scales[kSlabBlocks][2][kPanelRows];  // of the halves, where they differ
+  HWY_ALIGN float addends[kSlabBlocks][kPanelRows];
+};
+
+// What the loops over a slab depend on. Where the instructions take codes of 8 bits as well as
+// smaller ones, all are brought to the offset of 8 bits, so that few forms serve all types.
+template <size_t kBitsT, int kOffsetT, bool kHalvesT, bool kAffineT>
+struct SlabForm {
+  static constexpr size_t kBits = kBitsT;
+  static constexpr int kOffset = kOffsetT;
+  static constexpr bool kHalves = kHalvesT;
+  static constexpr bool kAffine = kAffineT;
+};
+template <class Q>
+using FormOf = SlabForm<kCodesOfOneSize ? 8 : Q::Codes::kBits,
+                        kCodesOfOneSize && Q::kOffset != 0 ? 128 : Q::kOffset, Q::Scale::kHalves,
+                        Q::Scale::kAffine>;
+
+template <class Q>
+struct SlabFiller {
+  using Scale = typename Q::Scale;
+  Slab& slab;
+  size_t at = 0;
+
+  HWY_INLINE void operator()(const uint8_t* codes, const uint8_t* scales,
+                             const typename Scale::Units (&units)[kVectors], size_t block) {
+    const V8 lift = hn::Set(D8(), static_cast<uint8_t>(FormOf<Q>::kOffset - Q::kOffset));
+    LH_UNROLL
+    for (size_t v = 0; v < kVectors; ++v) {
+      V8 w[kGroups];
+      Q::Codes::load(codes, v, w);
+      LH_UNROLL
+      for (size_t g = 0; g < kGroups; ++g) {
+        const V8 lifted = FormOf<Q>::kOffset == Q::kOffset ? w[g] : hn::Add(w[g], lift);
+        hn::Store(lifted, D8(), slab.codes[at] + g * kPlaneBytes + v * 4 * kLanes);
+      }
+      LH_UNROLL
+      for (size_t half = 0; half < (Scale::kHalves ? 2 : 1); ++half) {
+        hn::Store(Scale::scale(units[v], scales, block, half, v), DF(),
+                  slab.scales[at][half] + v * kLanes);
+      }
+      if constexpr (Scale::kAffine) {
+        hn::Store(Scale::addend(units[v], scales, block, v), DF(), slab.addends[at] + v * kLanes);
+      }
+    }
+    ++at;
+  }
+};
+
+template <class Q>
+HWY_NOINLINE void fill_slab(const PanelWork& work, size_t panel, size_t first, size_t n_blocks,
+                            Slab& slab) {
+  SlabFiller<Q> filler = {slab};
+  visit_blocks<Q>(reinterpret_cast<const uint8_t*>(work.panels + panel * work.panel_bytes), first,
+                  n_blocks, filler);
+}
+
+// A tile is some rows by some vectors of a pair of panels: as many as leave registers for the sums,
+// the dots and the codes.
+constexpr size_t kTileRows = 4;
+constexpr size_t kTileVectors = kVectors == 1 ? 2 : 1;
+constexpr size_t kSumsPerRow = kSlabPanels * kPanelRows;
+
+// Where vector v of a pair of slabs has its part of a plane or a row of numbers.
+struct SlabVector {
+  const Slab* slab;
+  size_t lane;
+};
+
+// Groups kFirst to kLast - 1 of block b: sums += scale * (codes - offset) . activations.
+template <class Form, size_t kFirst, size_t kLast, size_t kRows>
+HWY_INLINE void add_slab_groups(const SlabVector (&at)[kTileVectors], size_t b,
+                                const ActivationBlock* a, VF (&sums)[kRows][kTileVectors]) {
+  using D = Dot<Form::kBits>;
+  D dots[kRows][kTileVectors];
+  LH_UNROLL
+  for (size_t r = 0; r < kRows; ++r) {
+    LH_UNROLL
+    for (size_t c = 0; c < kTileVectors; ++c)
+      dots[r][c] = D(initial_dot<D, Form::kOffset>(offset_of<kFirst, kLast>(a[r])));
+  }
+  LH_UNROLL
+  for (size_t g = kFirst; g < kLast; ++g) {
+    typename D::Weight w[kTileVectors];
+    LH_UNROLL
+    for (size_t c = 0; c < kTileVectors; ++c) {
+      const uint8_t* codes = at[c].slab->codes[b] + g * kPlaneBytes + 4 * at[c].lane;
+      w[c] = D::weight(hn::Load(D8(), codes));
+    }
+    LH_UNROLL
+    for (size_t r = 0; r < kRows; ++r) {
+      const Quad quad = load_quad(a[r].q + 4 * g);
+      LH_UNROLL
+      for (size_t c = 0; c < kTileVectors; ++c) dots[r][c].add(g - kFirst, w[c], quad);
+    }
+  }
+  LH_UNROLL
+  for (size_t c = 0; c < kTileVectors; ++c) {
+    const VF scale = hn::Load(DF(), at[c].slab->scales[b][kFirst == 0 ? 0 : 1] + at[c].lane);
+    LH_UNROLL
+    for (size_t r = 0; r < kRows; ++r) {
+      const VF factor = hn::Mul(scale, hn::Set(DF(), a[r].scale));
+      sums[r][c] = hn::MulAdd(hn::ConvertTo(DF(), dots[r][c].total()), factor, sums[r][c]);
+    }
+  }
+}
+
+// Adds n_blocks blocks of the slabs to the sums [kRows][kSumsPerRow] of kRows rows, whose blocks
+// lie `stride` apart.
+template <class Form, size_t kRows>
+HWY_NOINLINE void multiply_tile(const SlabVector (&at)[kTileVectors], size_t n_blocks,
+                                const ActivationBlock* a, size_t stride, float* row_sums) {
+  VF sums[kRows][kTileVectors];
+  LH_UNROLL
+  for (size_t r = 0; r < kRows; ++r) {
+    LH_UNROLL
+    for (size_t c = 0; c < kTileVectors; ++c)
+      sums[r][c] = hn::Load(DF(), row_sums + r * kSumsPerRow + c * kLanes);
+  }
+  for (size_t b = 0; b < n_blocks; ++b, a += stride) {
+    if constexpr (Form::kHalves) {
+      add_slab_groups<Form, 0, kGroups / 2>(at, b, a, sums);
+      add_slab_groups<Form, kGroups / 2, kGroups>(at, b, a, sums);
+    } else {
+      add_slab_groups<Form, 0, kGroups>(at, b, a, sums);
+    }
+    if constexpr (Form::kAffine) {
+      LH_UNROLL
+      for (size_t c = 0; c < kTileVectors; ++c) {
+        const VF addend = hn::Load(DF(), at[c].slab->addends[b] + at[c].lane);
         LH_UNROLL
-        for (size_t r = 0; r < kRows; ++r) {
-          sums[r][v] = hn::MulAdd(addend, hn::Set(DF(), a[r].scaled_sum), sums[r][v]);
+        for (size_t r = 0; r < kRows; ++r)
+          sums[r][c] = hn::MulAdd(addend, hn::Set(DF(), a[r].scaled_sum), sums[r][c]);
+      }
+    }
+  }
+  LH_UNROLL
+  for (size_t r = 0; r < kRows; ++r) {
+    LH_UNROLL
+    for (size_t c = 0; c < kTileVectors; ++c)
+      hn::Store(sums[r][c], DF(), row_sums + r * kSumsPerRow + c * kLanes);
+  }
+}
+
+// Adds blocks [first, first + n_blocks), unpacked in the slabs of a pair of panels, to the sums of
+// all rows.
+template <class Form>
+HWY_NOINLINE void multiply_slabs(const PanelWork& work, const Slab* const (&slabs)[kSlabPanels],
+                                 size_t first, size_t n_blocks, float* sums) {
+  const size_t blocks_per_row = work.n_in / kBlockInputs;
+  for (size_t group = 0, n; group < work.y.n_rows; group += n) {
+    n = group_rows(work.y.n_rows - group);
+    const ActivationBlock* a = work.blocks + group * blocks_per_row + first * n;
+    const size_t tile = n >= kTileRows ? kTileRows : 1;
+    for (size_t v = 0; v < kSlabPanels * kVectors; v += kTileVectors) {
+      SlabVector at[kTileVectors];
+      for (size_t c = 0; c < kTileVectors; ++c)
+        at[c] = {slabs[(v + c) / kVectors], (v + c) % kVectors * kLanes};
+      for (size_t r = 0; r < n; r += tile) {
+        float* tile_sums = sums + (group + r) * kSumsPerRow + v * kLanes;
+        if (tile == kTileRows) {
+          multiply_tile<Form, kTileRows>(at, n_blocks, a + r, n, tile_sums);
+        } else {
+          multiply_tile<Form, 1>(at, n_blocks, a + r, n, tile_sums);
         }
       }
     }
   }
 }
 
-// As many rows at once as leave registers for the sums, the dots and the codes.
-constexpr size_t kTileRows = kVectors == 1 ? 8 : kVectors == 2 ? 4 : 2;
-
-// kRows rows from `row` on, of a group of group_size that starts at row `first`.
-template <class Q, size_t kRows>
-HWY_NOINLINE void quantised_tile(const PanelWork& work, size_t panel, size_t first,
-                                 size_t group_size, size_t row) {
-  const auto* codes = reinterpret_cast<const uint8_t*>(work.panels + panel * work.panel_bytes);
-  const size_t n_blocks = work.n_in / kBlockInputs;
-  const size_t column = panel * kPanelRows;
-  VF sums[kRows][kVectors];
-  LH_UNROLL
-  for (size_t r = 0; r < kRows; ++r) {
-    LH_UNROLL
-    for (size_t v = 0; v < kVectors; ++v) sums[r][v] = hn::Zero(DF());
+HWY_NOINLINE void store_sums(const PanelWork& work, size_t panel, size_t n_panels,
+                             const float* sums) {
+  for (size_t row = 0; row < work.y.n_rows; ++row) {
+    for (size_t p = 0; p < n_panels; ++p) {
+      VF vectors[kVectors];
+      LH_UNROLL
+      for (size_t v = 0; v < kVectors; ++v)
+        vectors[v] = hn::Load(DF(), sums + row * kSumsPerRow + p * kPanelRows + v * kLanes);
+      const size_t column = (panel + p) * kPanelRows;
+      store_outputs(vectors, work.bias == nullptr ? nullptr : work.bias + column,
+                    HWY_MIN(kPanelRows, work.n_out - column), work.y.row(row) + column);
+    }
   }
-  quantised_sums<Q, kRows>(codes, n_blocks, work.blocks + first * n_blocks + (row - first),
-                           group_size, sums);
-  LH_UNROLL
-  for (size_t r = 0; r < kRows; ++r) {
-    store_outputs(sums[r], work.bias == nullptr ? nullptr : work.bias + column,
-                  HWY_MIN(kPanelRows, work.n_out - column), work.y.row(row + r) + column);
+}
+
+// A last panel without a partner is multiplied twice, and its second sums are dropped.
+template <class Q>
+HWY_NOINLINE void multiply_rows(const PanelWork& work) {
+  HWY_ALIGN float sums[kMaxWorkRows * kSumsPerRow];
+  Slab slabs[kSlabPanels];
+  const size_t n_blocks = work.n_in / kBlockInputs;
+  for (size_t panel = 0; panel < work.n_panels; panel += kSlabPanels) {
+    const size_t n_panels = HWY_MIN(kSlabPanels, work.n_panels - panel);
+    std::memset(sums, 0, work.y.n_rows * kSumsPerRow * sizeof(float));
+    for (size_t first = 0; first < n_blocks; first += kSlabBlocks) {
+      const size_t n = HWY_MIN(kSlabBlocks, n_blocks - first);
+      for (size_t p = 0; p < n_panels; ++p) fill_slab<Q>(work, panel + p, first, n, slabs[p]);
+      multiply_slabs<FormOf<Q>>(work, {&slabs[0], &slabs[n_panels - 1]}, first, n, sums);
+    }
+    store_sums(work, panel, n_panels, sums);
   }
 }
 
 template <class Q>
 void quantised_panels(const PanelWork& work) noexcept {
-  for (size_t panel = 0; panel < work.n_panels; ++panel) {
-    for (size_t first = 0, n; first < work.y.n_rows; first += n) {
-      n = group_rows(work.y.n_rows - first);
-      const size_t tile = HWY_MIN(n, kTileRows);
-      for (size_t row = first; row < first + n; row += tile) {
-        if (tile == 1) {
-          quantised_tile<Q, 1>(work, panel, first, n, row);
-        } else if (tile == 2) {
-          quantised_tile<Q, 2>(work, panel, first, n, row);
-        } else if (tile == 4) {
-          quantised_tile<Q, HWY_MIN(4, kTileRows)>(work, panel, first, n, row);
-        } else {
-          quantised_tile<Q, kTileRows>(work, panel, first, n, row);
-        }
-      }
-    }
-  }
-}
-
-// kPanels panels of floats against kRows rows: enough independent sums to hide the latency of an
-// addition.
-template <class W, size_t kRows, size_t kPanels>
-HWY_NOINLINE void float_tile(const PanelWork& work, size_t panel, size_t row) {
-  const auto* weights = reinterpret_cast<const uint8_t*>(work.panels + panel * work.panel_bytes);
-  const float* x = work.x.row(row);
-  VF sums[kRows][kPanels][kVectors];
-  LH_UNROLL
-  for (size_t r = 0; r < kRows; ++r) {
-    LH_UNROLL
-    for (size_t p = 0; p < kPanels; ++p) {
-      LH_UNROLL
-      for (size_t v = 0; v < kVectors; ++v) sums[r][p][v] = hn::Zero(DF());
-    }
-  }
-  for (size_t i = 0; i < work.n_in; ++i) {
-    LH_UNROLL
-    for (size_t p = 0; p < kPanels; ++p) {
-      LH_UNROLL
-      for (size_t v = 0; v < kVectors; ++v) {
-        const VF w = W::load(weights + p * work.panel_bytes + i * kPanelRows * W::kBytes, v);
-        LH_UNROLL
-        for (size_t r = 0; r < kRows; ++r) {
-          sums[r][p][v] = hn::MulAdd(w, hn::Set(DF(), x[r * work.x.stride + i]), sums[r][p][v]);
-        }
-      }
-    }
-  }
-  LH_UNROLL
-  for (size_t r = 0; r < kRows; ++r) {
-    LH_UNROLL
-    for (size_t p = 0; p < kPanels; ++p) {
-      const size_t column = (panel + p) * kPanelRows;
-      store_outputs(sums[r][p], work.bias == nullptr ? nullptr : work.bias + column,
-                    HWY_MIN(kPanelRows, work.n_out - column), work.y.row(row + r) + column);
-    }
-  }
-}
-
-template <class W>
-void float_panels(const PanelWork& work) noexcept {
-  constexpr size_t kRows = kTileRows;
-  constexpr size_t kPanels = kVectors == 4 ? 2 : 4;  // of one row
-  for (size_t panel = 0; panel < work.n_panels; panel += kPanels) {
-    const size_t n_panels = HWY_MIN(kPanels, work.n_panels - panel);
-    size_t row = 0;
-    for (; row + kRows <= work.y.n_rows; row += kRows) {
-      for (size_t p = 0; p < n_panels; ++p) float_tile<W, kRows, 1>(work, panel + p, row);
-    }
-    for (; row < work.y.n_rows; ++row) {
-      if (n_panels == kPanels) {
-        float_tile<W, 1, kPanels>(work, panel, row);
-      } else {
-        for (size_t p = 0; p < n_panels; ++p) float_tile<W, 1, 1>(work, panel + p, row);
-      }
-    }
+  if (work.y.n_rows == 1) {
+    multiply_row<Q>(work);
+  } else {
+    multiply_rows<Q>(work);
   }
 }
 

@@ -1,6 +1,8 @@
 // The matrix kernels with AVX-512 VNNI: one instruction multiplies 16 rows by 4 activations. The
 // loops are those of linear_simd.cc, compiled once more for Highway's AVX3 with VNNI added, since
 // no target of Highway 1.0.3 has it.
+#include <cstring>
+
 #include "hwy/detect_targets.h"
 
 #if HWY_ARCH_X86_64
@@ -31,10 +33,26 @@ HWY_INLINE Quad load_quad(const int8_t* q) {
   return hn::Set(DI(), bits);
 }
 
-HWY_INLINE VI dot_quads(VI dots, V8 codes, Quad a) {
-  return VI{_mm512_dpbusd_epi32(dots.raw, codes.raw, a.raw)};
-}
+// The sum of the products of some groups of codes, whatever their size, with their activations.
+constexpr bool kCodesOfOneSize = true;
+template <size_t kBits>
+class Dot {
+ public:
+  static constexpr bool kSigned = false;
+  using Weight = V8;
+  static HWY_INLINE Weight weight(V8 codes) { return codes; }
+  Dot() = default;
+  explicit HWY_INLINE Dot(VI initial) : sum_(initial) {}
+  HWY_INLINE void add(size_t /*group*/, Weight w, Quad a) {
+    sum_ = VI{_mm512_dpbusd_epi32(sum_.raw, w.raw, a.raw)};
+  }
+  HWY_INLINE VI total() const { return sum_; }
 
+ private:
+  VI sum_;
+};
+
+#include "kernels/linear_float-inl.h"
 #include "kernels/linear_quantise-inl.h"
 #include "kernels/linear_tile-inl.h"
 
@@ -59,7 +77,8 @@ const LinearKernels& vnni_table();
 }
 
 const LinearKernels* vnni_linear_kernels() {
-  const bool usable =
+  // Asked once: Highway asks the processor each time, which under a hypervisor takes microseconds.
+  static const bool usable =
       (hwy::SupportedTargets() & HWY_AVX3) != 0 && __builtin_cpu_supports("avx512vnni") != 0;
   return usable ? &N_AVX3::vnni_table() : nullptr;
 }

@@ -13,7 +13,9 @@ namespace {
 // Fetches tensors by name and remembers which were used, so that a leftover can be reported.
 class Binder {
  public:
-  Binder(const GgufFile& file, ThreadPool& pool) : file_(file), pool_(pool) {}
+  // Matrices are packed into `memory` while it lasts.
+  Binder(const GgufFile& file, ThreadPool& pool, std::span<std::byte> memory)
+      : file_(file), pool_(pool), memory_(memory) {}
 
   bool has(const std::string& name) const { return file_.find_tensor(name) != nullptr; }
 
@@ -50,8 +52,9 @@ class Binder {
   Status matrix(const std::string& name, size_t n_out, size_t n_in, PackedMatrix& out) {
     LH_ASSIGN_OR_RETURN(const GgufTensor* tensor, find(name, n_out, n_in));
     LH_ASSIGN_OR_RETURN(
-        out, PackedMatrix::pack(tensor->type(), tensor->data.data(), n_out, n_in, pool_));
+        out, PackedMatrix::pack(tensor->type(), tensor->data.data(), n_out, n_in, pool_, memory_));
     packed_bytes_ += out.bytes();
+    memory_ = memory_.subspan(std::min(memory_.size(), out.bytes()));
     file_.release(*tensor);  // the interleaved copy is the one that is read from now on
     return {};
   }
@@ -72,9 +75,22 @@ class Binder {
  private:
   const GgufFile& file_;
   ThreadPool& pool_;
+  std::span<std::byte> memory_;  // what is left of it
   std::set<std::string, std::less<>> used_;
   size_t packed_bytes_ = 0;
 };
+
+// Room for every matrix that will be packed: the embedding only where the file has no other output
+// matrix.
+PageRegion reserve_memory(const GgufFile& file) {
+  const bool tied = file.find_tensor("output.weight") == nullptr;
+  size_t n_bytes = 0;
+  for (const GgufTensor& tensor : file.tensors()) {
+    if (tensor.shape.size() != 2 || (tensor.name == "token_embd.weight" && !tied)) continue;
+    n_bytes += PackedMatrix::packed_bytes(tensor.type(), tensor.shape[1], tensor.shape[0]);
+  }
+  return PageRegion::reserve(n_bytes);
+}
 
 Status bind_layer(Binder& binder, const ModelConfig& config, size_t index, LayerWeights& layer) {
   const auto name = [index](const char* suffix) { return fmt::format("blk.{}.{}", index, suffix); };
@@ -104,7 +120,8 @@ Status bind_layer(Binder& binder, const ModelConfig& config, size_t index, Layer
 
 Result<ModelWeights> bind_weights(const GgufFile& file, ModelConfig& config, ThreadPool& pool) {
   ModelWeights weights;
-  Binder binder(file, pool);
+  weights.memory = reserve_memory(file);
+  Binder binder(file, pool, weights.memory.bytes());
   const GgufTensor* embedding = file.find_tensor("token_embd.weight");
   if (embedding == nullptr)
     return bad_input("{}: tensor 'token_embd.weight' is missing", file.path());

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/aligned_buffer.h"
+#include "base/page_region.h"
 #include "base/result.h"
 #include "io/gguf.h"
 #include "kernels/linear.h"
@@ -30,6 +31,7 @@ struct LayerWeights {
 };
 
 struct ModelWeights {
+  PageRegion memory;  // of the packed matrices
   TensorType embedding_type = TensorType::kF32;
   const std::byte* embedding =
       nullptr;  // [vocab_size, d_model], in the mapped file: read a row at a time
