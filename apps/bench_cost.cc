@@ -71,9 +71,8 @@ BenchCost bench_cost(const BenchReport& report, const BenchRow& row) {
                 static_cast<double>(times.n_tokens));
   };
   const auto packed = static_cast<double>(model.packed_bytes);
-  // A score reads the minimum or the maximum of each dimension, never both.
   const double bounds = static_cast<double>(row.attention.sparse_steps) *
-                        static_cast<double>(bytes_for_tokens(cache, end).bounds()) / 2;
+                        static_cast<double>(bytes_for_tokens(cache, end).bounds());
   cost.bytes_per_token =
       (static_cast<double>(passes.n_passes + chunks.n_passes) * packed +
        (tiles_read(passes) + tiles_read(chunks)) * kv_bytes + (prefill ? 0 : bounds)) /

@@ -10,6 +10,7 @@
 
 #include "cache/kv_cache.h"
 #include "kernels/block_bounds.h"
+#include "kernels/block_bounds_layout.h"
 #include "kernels/kv_tile.h"
 
 namespace longhaul {
@@ -127,22 +128,32 @@ class CacheModel {
   bool bounds_match(const BoundsView& view, const Rows& keys) const {
     const size_t n_blocks = (keys.size() + config_.block_size - 1) / config_.block_size;
     if (view.n_blocks != n_blocks || view.head_dim != config_.head_dim) return false;
-    std::vector<std::byte> expected(bounds_group_bytes(config_.head_dim));
+    const size_t d = config_.head_dim;
+    std::vector<std::byte> expected(bounds_group_bytes(d));
     for (size_t block = 0; block < n_blocks; ++block) {
       const size_t begin = block * config_.block_size;
       const size_t end = std::min(begin + config_.block_size, keys.size());
       const size_t lane = block % kBoundsGroupBlocks;
-      bounds_set(expected.data(), lane, keys[begin].data(), config_.head_dim);
+      std::vector<float> lowest = keys[begin];
+      std::vector<float> highest = keys[begin];
       for (size_t t = begin + 1; t < end; ++t) {
-        bounds_merge(expected.data(), lane, keys[t].data(), config_.head_dim);
+        for (size_t j = 0; j < d; ++j) {
+          lowest[j] = std::min(lowest[j], keys[t][j]);
+          highest[j] = std::max(highest[j], keys[t][j]);
+        }
       }
+      bounds_set(expected.data(), lane, lowest.data(), highest.data(), d);
       const std::byte* found =
           view.base + view.pages[block / kBoundsGroupBlocks] * view.page_stride;
-      for (size_t row = 0; row < 2 * config_.head_dim; ++row) {
-        const size_t offset = (row * kBoundsGroupBlocks + lane) * sizeof(uint16_t);
-        if (std::memcmp(expected.data() + offset, found + offset, sizeof(uint16_t)) != 0) {
-          return false;
-        }
+      const auto same_at = [&](size_t offset, size_t n_bytes) {
+        return std::memcmp(expected.data() + offset, found + offset, n_bytes) == 0;
+      };
+      for (size_t dim = 0; dim < d; dim += 4) {
+        if (!same_at(bounds_max_offset(lane, dim), 4)) return false;
+        if (!same_at(bounds_min_offset(lane, dim), 4)) return false;
+      }
+      for (size_t chunk = 0; chunk < d / kScaleDims; ++chunk) {
+        if (!same_at(bounds_scale_offset(lane, chunk, d), sizeof(uint16_t))) return false;
       }
     }
     return true;

@@ -39,7 +39,7 @@ CacheUsage KvCache::usage() const {
   usage.page_tokens = config_.page_tokens();
   for (const PagedStore& store : stores_) {
     usage.bytes_reserved += store.reserved_bytes();
-    usage.bytes_used += pool_.n_used() * config_.n_layers * store.page_stride();
+    usage.bytes_used += pool_.n_used() * store.page_bytes();
   }
   return usage;
 }

@@ -92,6 +92,7 @@ Status KvSequence::prepare_write(size_t first, size_t count) {
     if (pool.is_shared(pages_[p])) make_private(p);
   }
   for (size_t i = 0; i < n_new; ++i) pages_.push_back(pool.allocate());
+  for (PagedStore& store : cache_->stores_) store.use_huge_pages(pool.n_touched());
   n_tokens_ = std::max(n_tokens_, first + count);
   return {};
 }
@@ -142,33 +143,47 @@ void KvSequence::update_bounds(size_t layer, size_t kv_head, size_t first, size_
   }
 }
 
+// Finds the element-wise least and greatest of the keys at [first, end), all of one page.
+void KvSequence::key_box(size_t layer, size_t kv_head, size_t first, size_t end, float* lowest,
+                         float* highest) const {
+  const CacheConfig& config = cache_->config_;
+  const size_t d = config.head_dim;
+  const PagedStore& keys = cache_->stores_[kKeys];
+  const uint32_t page = pages_[first / config.page_tokens()];
+  alignas(64) float key[kMaxHeadDim];
+  for (size_t pos = first; pos < end; ++pos) {
+    const size_t tile = pos % config.page_tokens() / kTileTokens;
+    float* const to = pos == first ? lowest : key;
+    read_k(config.k_type, keys.unit(layer, kv_head, page, tile), pos % kTileTokens, to, d);
+    if (pos == first) {
+      std::copy_n(lowest, d, highest);
+      continue;
+    }
+    for (size_t j = 0; j < d; ++j) {
+      lowest[j] = std::min(lowest[j], key[j]);
+      highest[j] = std::max(highest[j], key[j]);
+    }
+  }
+}
+
 // Widens a block to hold tokens [first, end), as attention reads them; starts it anew if it begins
-// at `first`.
+// at `first`, or if the scale of its bounds has to grow.
 void KvSequence::add_to_bounds(size_t layer, size_t kv_head, size_t block, size_t first,
                                size_t end) {
   const CacheConfig& config = cache_->config_;
-  const size_t d = config.head_dim;
-  const uint32_t page = pages_[first / config.page_tokens()];
-  const PagedStore& keys = cache_->stores_[kKeys];
   LH_DCHECK(first < end);
-  alignas(64) float key[kMaxHeadDim];
   alignas(64) float lowest[kMaxHeadDim];
   alignas(64) float highest[kMaxHeadDim];
-  for (size_t pos = first; pos < end; ++pos) {
-    const size_t tile = pos % config.page_tokens() / kTileTokens;
-    read_k(config.k_type, keys.unit(layer, kv_head, page, tile), pos % kTileTokens, key, d);
-    for (size_t j = 0; j < d; ++j) {
-      lowest[j] = pos == first ? key[j] : std::min(lowest[j], key[j]);
-      highest[j] = pos == first ? key[j] : std::max(highest[j], key[j]);
-    }
-  }
-  // Rounding outward keeps order, so the bounds of two extreme keys are the bounds of all keys
-  // between them.
-  std::byte* group = cache_->stores_[kBounds].unit(layer, kv_head, page, 0);
+  std::byte* group =
+      cache_->stores_[kBounds].unit(layer, kv_head, pages_[first / config.page_tokens()], 0);
   const size_t lane = block % kBoundsGroupBlocks;
-  const bool starts = first == block * config.block_size;
-  (starts ? bounds_set : bounds_merge)(group, lane, lowest, d);
-  if (end - first > 1) bounds_merge(group, lane, highest, d);
+  const size_t begin = block * config.block_size;
+  key_box(layer, kv_head, first, end, lowest, highest);
+  if (first != begin) {
+    if (bounds_merge(group, lane, lowest, highest, config.head_dim)) return;
+    key_box(layer, kv_head, begin, end, lowest, highest);
+  }
+  bounds_set(group, lane, lowest, highest, config.head_dim);
 }
 
 KvView KvSequence::view(size_t layer, size_t kv_head) const {

@@ -63,7 +63,7 @@ void blank_tail(StoreKind kind, const CacheConfig& config, size_t n_used, std::b
     case kBounds: {
       const size_t n_blocks = (n_used + config.block_size - 1) / config.block_size;
       for (size_t lane = n_blocks; lane < kBoundsGroupBlocks; ++lane) {
-        bounds_set(unit, lane, zeros.data(), config.head_dim);
+        bounds_set(unit, lane, zeros.data(), zeros.data(), config.head_dim);
       }
       return;
     }

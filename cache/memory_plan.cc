@@ -14,21 +14,11 @@ constexpr size_t kOsPageBytes = 4096;
 
 size_t round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-// Bytes of one layer of a store that a sequence with pages 0, 1, 2, ... touches.
-size_t layer_bytes(const StoreSpec& spec, const CacheConfig& config, size_t n_tokens) {
-  const size_t stride = config.n_kv_heads * spec.head_bytes();
-  const size_t full = n_tokens / config.page_tokens() * stride;
-  const size_t used = spec.n_units(n_tokens % config.page_tokens()) * spec.unit_bytes;
-  size_t n_bytes = round_up(full, kOsPageBytes);
-  size_t touched_until = n_bytes;
-  for (size_t head = 0; head < config.n_kv_heads && used > 0; ++head) {
-    const size_t first = full + head * spec.head_bytes();
-    const size_t begin = std::max(touched_until, first / kOsPageBytes * kOsPageBytes);
-    const size_t end = round_up(first + used, kOsPageBytes);
-    if (end > begin) n_bytes += end - begin;
-    touched_until = std::max(touched_until, end);
-  }
-  return n_bytes;
+// Bytes of one (layer, KV head) of a store that a sequence with pages 0, 1, 2, ... touches.
+size_t head_bytes(const StoreSpec& spec, const CacheConfig& config, size_t n_tokens) {
+  const size_t n_full = n_tokens / config.page_tokens();
+  const size_t n_units = spec.n_units(n_tokens % config.page_tokens());
+  return round_up(n_full * spec.head_bytes() + n_units * spec.unit_bytes, kOsPageBytes);
 }
 
 // A number in a one-line file, or `otherwise`: the control group says "max" for no limit.
@@ -74,7 +64,8 @@ CacheBytes bytes_for_tokens(const CacheConfig& config, size_t n_tokens) {
   CacheBytes bytes;
   const StoreSpecs specs = store_specs(config);
   for (size_t i = 0; i < kStoreCount; ++i) {
-    bytes.by_store[i] = config.n_layers * layer_bytes(specs[i], config, n_tokens);
+    bytes.by_store[i] =
+        config.n_layers * config.n_kv_heads * head_bytes(specs[i], config, n_tokens);
   }
   return bytes;
 }

@@ -19,6 +19,8 @@ class PagePool {
 
   size_t n_pages() const { return refs_.size(); }
   size_t n_used() const { return n_used_; }
+  // Pages [0, n_touched()) were handed out at least once.
+  size_t n_touched() const { return n_touched_; }
   // Pages that allocate() may still hand out: those neither used nor reserved.
   size_t n_available() const { return refs_.size() - n_used_ - n_reserved_; }
 

@@ -14,9 +14,7 @@ namespace {
 
 constexpr size_t kOsPageBytes = 4096;
 constexpr size_t kHugePageBytes = size_t{2} << 20;
-// From here on a layer's memory comes in huge pages: a tenth at most of what is in use can then be
-// ahead of need.
-constexpr size_t kHugeFrom = 10 * kHugePageBytes;
+constexpr int kCollapseAdvice = 25;  // MADV_COLLAPSE, which the headers of Debian 12 lack
 
 size_t round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
@@ -74,19 +72,14 @@ Result<PagedStore> PagedStore::create(const StoreSpec& spec, const CacheConfig& 
   store.spec_ = spec;
   store.n_layers_ = config.n_layers;
   store.n_kv_heads_ = config.n_kv_heads;
-  store.page_stride_ = config.n_kv_heads * spec.head_bytes();
-  store.layer_stride_ = round_up(config.n_pages() * store.page_stride_, kHugePageBytes);
+  store.head_stride_ = round_up(config.n_pages() * spec.head_bytes(), kOsPageBytes);
+  store.layer_stride_ = round_up(config.n_kv_heads * store.head_stride_, kHugePageBytes);
+  store.is_huge_.assign(store.layer_stride_ / kHugePageBytes, false);
   LH_ASSIGN_OR_RETURN(store.memory_, Reservation::create(store.reserved_bytes()));
   store.data_ = store.memory_.data();
   // Where the system gives huge pages to everyone, one token would take 2 MiB of every layer of
-  // every store.
-  const size_t small = std::min(kHugeFrom, store.layer_stride_);
-  for (size_t layer = 0; layer < store.n_layers_; ++layer) {
-    std::byte* const begin = store.data_ + layer * store.layer_stride_;
-    (void)madvise(begin, small,
-                  MADV_NOHUGEPAGE);  // advice: without it only speed and rounding differ
-    (void)madvise(begin + small, store.layer_stride_ - small, MADV_HUGEPAGE);
-  }
+  // every store. Advice, here and below: without it only speed and rounding differ.
+  (void)madvise(store.data_, store.reserved_bytes(), MADV_NOHUGEPAGE);
   return store;
 }
 
@@ -99,14 +92,43 @@ void PagedStore::copy_page(uint32_t from, uint32_t to, size_t n_tokens) const {
   }
 }
 
+// Bytes of a huge page of a layer that belong to the first n_pages pages.
+size_t PagedStore::n_handed_out(size_t huge_page, size_t n_pages) const {
+  const size_t begin = huge_page * kHugePageBytes;
+  size_t n_bytes = 0;
+  for (size_t head = 0; head < n_kv_heads_; ++head) {
+    const size_t first = std::max(begin, head * head_stride_);
+    const size_t last =
+        std::min(begin + kHugePageBytes, head * head_stride_ + n_pages * page_stride());
+    if (first < last) n_bytes += last - first;
+  }
+  return n_bytes;
+}
+
+void PagedStore::use_huge_pages(size_t n_pages) {
+  if (n_pages == n_advised_) return;
+  n_advised_ = n_pages;
+  for (size_t i = 0; i < is_huge_.size(); ++i) {
+    if (is_huge_[i] || n_handed_out(i, n_pages) < kHugePageBytes / 16 * 15) continue;
+    is_huge_[i] = true;
+    for (size_t layer = 0; layer < n_layers_; ++layer) {
+      std::byte* const begin = data_ + layer * layer_stride_ + i * kHugePageBytes;
+      (void)madvise(begin, kHugePageBytes, MADV_HUGEPAGE);    // for what is still to be touched
+      (void)madvise(begin, kHugePageBytes, kCollapseAdvice);  // for what has been (Linux 6.1 on)
+    }
+  }
+}
+
 void PagedStore::discard(uint32_t first_page, size_t n_pages) const {
   // Only whole pages of the system: the edges may belong to a neighbour.
-  const size_t begin = round_up(first_page * page_stride_, kOsPageBytes);
-  const size_t end = (first_page + n_pages) * page_stride_ / kOsPageBytes * kOsPageBytes;
+  const size_t begin = round_up(first_page * page_stride(), kOsPageBytes);
+  const size_t end = (first_page + n_pages) * page_stride() / kOsPageBytes * kOsPageBytes;
   if (begin >= end) return;
   for (size_t layer = 0; layer < n_layers_; ++layer) {
-    // Advice only: if it fails, the memory is kept and reused.
-    (void)madvise(data_ + layer * layer_stride_ + begin, end - begin, MADV_DONTNEED);
+    for (size_t head = 0; head < n_kv_heads_; ++head) {
+      // Advice only: if it fails, the memory is kept and reused.
+      (void)madvise(base(layer, head) + begin, end - begin, MADV_DONTNEED);
+    }
   }
 }
 

@@ -2,13 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <random>
 #include <vector>
 
+#include "hwy/highway.h"
 #include "kernels/kv_tile_f16.h"
+#include "kernels/reference/kv_tile.h"
 
 namespace longhaul {
 namespace {
@@ -130,6 +133,76 @@ TEST(KvTile, OddInputs) {
   write_k(KvType::kQ8_0, tile.data(), 3, x.data(), kDim);
   read_k(KvType::kQ8_0, tile.data(), 3, read.data(), kDim);
   EXPECT_TRUE(std::isnan(read[7]));
+}
+
+// Each test runs with every SIMD target of this CPU.
+class TileCodec : public testing::TestWithParam<int64_t> {
+ protected:
+  void SetUp() override { choose(GetParam()); }
+  void TearDown() override { choose(0); }
+  static void choose(int64_t target) {
+    hwy::SetSupportedTargetsForTest(target);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Targets, TileCodec, testing::ValuesIn(hwy::SupportedAndGeneratedTargets()),
+                         [](const auto& target) {
+                           return std::string(hwy::TargetName(target.param));
+                         });
+
+// Normal numbers, halfway cases, tiny and huge ones; sometimes what no model should give.
+std::vector<float> random_row(size_t head_dim, std::mt19937& rng) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const std::array odd = {0.0F,
+                          -0.0F,
+                          1e-9F,
+                          -1e-40F,
+                          65504.0F,
+                          65519.0F,
+                          65520.0F,
+                          1e30F,
+                          kInfinity,
+                          -kInfinity,
+                          std::numeric_limits<float>::quiet_NaN()};
+  std::normal_distribution<float> normal;
+  const bool has_odd = rng() % 3 == 0;
+  const float scale = std::exp2(static_cast<float>(rng() % 40) - 30.0F);
+  std::vector<float> row(head_dim);
+  for (float& x : row) {
+    x = rng() % 4 == 0 ? static_cast<float>(rng() % 255) * 0.5F : normal(rng);  // many halves
+    x *= scale;
+    if (has_odd && rng() % 16 == 0) x = odd[rng() % odd.size()];
+  }
+  if (rng() % 4 == 0) row[rng() % head_dim] = 127.0F * scale;  // the halves are then exact
+  return row;
+}
+
+TEST_P(TileCodec, EqualsTheReferenceInEveryBit) {
+  std::mt19937 rng(6);
+  for (const KvType type : kTypes) {
+    for (const size_t head_dim : {32, 64, 96, 128, 256}) {
+      const size_t n_bytes = k_tile_bytes(type, head_dim) + 64;  // the rest must stay as it is
+      std::vector<std::byte> k(n_bytes, std::byte{0x3A});
+      auto k_want = k;
+      auto v = k;
+      auto v_want = k;
+      for (int i = 0; i < 400; ++i) {
+        const size_t slot = rng() % kTileTokens;
+        const std::vector<float> row = random_row(head_dim, rng);
+        write_k(type, k.data(), slot, row.data(), head_dim);
+        reference::write_k(type, k_want.data(), slot, row.data(), head_dim);
+        write_v(type, v.data(), slot, row.data(), head_dim);
+        reference::write_v(type, v_want.data(), slot, row.data(), head_dim);
+        ASSERT_EQ(std::memcmp(k.data(), k_want.data(), n_bytes), 0);
+        ASSERT_EQ(std::memcmp(v.data(), v_want.data(), n_bytes), 0);
+        std::vector<float> read(head_dim + 1, 7.0F);
+        std::vector<float> read_want(head_dim + 1, 7.0F);
+        read_k(type, k.data(), slot, read.data(), head_dim);
+        reference::read_k(type, k.data(), slot, read_want.data(), head_dim);
+        ASSERT_EQ(std::memcmp(read.data(), read_want.data(), read.size() * sizeof(float)), 0);
+      }
+    }
+  }
 }
 
 }  // namespace

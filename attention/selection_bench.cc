@@ -1,0 +1,104 @@
+// What selecting blocks costs per token: all layers and KV heads of a model's shape on 2 threads,
+// in the memory of a real cache. Scoring alone, and all of select().
+#include <benchmark/benchmark.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "attention/selector.h"
+#include "cache/kv_cache.h"
+#include "parallel/thread_pool.h"
+
+namespace longhaul {
+namespace {
+
+struct Shape {
+  size_t n_layers, n_kv_heads, head_dim, n_group;
+};
+constexpr Shape kShapes[] = {{24, 2, 64, 7}, {28, 8, 128, 2}};  // Qwen2.5-0.5B, Qwen3-0.6B
+
+// A q8_0 cache whose descriptors hold arbitrary numbers. Keys and values are never touched.
+class FilledBounds {
+ public:
+  FilledBounds(const Shape& shape, size_t n_tokens)
+      : cache_(KvCache::create({.n_layers = shape.n_layers,
+                                .n_kv_heads = shape.n_kv_heads,
+                                .head_dim = shape.head_dim,
+                                .k_type = KvType::kQ8_0,
+                                .v_type = KvType::kQ8_0,
+                                .max_tokens = n_tokens})
+                   .value()),
+        sequence_(cache_->new_sequence()) {
+    if (!sequence_.prepare_write(0, n_tokens)) std::abort();
+    std::mt19937 rng(1);
+    std::vector<std::byte> pattern(1 << 20);
+    for (std::byte& byte : pattern) byte = static_cast<std::byte>(rng() % 0x3C);  // small halves
+    const size_t group_bytes = bounds_group_bytes(shape.head_dim);
+    for (size_t layer = 0; layer < shape.n_layers; ++layer) {
+      for (size_t head = 0; head < shape.n_kv_heads; ++head) {
+        const BoundsView view = sequence_.bounds(layer, head);
+        for (size_t g = 0; g * kBoundsGroupBlocks < view.n_blocks; ++g) {
+          auto* group = const_cast<std::byte*>(view.base) + view.pages[g] * view.page_stride;
+          std::memcpy(group, &pattern[rng() % (pattern.size() - group_bytes)], group_bytes);
+        }
+      }
+    }
+  }
+  const KvSequence& sequence() const { return sequence_; }
+
+ private:
+  std::unique_ptr<KvCache> cache_;
+  KvSequence sequence_;
+};
+
+// Arguments: the shape, the tokens in the cache in units of 1024, and whether to score alone.
+void select_all(benchmark::State& state) {
+  const Shape& shape = kShapes[state.range(0)];
+  const auto n_tokens = static_cast<size_t>(state.range(1)) * 1024;
+  const FilledBounds filled(shape, n_tokens);
+  const bool scores_only = state.range(2) != 0;
+  const AttentionOptions options;
+  const Selector& selector = *find_selector("minmax");
+  std::vector<float> q(shape.n_group * shape.head_dim);
+  std::mt19937 rng(2);
+  std::normal_distribution<float> normal;
+  for (float& x : q) x = normal(rng);
+  ThreadPool pool(2);
+  std::vector<SelectionBuffer> buffers(shape.n_kv_heads);
+  std::vector<std::vector<float>> scores(shape.n_kv_heads, std::vector<float>(n_tokens / 16));
+  std::vector<AttentionWorkspace> workspaces(2);
+  for (SelectionBuffer& buffer : buffers) buffer.reserve(n_tokens / 16, 16, shape.head_dim);
+  for (auto _ : state) {
+    for (size_t layer = 0; layer < shape.n_layers; ++layer) {
+      pool.run(shape.n_kv_heads, [&](size_t head, size_t worker) {
+        AttentionJob job;
+        job.kv = filled.sequence().view(layer, head);
+        job.q = q.data();
+        job.n_rows = 1;
+        job.n_group = shape.n_group;
+        SelectionInput input;
+        input.query = &job;
+        input.bounds = filled.sequence().bounds(layer, head);
+        input.block_size = 16;
+        input.n_blocks = n_tokens / 16;
+        if (scores_only) {
+          score_blocks(input.bounds, q.data(), scores[head].data());
+        } else {
+          buffers[head].select(selector, options, input, n_tokens, workspaces[worker]);
+        }
+      });
+    }
+  }
+}
+BENCHMARK(select_all)
+    ->ArgNames({"shape", "Ktokens", "scores"})
+    ->ArgsProduct({{0, 1}, {16, 128}, {0, 1}})
+    ->Args({0, 1024, 0})
+    ->Args({0, 1024, 1})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace longhaul
