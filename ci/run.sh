@@ -32,10 +32,10 @@ stage_dev() {
   ctest --preset dev -j "$jobs"
 }
 
-# All tests but those that are slow, sweep all instruction sets, or look at the program from outside.
+# All tests but those that are slow or look at the program from outside.
 stage_asan() {
   build asan --target asan_tests
-  UBSAN_OPTIONS=print_stacktrace=1 ctest --preset asan -j "$jobs" -LE 'slow|per_target|cli'
+  UBSAN_OPTIONS=print_stacktrace=1 ctest --preset asan -j "$jobs" -LE 'slow|cli'
 }
 
 # Threads meet in the pool and wherever an engine runs on it; the other tests have one thread.

@@ -57,7 +57,7 @@ function(longhaul_room name)
   endif()
 endfunction()
 
-# What the sanitizer stages of ci/run.sh build: tests labelled tsan; all but those labelled slow, per_target or cli.
+# What the sanitizer stages of ci/run.sh build: tests labelled tsan; all but those labelled slow or cli.
 add_custom_target(tsan_tests)
 add_custom_target(asan_tests)
 
@@ -79,7 +79,7 @@ function(longhaul_test name)
   if("tsan" IN_LIST ARG_LABELS)
     add_dependencies(tsan_tests ${name})
   endif()
-  if(NOT ARG_LABELS MATCHES "slow|per_target|cli")
+  if(NOT ARG_LABELS MATCHES "slow|cli")
     add_dependencies(asan_tests ${name})
   endif()
 endfunction()

@@ -14,9 +14,19 @@ HWY_INLINE float max_magnitude(const float* x) {
 // Blocks below this magnitude become zeros: the inverse of their scale is not a finite float.
 constexpr float kLeastMagnitude = 1e-35F;
 
+// A block with a NaN or an infinity has no codes: every product with it is NaN.
+inline void poison_block(ActivationBlock& block) {
+  block = ActivationBlock{};
+  block.scale = block.scaled_sum = std::numeric_limits<float>::quiet_NaN();
+}
+
 // q = round(x * 127 / amax), half to even.
 HWY_INLINE void quantise_block(const float* x, ActivationBlock& block) {
   const float amax = max_magnitude(x);
+  if (!(amax <= std::numeric_limits<float>::max())) {
+    poison_block(block);
+    return;
+  }
   const VF inverse = hn::Set(DF(), amax >= kLeastMagnitude ? 127.0F / amax : 0.0F);
   int32_t half_sums[2];
   for (size_t half = 0; half < 2; ++half) {
