@@ -60,6 +60,7 @@ Result<std::span<const float>> DecodeContext::step(const Selector* chosen) {
   chunk.n_logits = 1;
   chunk.selector = chosen;
   chunk.attention = &options;
+  chunk.observer = observer;
   ForwardStats read;
   const size_t vocab_size = model.config().vocab_size;
   LH_RETURN_IF_ERROR(model.forward({&chunk, 1}, MatrixView<float>(logits_.data(), 1, vocab_size),
@@ -157,6 +158,12 @@ void DecodeContext::note_final(std::span<const float> logits) {
 }
 
 Status DecodeContext::append_sample(std::span<const float> logits) {
+  if (forced != nullptr) {
+    const size_t index = forced->n_taken++;
+    state.tokens.push_back(forced->tokens[index]);
+    if (forced->on_logits(index, logits)) return {};
+    return make_error(ErrorCode::kCancelled, "stopped by the caller");
+  }
   note_final(logits);
   return append_draft(logits);
 }

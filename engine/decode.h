@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "longhaul/engine.h"
 #include "model/model.h"
 #include "sampling/sampler.h"
@@ -29,6 +30,14 @@ struct SequenceState {
   void truncate(size_t n_tokens);
 };
 
+// Teacher forcing: the tokens a text goes on with, whatever the logits say, and who looks at these.
+struct ForcedTokens {
+  std::span<const int32_t> tokens;
+  size_t n_taken = 0;
+  // Sees the logits that token `index` would have been drawn from. False to stop.
+  FunctionRef<bool(size_t index, std::span<const float> logits)> on_logits;
+};
+
 class DecodeContext {
  public:
   DecodeContext(Model& model, SequenceState& state, Sampler& sampler,
@@ -41,8 +50,10 @@ class DecodeContext {
   const Selector& selector;
   const std::function<bool(int32_t)> is_end;  // ends the generation
   AttentionStats stats;
-  const Calibration* calibration = nullptr;  // for `auto`
-  Profile* profile = nullptr;                // null: nothing is timed or hashed
+  const Calibration* calibration = nullptr;     // for `auto`
+  Profile* profile = nullptr;                   // null: nothing is timed or hashed
+  ForcedTokens* forced = nullptr;               // null: tokens are drawn
+  const SelectionObserver* observer = nullptr;  // of one-token steps
   size_t max_tokens =
       0;  // length the text may reach; a step adds at least one token and never goes past it
 
@@ -67,8 +78,9 @@ class DecodeContext {
   // The same over drafted tokens.
   Result<MatrixView<const float>> verify(size_t first, size_t n_logits);
 
-  // Draws a token from logits, tells the sampler, appends it. Error if no logit is a number above
-  // -infinity. A draft is not final: its logits are not noted.
+  // Draws a token from logits, tells the sampler, appends it; with `forced`, append_sample takes
+  // the next of those. Error if no logit is a number above -infinity. A draft is not final: its
+  // logits are not noted.
   Status append_sample(std::span<const float> logits);
   Status append_draft(std::span<const float> logits);
   // Adds the logits behind a final token to the profile's hash.

@@ -40,6 +40,8 @@ struct Session::Impl {
   SequenceState state;
 
   Status check_request(const GenerateRequest& request) const;
+  // Error unless `tokens` are in the vocabulary and fit behind the text.
+  Status check_tokens(std::span<const int32_t> tokens) const;
   // True if only the newest token is not in the cache and the mode can take it from there.
   bool ready_to_decode(const GenerateRequest& request) const;
   // Brings the cache up to all tokens but the newest; returns the logits after it.

@@ -35,24 +35,27 @@ Result<Session> Session::fork() const {
   return Session(std::move(copy));
 }
 
-Status Session::Impl::check_request(const GenerateRequest& request) const {
-  LH_RETURN_IF_ERROR(validate(request.attention, engine->options.block_size));
+Status Session::Impl::check_tokens(std::span<const int32_t> tokens) const {
   const size_t vocab_size = engine->info.vocab_size;
-  for (size_t i = 0; i < request.prompt.size(); ++i) {
-    const int32_t token = request.prompt[i];
-    if (token < 0 || static_cast<size_t>(token) >= vocab_size) {
-      return bad_input("prompt token {}: expected 0 to {}, found {}", i, vocab_size - 1, token);
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (tokens[i] < 0 || static_cast<size_t>(tokens[i]) >= vocab_size) {
+      return bad_input("prompt token {}: expected 0 to {}, found {}", i, vocab_size - 1, tokens[i]);
     }
   }
-  const size_t n_total = state.tokens.size() + request.prompt.size();
-  if (n_total == 0)
-    return bad_input("the prompt is empty and so is the session: nothing to continue");
-  if (n_total > engine->options.ctx_size) {
+  if (state.tokens.size() + tokens.size() > engine->options.ctx_size) {
     return bad_input(
         "a prompt of {} tokens after {} in the session does not fit in the context of {} tokens",
-        request.prompt.size(), state.tokens.size(), engine->options.ctx_size);
+        tokens.size(), state.tokens.size(), engine->options.ctx_size);
   }
   return {};
+}
+
+Status Session::Impl::check_request(const GenerateRequest& request) const {
+  LH_RETURN_IF_ERROR(validate(request.attention, engine->options.block_size));
+  if (state.tokens.empty() && request.prompt.empty()) {
+    return bad_input("the prompt is empty and so is the session: nothing to continue");
+  }
+  return check_tokens(request.prompt);
 }
 
 // Without a new prompt the newest token is the next step of the mode that goes on, so that a text

@@ -60,6 +60,7 @@ Status Model::Impl::begin(std::span<const Chunk> chunks) {
     const Chunk& chunk = chunks[c];
     LH_CHECK(!chunk.tokens.empty() && chunk.n_logits <= chunk.tokens.size());
     LH_CHECK(chunk.selector == nullptr || chunk.attention != nullptr);
+    LH_CHECK(chunk.observer == nullptr || chunk.tokens.size() == 1);
     LH_CHECK(rows.size() + chunk.tokens.size() <= max_rows);
     for (size_t i = 0; i < chunk.tokens.size(); ++i) {
       const int32_t token = chunk.tokens[i];
@@ -152,7 +153,7 @@ void Model::Impl::select_blocks(std::span<const Chunk> chunks, size_t layer, For
   const size_t n_kv_heads = config.n_kv_heads;
   jobs.resize(chunks.size() * n_kv_heads);
   if (selections.size() < jobs.size()) selections.resize(jobs.size());
-  bool any_sparse = false;
+  bool any_selection = false;
   bool any_partial = false;
   for (size_t i = 0; i < jobs.size(); ++i) {
     const Chunk& chunk = chunks[i / n_kv_heads];
@@ -170,15 +171,19 @@ void Model::Impl::select_blocks(std::span<const Chunk> chunks, size_t layer, For
     job.out = attention_out.data() + offset;
     job.out_stride = config.q_dim();
     jobs[i] = job;
-    any_sparse |= chunk.selector != nullptr;
+    any_selection |= chunk.selector != nullptr || chunk.observer != nullptr;
     any_partial |= chunk.selector != nullptr && chunk.tokens.size() > 1;
   }
   if (n_chosen.size() < jobs.size()) n_chosen.resize(jobs.size());
   if (any_partial && rectify_selections.size() < jobs.size())
     rectify_selections.resize(jobs.size());
-  if (any_sparse) {
+  if (any_selection) {
     for_each(pool, jobs.size(), 1, [&](size_t i, size_t worker) {
       const Chunk& chunk = chunks[i / n_kv_heads];
+      if (chunk.observer != nullptr) {
+        (*chunk.observer)(layer, i % n_kv_heads, worker, selection_input(chunk, layer, i),
+                          worker_workspaces[worker]);
+      }
       if (chunk.selector != nullptr) select_for_job(chunk, layer, i, worker);
     });
   }
@@ -194,16 +199,23 @@ void Model::Impl::select_blocks(std::span<const Chunk> chunks, size_t layer, For
   }
 }
 
-void Model::Impl::select_for_job(const Chunk& chunk, size_t layer, size_t job_index,
-                                 size_t worker) {
+// What there is to choose from in one job of a chunk at the end of its sequence.
+SelectionInput Model::Impl::selection_input(const Chunk& chunk, size_t layer,
+                                            size_t job_index) const {
   const size_t n_tokens = chunk.first_pos + chunk.tokens.size();
-  LH_CHECK(n_tokens == chunk.sequence->n_tokens());  // sparse passes are at the end of a sequence
+  LH_CHECK(n_tokens == chunk.sequence->n_tokens());
   SelectionInput input;
   input.query = &jobs[job_index];
   input.bounds = chunk.sequence->bounds(layer, job_index % config.n_kv_heads);
   input.block_size = chunk.sequence->block_size();
   input.n_blocks = (n_tokens + input.block_size - 1) / input.block_size;
-  n_chosen[job_index] = choose_tiles(chunk, input, job_index, worker);
+  return input;
+}
+
+void Model::Impl::select_for_job(const Chunk& chunk, size_t layer, size_t job_index,
+                                 size_t worker) {
+  n_chosen[job_index] =
+      choose_tiles(chunk, selection_input(chunk, layer, job_index), job_index, worker);
 }
 
 // Sets the tiles of the job; returns how many blocks they are.

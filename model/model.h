@@ -3,6 +3,7 @@
 // rectification and verification are all this call.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -17,6 +18,12 @@
 
 namespace longhaul {
 
+// Is shown what a selector could look at, for each layer and KV head of a one-token chunk, before
+// attention reads anything. Calls run in parallel; each worker has a workspace.
+using SelectionObserver =
+    std::function<void(size_t layer, size_t kv_head, size_t worker, const SelectionInput& input,
+                       AttentionWorkspace& workspace)>;
+
 // Some consecutive tokens of one sequence in a pass.
 struct Chunk {
   KvSequence* sequence = nullptr;
@@ -29,6 +36,7 @@ struct Chunk {
   const AttentionOptions* attention = nullptr;  // budget of the selector; with a selector only
   double tolerance =
       -1;  // partial rectification: estimated missed mass that a KV head may have; less than 0: any
+  const SelectionObserver* observer = nullptr;  // null: nobody looks on; otherwise one token
 };
 
 // What the passes read, summed over layers and KV heads; grows from call to call.

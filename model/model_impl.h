@@ -23,6 +23,7 @@ struct Model::Impl {
   void project_qkv(const LayerWeights& w);
   void rotate_and_store(std::span<const Chunk> chunks, size_t layer, const LayerWeights& w);
   void select_blocks(std::span<const Chunk> chunks, size_t layer, ForwardStats* stats);
+  SelectionInput selection_input(const Chunk& chunk, size_t layer, size_t job_index) const;
   void select_for_job(const Chunk& chunk, size_t layer, size_t job_index, size_t worker);
   size_t choose_tiles(const Chunk& chunk, const SelectionInput& input, size_t job_index,
                       size_t worker);

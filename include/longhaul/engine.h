@@ -112,6 +112,33 @@ struct GenerateResult {
   Profile profile;  // if the request asked for it
 };
 
+// One token of a fixed text and what the model would have said in its place.
+struct ScoredToken {
+  size_t index = 0;               // in ScoreRequest::tokens
+  std::span<const float> logits;  // [vocab_size] that the token would have been drawn from
+  size_t n_stale =
+      0;  // tokens before it whose K and V sparse steps left: since the last dense pass
+  std::span<const float> recall;  // one per ScoreRequest::recall_of
+};
+
+// A text to be run through an attention mode as it stands, one token after the other (teacher
+// forcing).
+struct ScoreRequest {
+  std::vector<int32_t> tokens;  // appended to what the session holds, which is not empty
+  // dense, sparse or resa: `exact` and `auto` say what dense says. Dense runs in chunks.
+  AttentionOptions attention;
+  // Selectors to measure: the share of the true attention mass in the blocks each would choose with
+  // the budget of `attention`, mean over layers and KV heads. The mass of a block is the maximum
+  // over the group's heads, as the oracle ranks them. Makes dense run token by token.
+  std::vector<std::string> recall_of;
+  std::function<bool(const ScoredToken&)> on_token;  // return false to stop: kCancelled
+};
+
+struct ScoreResult {
+  Timings timings;
+  AttentionStats attention;
+};
+
 struct ChatTurn {
   std::string role;  // "system", "user" or "assistant"
   std::string content;
@@ -131,6 +158,9 @@ class Session {
   std::span<const int32_t> tokens() const;
   // Extends the text. A prompt that does not fit is refused with both counts, before any work.
   Result<GenerateResult> generate(const GenerateRequest& request);
+  // Extends the text by given tokens and shows the logits before each. What it attends to is what
+  // `generate` in that mode would have attended to.
+  Result<ScoreResult> score(const ScoreRequest& request);
   // Forgets everything after the first n_tokens tokens.
   void truncate(size_t n_tokens);
   // A second session with the same text; the cache is shared until one of them writes.

@@ -1,0 +1,188 @@
+// Session::score: a fixed text through the modes, and the recall of selectors on the way.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "longhaul/engine.h"
+#include "tests/tiny_model.h"
+
+namespace longhaul {
+namespace {
+
+struct Scored {
+  std::vector<std::vector<float>> logits;  // one per token
+  std::vector<size_t> n_stale;
+  std::vector<std::vector<float>> recall;
+};
+
+class ScoreTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    EngineOptions options;
+    options.model_path = write_tiny_model({});
+    options.n_threads = 2;
+    options.block_size = 4;
+    options.max_sessions = 3;
+    auto engine = Engine::load(options);
+    ASSERT_TRUE(engine) << engine.error().message;
+    engine_ = std::move(*engine);
+  }
+
+  static AttentionOptions attention(AttentionMode mode) {
+    AttentionOptions options;
+    options.mode = mode;
+    options.sparse_ratio = 0.1;
+    options.min_blocks = 4;
+    options.rectify_every = 8;
+    return options;
+  }
+
+  Session session_with(const std::vector<int32_t>& context) {
+    auto session = engine_->new_session();
+    GenerateRequest request;
+    request.prompt = context;
+    request.max_tokens = 0;
+    EXPECT_TRUE(session->generate(request));
+    return std::move(*session);
+  }
+
+  static void score(Session& session, std::vector<int32_t> tokens, const AttentionOptions& options,
+                    Scored& scored, const std::vector<std::string>& recall_of = {}) {
+    ScoreRequest request;
+    request.tokens = std::move(tokens);
+    request.attention = options;
+    request.recall_of = recall_of;
+    request.on_token = [&](const ScoredToken& token) {
+      scored.logits.emplace_back(token.logits.begin(), token.logits.end());
+      scored.n_stale.push_back(token.n_stale);
+      scored.recall.emplace_back(token.recall.begin(), token.recall.end());
+      return true;
+    };
+    const auto result = session.score(request);
+    ASSERT_TRUE(result) << result.error().message;
+  }
+
+  std::unique_ptr<Engine> engine_;
+  const std::vector<int32_t> context_ = random_tokens(300, 1);
+  const std::vector<int32_t> text_ = random_tokens(70, 2);
+};
+
+TEST_F(ScoreTest, ChunksStepsAndAFullBudgetHaveTheSameBits) {
+  Scored chunks, steps, full;
+  Session session = session_with(context_);
+  score(session, text_, attention(AttentionMode::kDense), chunks);
+  ASSERT_EQ(chunks.logits.size(), text_.size());
+  EXPECT_EQ(session.tokens().size(), context_.size() + text_.size());
+
+  session.truncate(context_.size());
+  score(session, text_, attention(AttentionMode::kDense), steps, {"oracle"});
+  EXPECT_EQ(chunks.logits, steps.logits);
+
+  AttentionOptions everything = attention(AttentionMode::kSparse);
+  everything.sparse_ratio = 1;
+  session.truncate(context_.size());
+  score(session, text_, everything, full, {"minmax"});
+  EXPECT_EQ(chunks.logits, full.logits);
+  EXPECT_FLOAT_EQ(full.recall[0][0], 1.0F);
+}
+
+// The text that a mode generates is, scored in that mode, the most likely at every token.
+TEST_F(ScoreTest, AttendsToWhatGenerateAttendsTo) {
+  for (const AttentionMode mode : {AttentionMode::kSparse, AttentionMode::kResa}) {
+    auto session = engine_->new_session();
+    GenerateRequest request;
+    request.prompt = context_;
+    request.max_tokens = 50;
+    request.ignore_eos = true;
+    request.attention = attention(mode);
+    const auto generated = session->generate(request);
+    ASSERT_TRUE(generated);
+
+    Session again = session_with(context_);
+    // The first token comes out of the prompt's dense pass.
+    Scored first, scored;
+    score(again, {generated->tokens.front()}, attention(AttentionMode::kDense), first);
+    score(again, {generated->tokens.begin() + 1, generated->tokens.end()}, attention(mode), scored);
+    for (size_t i = 0; i < scored.logits.size(); ++i) {
+      const auto& logits = scored.logits[i];
+      EXPECT_EQ(std::max_element(logits.begin(), logits.end()) - logits.begin(),
+                generated->tokens[i + 1])
+          << to_string(mode) << " " << i;
+    }
+  }
+}
+
+TEST_F(ScoreTest, PiecesAreTheWholeAndStaleTokensAreCounted) {
+  for (const AttentionMode mode : {AttentionMode::kSparse, AttentionMode::kResa}) {
+    Scored whole, pieces;
+    Session one = session_with(context_);
+    score(one, text_, attention(mode), whole);
+    Session two = session_with(context_);
+    score(two, {text_.begin(), text_.begin() + 13}, attention(mode), pieces);
+    score(two, {text_.begin() + 13, text_.end()}, attention(mode), pieces);
+    EXPECT_EQ(whole.logits, pieces.logits);
+    EXPECT_EQ(whole.n_stale, pieces.n_stale);
+    for (size_t i = 0; i < text_.size(); ++i) {
+      EXPECT_EQ(whole.n_stale[i], mode == AttentionMode::kResa ? i % 8 : i);
+    }
+  }
+}
+
+TEST_F(ScoreTest, TheOracleBoundsEverySelector) {
+  std::vector<std::string> names;
+  for (const auto name : selector_names()) names.emplace_back(name);
+  const auto oracle = std::find(names.begin(), names.end(), "oracle") - names.begin();
+  Scored scored;
+  Session session = session_with(context_);
+  score(session, text_, attention(AttentionMode::kDense), scored, names);
+  bool differ = false;
+  for (const auto& recall : scored.recall) {
+    for (const float value : recall) {
+      EXPECT_GT(value, 0.0F);
+      EXPECT_LE(value, recall[size_t(oracle)]);
+      differ |= value < recall[size_t(oracle)];
+    }
+    EXPECT_LT(recall[size_t(oracle)], 1.0F);
+  }
+  EXPECT_TRUE(differ);
+}
+
+TEST_F(ScoreTest, RefusesWhatItCannotScore) {
+  const auto refused = [](Session& session, const ScoreRequest& request, const std::string& part) {
+    const auto result = session.score(request);
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code, ErrorCode::kBadInput);
+    EXPECT_NE(result.error().message.find(part), std::string::npos) << result.error().message;
+  };
+  ScoreRequest request;
+  request.tokens = text_;
+  auto empty = engine_->new_session();
+  refused(*empty, request, "empty");
+  Session session = session_with(context_);
+  request.attention.mode = AttentionMode::kExact;
+  refused(session, request, "exact");
+  request.attention.mode = AttentionMode::kDense;
+  request.recall_of = {"nosuch"};
+  refused(session, request, "nosuch");
+  request.recall_of = {};
+  request.tokens = {-1};
+  refused(session, request, "-1");
+  request.tokens.assign(engine_->options().ctx_size, 1);
+  refused(session, request, "context");
+}
+
+TEST_F(ScoreTest, StopsWhenAsked) {
+  Session session = session_with(context_);
+  for (const AttentionMode mode : {AttentionMode::kDense, AttentionMode::kSparse}) {
+    ScoreRequest request;
+    request.tokens = text_;
+    request.attention.mode = mode;
+    request.on_token = [](const ScoredToken& token) { return token.index < 3; };
+    const auto result = session.score(request);
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code, ErrorCode::kCancelled);
+  }
+}
+
+}  // namespace
+}  // namespace longhaul
