@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tasks/random.h"
+#include "tasks/task_kind.h"
 
 namespace longhaul {
 namespace {
@@ -52,5 +53,17 @@ Result<Task> make_path_task(const PathTaskOptions& options, uint64_t seed) {
   for (const std::string& edge : answer) task.answer += edge;
   return task;
 }
+
+extern const TaskKind kPathTaskKind;
+const TaskKind kPathTaskKind = {
+    .name = "path",
+    .about = "follow a chain of shuffled edges, one look-up a step",
+    .most_units = 1023,
+    .make =
+        [](const TaskSpec& spec) {
+          return make_path_task({.n_nodes = static_cast<int>(spec.n_units)}, spec.seed);
+        },
+    .score = score_answer,
+};
 
 }  // namespace longhaul

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "tasks/random.h"
+#include "tasks/task_kind.h"
 
 namespace longhaul {
 
@@ -27,5 +28,17 @@ Result<Task> make_sum_task(const SumTaskOptions& options, uint64_t seed) {
   task.prompt += " total :";
   return task;
 }
+
+extern const TaskKind kSumTaskKind;
+const TaskKind kSumTaskKind = {
+    .name = "sum",
+    .about = "running totals of a labelled list",
+    .most_units = 1023,
+    .make =
+        [](const TaskSpec& spec) {
+          return make_sum_task({.n_entries = static_cast<int>(spec.n_units)}, spec.seed);
+        },
+    .score = score_answer,
+};
 
 }  // namespace longhaul

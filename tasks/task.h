@@ -9,7 +9,8 @@ namespace longhaul {
 
 struct Task {
   std::string prompt;
-  std::string answer;  // follows the prompt directly and starts with a space
+  std::string answer;                    // follows the prompt directly and starts with a space
+  std::vector<std::string> wanted = {};  // what an answer must name, where its wording is free
 };
 
 // How much of an answer is right, counted in steps (the parts that end in ";").
