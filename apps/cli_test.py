@@ -35,7 +35,7 @@ class Usage(unittest.TestCase):
 
     def test_help_is_not_an_error(self):
         for arguments in (["--help"], *([c, "--help"] for c in
-                          ("generate", "chat", "inspect", "tokenize", "bench", "demo"))):
+                          ("generate", "chat", "inspect", "tokenize", "bench", "demo", "eval"))):
             status, out, err = run(*arguments)
             self.assertEqual((status, err), (0, ""))
             self.assertIn(b"Usage", out)
@@ -265,6 +265,64 @@ class OtherCommands(unittest.TestCase):
         status, out, err = run("chat", "-m", MODEL, stdin=b"hello\n")
         self.assertEqual((status, out), (2, b""), err)
         self.assertIn("chat", err)
+
+
+class Eval(unittest.TestCase):
+    COMMON = ["eval", "-m", MODEL, "-c", "1K", "--tasks", "path", "--lengths", "600", "--items", "2", "--min-blocks", "4",
+              "--block-size", "4"]
+
+    def refused(self, arguments, *parts):
+        status, out, err = run("eval", "-m", MODEL, "-c", "2K", *arguments)
+        self.assertEqual((status, out), (2, b""), err)
+        for part in parts:
+            self.assertIn(part, err)
+
+    def test_json_and_report(self):
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = [*self.COMMON, "--measure", "answers,forced,recall", "--score-tokens", "20", "--out", folder, "--json"]
+            status, out, err = run(*arguments)
+            self.assertEqual(status, 0, err)
+            report = json.loads(out)
+            self.assertEqual([row["setting"] for row in report["answers"]],
+                             ["dense f16", "sparse minmax 10% b4 f16", "resa minmax 10% b4 f32 f16",
+                              "exact minmax 10% b4 f32 f16"])
+            for row in report["answers"]:
+                self.assertEqual(row["n"], 2)
+                self.assertLessEqual(row["low"], row["accuracy"])
+                self.assertLessEqual(row["accuracy"], row["high"])
+            self.assertEqual(len(report["forced"]), 3)
+            self.assertEqual(report["forced"][0]["mean_kl"], 0)
+            self.assertEqual([row["selector"] for row in report["recall"]], ["minmax", "oracle"])
+            self.assertIn("<svg", (pathlib.Path(folder) / "report.html").read_text())
+            lines = (pathlib.Path(folder) / "results.jsonl").read_text().splitlines()
+            self.assertEqual(len(lines), 2 * (4 + 3 + 1))
+            # The same command finds everything done, another is refused.
+            self.assertEqual(json.loads(run(*arguments)[1])["answers"], report["answers"])
+            self.assertEqual(len((pathlib.Path(folder) / "results.jsonl").read_text().splitlines()), len(lines))
+            status, out, err = run(*arguments, "--seed", "7")
+            self.assertEqual((status, out), (2, b""))
+            self.assertIn("seed 1, asked for is 7", err)
+
+    def test_table(self):
+        status, out, err = run(*self.COMMON, "--attention", "dense,sparse")
+        self.assertEqual(status, 0, err)
+        for part in (b"95% interval", b"sparse minmax 10% b4 f16", b"0/2", b"lost/won"):
+            self.assertIn(part, out)
+
+    def test_refused_before_any_work(self):
+        self.refused(["--tasks", "pth"], "--tasks", "path", "pth")
+        self.refused(["--attention", "dense,x"], "--attention", "sparse", "x")
+        self.refused(["--selector", "x"], "--selector", "minmax", "x")
+        self.refused(["--measure", "x"], "--measure", "forced", "x")
+        self.refused(["--lengths", "1M"], "--lengths", "1048576")
+        self.refused(["--sparse-ratio", "0"], "ratio", "0")
+        self.refused(["--tasks", "perplexity"], "--text")
+        self.refused(["--tasks", "perplexity", "--text", "/nonexistent"], "/nonexistent")
+        with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
+            self.refused(["--questions", file.name], file.name, "none")
+            file.write(b'{"prompt": "a", "answer": "b"}\n{"promt": "a"}\n')
+            file.flush()
+            self.refused(["--questions", file.name], file.name + ":2", "promt")
 
 
 if __name__ == "__main__":

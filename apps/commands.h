@@ -18,6 +18,7 @@ void add_inspect(CLI::App& app, CommandBody& chosen);
 void add_tokenize(CLI::App& app, CommandBody& chosen);
 void add_bench(CLI::App& app, CommandBody& chosen);
 void add_demo(CLI::App& app, CommandBody& chosen);
+void add_eval(CLI::App& app, CommandBody& chosen);
 
 // Reads the command line, runs the subcommand, prints its error; gives the exit status. Used by
 // main and by tests.

@@ -1,12 +1,11 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "apps/bundled_model.h"
 #include "apps/commands.h"
 #include "apps/demo_job.h"
 #include "apps/options.h"
@@ -36,24 +35,6 @@ struct DemoArguments {
 
 constexpr const char* kTextPrompt = "The king";
 constexpr size_t kTextTokens = 48;
-
-// The bundled model: the first .gguf of models/, here or in the tree this program was built in
-// (build/<preset>/apps).
-Result<std::string> find_model() {
-  namespace fs = std::filesystem;
-  std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  const fs::path tree = program.parent_path().parent_path().parent_path().parent_path();
-  for (const fs::path& folder : {fs::path("models"), tree / "models"}) {
-    std::vector<std::string> found;
-    for (const auto& entry : fs::directory_iterator(folder, error)) {
-      if (entry.path().extension() == ".gguf") found.push_back(entry.path().string());
-    }
-    if (!found.empty()) return *std::min_element(found.begin(), found.end());
-  }
-  return bad_input("--model: expected a GGUF file, found none in models/ nor in {}",
-                   (tree / "models").string());
-}
 
 Result<std::string> text_sample(Engine& engine, const Interrupt& interrupt) {
   LH_ASSIGN_OR_RETURN(Session session, engine.new_session());
@@ -93,7 +74,7 @@ Result<std::vector<DemoJob>> run_jobs(const DemoArguments& arguments, Engine& en
 Result<int> demo(DemoArguments& arguments) {
   LH_RETURN_IF_ERROR(validate(arguments.job.attention, arguments.engine.block_size));
   if (arguments.engine.model_path.empty()) {
-    LH_ASSIGN_OR_RETURN(arguments.engine.model_path, find_model());
+    LH_ASSIGN_OR_RETURN(arguments.engine.model_path, find_bundled_model());
   }
   LH_ASSIGN_OR_RETURN(const auto engine, Engine::load(arguments.engine));
   print_warnings(*engine);

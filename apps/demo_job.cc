@@ -5,14 +5,13 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "apps/answer.h"
 #include "apps/output.h"
 #include "apps/table.h"
 #include "base/progress.h"
 
 namespace longhaul {
 namespace {
-
-constexpr size_t kSpareTokens = 8;  // beyond the right answer, before a run is cut off
 
 size_t common_prefix(std::span<const int32_t> a, std::span<const int32_t> b) {
   const auto differ = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
@@ -32,11 +31,7 @@ Result<GenerateResult> generate(Engine& engine, const std::vector<int32_t>& prom
     bar.update(prompt_done + generated);
     return !interrupt.requested();
   };
-  LH_ASSIGN_OR_RETURN(GenerateResult result, session.generate(request));
-  if (result.finish_reason == FinishReason::kCancelled) {
-    return make_error(ErrorCode::kCancelled, "stopped");
-  }
-  return result;
+  return finished(session.generate(request));
 }
 
 std::string speed_up(const ModeRun& run, const ModeRun* dense) {
@@ -122,8 +117,8 @@ Result<DemoJob> run_job(Engine& engine, std::string title, Task task, JobOptions
       const std::string label = fmt::format("{}: {}, round {} of {}", job.title,
                                             to_string(run.mode), round + 1, options.n_rounds);
       LH_ASSIGN_OR_RETURN(GenerateResult result,
-                          generate(engine, prompt, answer.size() + kSpareTokens, options.attention,
-                                   label, interrupt));
+                          generate(engine, prompt, answer.size() + kSpareAnswerTokens,
+                                   options.attention, label, interrupt));
       run.tokens_per_s.push_back(result.timings.decode_tokens_per_s());
       if (round == 0) {
         run.result = std::move(result);

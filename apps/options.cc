@@ -28,22 +28,16 @@ CLI::Option* add_real(CLI::App& app, const std::string& names, T& target, const 
       ->default_str(fmt::format("{}", target));
 }
 
-Result<std::vector<AttentionMode>> parse_modes(std::string_view text) {
-  LH_ASSIGN_OR_RETURN(const auto names, split_list(text));
-  std::vector<AttentionMode> modes;
-  for (const std::string_view name : names) {
-    LH_ASSIGN_OR_RETURN(const AttentionMode mode, parse_attention_mode(name));
-    modes.push_back(mode);
-  }
-  return modes;
-}
-
 Result<AttentionMode> parse_auto_may(std::string_view name) {
   for (const auto mode : {AttentionMode::kDense, AttentionMode::kResa, AttentionMode::kSparse}) {
     if (to_string(mode) == name) return mode;
   }
   return bad_input("expected one of dense, resa, sparse, found '{}'", name);
 }
+
+constexpr double kNoLimit = std::numeric_limits<double>::max();
+
+}  // namespace
 
 Result<std::string> parse_selector(std::string_view text) {
   std::string known;
@@ -53,10 +47,6 @@ Result<std::string> parse_selector(std::string_view text) {
   }
   return unsupported("expected one of {}, found '{}'", known, text);
 }
-
-constexpr double kNoLimit = std::numeric_limits<double>::max();
-
-}  // namespace
 
 CLI::Option* add_count(CLI::App& app, const std::string& names, size_t& target,
                        const std::string& help, size_t least, size_t most) {
@@ -81,11 +71,17 @@ void add_model_path(CLI::App& app, std::string& path) {
       ->type_name("FILE");
 }
 
-void add_engine_options(CLI::App& app, EngineOptions& options) {
+void add_machine_options(CLI::App& app, EngineOptions& options) {
   add_model_path(app, options.model_path);
   add_count(app, "-t,--threads", options.n_threads, "threads; 0: as many as cores", 0, 1024);
   add_count(app, "-c,--ctx-size", options.ctx_size,
             "tokens a text can hold; 0: the length the model was trained for");
+  add_count(app, "--prefill-chunk", options.prefill_chunk,
+            "tokens per pass over a prompt; changes the speed, never the result", 1, 1 << 16);
+}
+
+void add_engine_options(CLI::App& app, EngineOptions& options) {
+  add_machine_options(app, options);
   // The order matters: CLI11 stores options in the order they are added, so that the later,
   // narrower ones win.
   add_parsed(
@@ -104,8 +100,6 @@ void add_engine_options(CLI::App& app, EngineOptions& options) {
       ->type_name("TYPE");
   add_count(app, "--block-size", options.block_size,
             "tokens per block that sparse attention selects: a power of two from 4 to 256", 1);
-  add_count(app, "--prefill-chunk", options.prefill_chunk,
-            "tokens per pass over a prompt; changes the speed, never the result", 1, 1 << 16);
 }
 
 void add_sampling_options(CLI::App& app, SamplingOptions& options) {
@@ -128,6 +122,16 @@ void add_sampling_options(CLI::App& app, SamplingOptions& options) {
       ->default_str("0");
 }
 
+void add_budget_details(CLI::App& app, AttentionOptions& options) {
+  add_count(app, "--min-blocks", options.min_blocks, "never fewer blocks than this");
+  add_count(app, "--local-blocks", options.local_blocks, "newest blocks always selected");
+  add_count(app, "--sink-blocks", options.sink_blocks, "first blocks always selected");
+  add_real(app, "--rectify-ratio", options.rectify_ratio,
+           "wide, adaptive: share of the blocks each token of the pass asks for", 0, 1);
+  add_real(app, "--rectify-tolerance", options.rectify_tolerance,
+           "adaptive: estimated share of attention a KV head may miss", 0, 1);
+}
+
 void add_selection_options(CLI::App& app, AttentionOptions& options) {
   std::string names;
   for (const auto name : selector_names()) names += (names.empty() ? "" : ", ") + std::string(name);
@@ -140,9 +144,7 @@ void add_selection_options(CLI::App& app, AttentionOptions& options) {
   add_real(app, "--sparse-ratio", options.sparse_ratio, "share of the blocks selected", 0, 1);
   add_count(app, "--token-budget", options.token_budget,
             "tokens selected, instead of a share; 0: use the share");
-  add_count(app, "--min-blocks", options.min_blocks, "never fewer blocks than this");
-  add_count(app, "--local-blocks", options.local_blocks, "newest blocks always selected");
-  add_count(app, "--sink-blocks", options.sink_blocks, "first blocks always selected");
+  add_budget_details(app, options);
   add_count(app, "--rectify-every", options.rectify_every,
             "resa: tokens between dense passes; exact: the longest draft", 1);
   add_parsed(
@@ -157,10 +159,6 @@ void add_selection_options(CLI::App& app, AttentionOptions& options) {
       "what the pass of resa reads: dense (every block), wide or adaptive")
       ->type_name("KIND")
       ->default_str(std::string(to_string(options.rectify)));
-  add_real(app, "--rectify-ratio", options.rectify_ratio,
-           "wide, adaptive: share of the blocks each token of the pass asks for", 0, 1);
-  add_real(app, "--rectify-tolerance", options.rectify_tolerance,
-           "adaptive: estimated share of attention a KV head may miss", 0, 1);
 }
 
 void add_mode_option(CLI::App& app, AttentionMode& mode) {
@@ -174,10 +172,7 @@ void add_mode_option(CLI::App& app, AttentionMode& mode) {
 void add_modes_option(CLI::App& app, std::vector<AttentionMode>& modes) {
   std::string names;
   for (const auto mode : modes) names += (names.empty() ? "" : ",") + std::string(to_string(mode));
-  add_parsed(
-      app, "--attention", parse_modes,
-      [&modes](std::vector<AttentionMode> value) { modes = std::move(value); },
-      "modes to run, separated by commas")
+  add_list(app, "--attention", parse_attention_mode, modes, "modes to run, separated by commas")
       ->type_name("MODES")
       ->default_str(names);
 }

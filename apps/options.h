@@ -31,17 +31,43 @@ CLI::Option* add_count(CLI::App& app, const std::string& names, size_t& target,
                        const std::string& help, size_t least = 0,
                        size_t most = std::numeric_limits<size_t>::max());
 
+// Adds an option that takes values separated by commas, each read by `parse`.
+template <class T, class Parse>
+CLI::Option* add_list(CLI::App& app, const std::string& names, Parse parse, std::vector<T>& target,
+                      const std::string& help) {
+  auto parse_all = [=](std::string_view text) -> Result<std::vector<T>> {
+    LH_ASSIGN_OR_RETURN(const auto parts, split_list(text));
+    std::vector<T> values;
+    for (const std::string_view part : parts) {
+      LH_ASSIGN_OR_RETURN(T value, parse(part));
+      values.push_back(std::move(value));
+    }
+    return values;
+  };
+  return add_parsed(
+      app, names, parse_all, [&target](std::vector<T> values) { target = std::move(values); },
+      help);
+}
+
+// The name of a selector this build has.
+Result<std::string> parse_selector(std::string_view text);
+
 // -m.
 void add_model_path(CLI::App& app, std::string& path);
 
-// -m, -t, -c, --kv-type, --k-type, --v-type, --block-size, --prefill-chunk.
+// -m, -t, -c, --prefill-chunk.
+void add_machine_options(CLI::App& app, EngineOptions& options);
+
+// Those, and --kv-type, --k-type, --v-type, --block-size.
 void add_engine_options(CLI::App& app, EngineOptions& options);
 
 // --temp, --top-k, --top-p, --min-p, the penalties, --logit-bias, --seed.
 void add_sampling_options(CLI::App& app, SamplingOptions& options);
 
-// --selector, --sparse-ratio, --token-budget, --min-blocks, --local-blocks, --sink-blocks,
-// --rectify-every.
+// --min-blocks, --local-blocks, --sink-blocks, --rectify-ratio, --rectify-tolerance.
+void add_budget_details(CLI::App& app, AttentionOptions& options);
+
+// Those, and --selector, --sparse-ratio, --token-budget, --rectify-every, --rectify.
 void add_selection_options(CLI::App& app, AttentionOptions& options);
 
 // --attention with one mode, or with a list of modes. --auto-may is among the selection options.

@@ -50,6 +50,7 @@ int run_program(int argc, const char* const* argv) {
   add_tokenize(app, chosen);
   add_bench(app, chosen);
   add_demo(app, chosen);
+  add_eval(app, chosen);
   if (const Status known = check_command(app, argc, argv); !known) {
     print_error(known.error().message);
     return kBadUsage;

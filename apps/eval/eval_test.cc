@@ -1,0 +1,293 @@
+// The evaluation on a tiny random model: every answer is wrong, but every number is there, an
+// interrupted run goes on to the same end, and files are what they should be.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "apps/eval/plot.h"
+#include "apps/eval/report.h"
+#include "apps/eval/run.h"
+#include "apps/options.h"
+#include "tests/tiny_model.h"
+
+namespace longhaul::eval {
+namespace {
+
+namespace fs = std::filesystem;
+
+class EvalTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ =
+        fs::path(testing::TempDir()) /
+        ("eval_test_" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+    plan_.engine.model_path = write_tiny_model({});
+    plan_.engine.n_threads = 2;
+    plan_.engine.ctx_size = 2048;
+    plan_.n_jobs = 2;
+    plan_.tasks = {"path"};
+    plan_.lengths = {400};
+    plan_.n_items = 3;
+    plan_.n_score = 40;
+    plan_.measures = {Measure::kAnswers, Measure::kForced, Measure::kRecall};
+    plan_.selectors = {"minmax", "window"};
+    plan_.block_sizes = {4};
+    plan_.periods = {8};
+    plan_.attention.min_blocks = 4;
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  std::string write(const std::string& name, const std::string& text) const {
+    const std::string path = (folder_ / name).string();
+    std::ofstream(path) << text;
+    return path;
+  }
+
+  Result<std::vector<Item>> items() const {
+    const auto engine = Engine::load(plan_.engine);
+    EXPECT_TRUE(engine);
+    return make_items(plan_, **engine);
+  }
+
+  Status run_all(
+      Store& store, const std::function<bool()>& go_on = [] { return true; }) const {
+    return run(plan_, *items(), *make_settings(plan_), go_on, store);
+  }
+
+  Summary summary(const Store& store) const {
+    return summarize(store.records(), *items(), *make_settings(plan_), make_recall_settings(plan_));
+  }
+
+  void expect_refused(const std::string& part) const {
+    const auto made = items();
+    ASSERT_FALSE(made);
+    EXPECT_EQ(exit_code(made.error()), 2);
+    EXPECT_NE(made.error().message.find(part), std::string::npos) << made.error().message;
+  }
+  static int exit_code(const Error& error) { return error.code == ErrorCode::kBadInput ? 2 : 1; }
+
+  fs::path folder_;
+  Plan plan_;
+};
+
+// What does not depend on the clock.
+nlohmann::ordered_json without_speed(const Summary& summary) {
+  auto json = to_json(summary);
+  for (auto& row : json["answers"]) row.erase("tokens_per_s");
+  return json;
+}
+
+TEST_F(EvalTest, EveryMeasureOfEverySetting) {
+  const auto store = Store::open(plan_);
+  ASSERT_TRUE(run_all(**store));
+  const Summary all = summary(**store);
+  ASSERT_EQ(all.answers.size(), 7U);  // dense, and sparse, resa, exact by two selectors
+  for (const AnswerRow& row : all.answers) {
+    EXPECT_EQ(row.n, 3U);
+    EXPECT_EQ(row.n_right, 0U);
+    EXPECT_TRUE(row.beside_dense);
+    EXPECT_GT(row.mean_tokens, 0);
+  }
+  EXPECT_DOUBLE_EQ(all.answers[0].blocks_read, 1);
+  EXPECT_LT(all.answers[1].blocks_read, 0.5);
+  ASSERT_EQ(all.forced.size(), 5U);  // exact says what dense says
+  EXPECT_EQ(all.forced[0].mean_kl, 0);
+  EXPECT_EQ(all.forced[0].same_top, 1);
+  for (size_t i = 1; i < all.forced.size(); ++i) EXPECT_GT(all.forced[i].mean_kl, 0);
+  ASSERT_EQ(all.recall.size(), 3U);  // minmax, window, oracle
+  EXPECT_LE(all.recall[0].recall, all.recall[2].recall);
+  EXPECT_LE(all.recall[1].recall, all.recall[2].recall);
+}
+
+TEST_F(EvalTest, ExactAnswersAreThoseOfDense) {
+  plan_.measures = {Measure::kAnswers};
+  const auto store = Store::open(plan_);
+  ASSERT_TRUE(run_all(**store));
+  std::map<size_t, std::string> dense;
+  for (const Record& record : (*store)->records()) {
+    if (record.setting == "dense f16") dense[record.item] = record.answer->text;
+  }
+  size_t n_compared = 0;
+  for (const Record& record : (*store)->records()) {
+    if (!record.setting.starts_with("exact")) continue;
+    EXPECT_EQ(record.answer->text, dense[record.item]);
+    ++n_compared;
+  }
+  EXPECT_EQ(n_compared, 6U);
+}
+
+TEST_F(EvalTest, AnInterruptedRunGoesOnToTheSameEnd) {
+  const auto whole = Store::open(plan_);
+  ASSERT_TRUE(run_all(**whole));
+  plan_.out = (folder_ / "out").string();
+  {
+    const auto part = Store::open(plan_);
+    std::atomic<int> n_asked = 0;
+    const Status status = run_all(**part, [&] { return ++n_asked < 1200; });
+    ASSERT_FALSE(status);
+    EXPECT_EQ(status.error().code, ErrorCode::kCancelled);
+    EXPECT_FALSE((*part)->records().empty());
+    EXPECT_LT((*part)->records().size(), (*whole)->records().size());
+  }
+  // As if it had been killed in the middle of a line.
+  std::ofstream(folder_ / "out" / "results.jsonl", std::ios::app) << R"({"measure":"answ)";
+  const auto rest = Store::open(plan_);
+  ASSERT_TRUE(rest) << rest.error().message;
+  ASSERT_TRUE(run_all(**rest));
+  EXPECT_EQ((*rest)->records().size(), (*whole)->records().size());
+  const auto again = Store::open(plan_);
+  EXPECT_EQ(without_speed(summary(**again)), without_speed(summary(**whole)));
+}
+
+TEST_F(EvalTest, ADirectoryOfAnotherPlanIsRefused) {
+  plan_.out = (folder_ / "out").string();
+  ASSERT_TRUE(Store::open(plan_));
+  plan_.n_jobs = 1;  // changes no result
+  ASSERT_TRUE(Store::open(plan_));
+  plan_.lengths = {500};
+  const auto other = Store::open(plan_);
+  ASSERT_FALSE(other);
+  for (const char* part : {"lengths", "400", "500"}) {
+    EXPECT_NE(other.error().message.find(part), std::string::npos) << other.error().message;
+  }
+  plan_.lengths = {400};
+  TinyModelSpec trained_on;  // the same file name and size
+  trained_on.seed = 2;
+  fs::copy_file(write_tiny_model(trained_on), plan_.engine.model_path,
+                fs::copy_options::overwrite_existing);
+  const auto another = Store::open(plan_);
+  ASSERT_FALSE(another);
+  EXPECT_NE(another.error().message.find("model_hash"), std::string::npos);
+}
+
+TEST_F(EvalTest, TextsHaveAPerplexity) {
+  std::string text;
+  for (int i = 0; i < 400; ++i) text += "A line of text, number " + std::to_string(i) + ".\n";
+  plan_.text_file = write("text.txt", text);
+  plan_.tasks = {"text", "perplexity"};
+  plan_.measures = {Measure::kAnswers};
+  plan_.lengths = {200};
+  plan_.stride = 50;
+  plan_.n_windows = 4;
+  plan_.modes = {AttentionMode::kDense, AttentionMode::kSparse};
+  plan_.selectors = {"minmax"};
+  const auto store = Store::open(plan_);
+  ASSERT_TRUE(run_all(**store));
+  const Summary all = summary(**store);
+  EXPECT_TRUE(all.answers.empty());
+  ASSERT_EQ(all.forced.size(), 4U);
+  EXPECT_EQ(all.forced[0].n_tokens, 3U * 40);         // of `text`
+  EXPECT_EQ(all.forced[2].n_tokens, 199U + 3U * 50);  // windows of `perplexity`
+  EXPECT_GT(all.forced[2].perplexity, 1);
+  plan_.text_file.clear();
+  expect_refused("--text");
+}
+
+TEST_F(EvalTest, QuestionsOfTheUsersOwn) {
+  plan_.tasks.clear();
+  plan_.n_items = 10;
+  plan_.questions = {
+      write("q.jsonl",
+            "{\"prompt\": \"2+2=\", \"answer\": \"4\"}\n\n"
+            "{\"question\": \"How many?\", \"answer\": \"so 9\\n#### 18\"}\n"
+            "{\"question\": \"Which?\", \"choices\": [\"x\", \"y\"], \"answer\": 1}\n")};
+  const auto made = items();
+  ASSERT_TRUE(made) << made.error().message;
+  ASSERT_EQ(made->size(), 3U);
+  const auto right = [&](size_t i, const char* text) { return (*made)[i].score(text).exact; };
+  EXPECT_TRUE(right(0, " 4"));
+  EXPECT_FALSE(right(0, " 5"));
+  EXPECT_FALSE(right(0, " 4 or 5"));
+  EXPECT_TRUE(right(1, "I think \\boxed{18}."));
+  EXPECT_TRUE(right(1, "That makes 18"));
+  EXPECT_FALSE(right(1, "18 or \\boxed{9}"));
+  EXPECT_TRUE(right(2, " B. y"));
+  EXPECT_FALSE(right(2, " A. x"));
+  EXPECT_FALSE(right(2, " y"));
+}
+
+TEST_F(EvalTest, BadQuestionsAreNamedWithTheirLine) {
+  plan_.tasks.clear();
+  const auto refused = [&](const std::string& text, const std::string& part) {
+    plan_.questions = {write("bad.jsonl", text)};
+    expect_refused(part);
+  };
+  const std::string good = "{\"prompt\": \"a\", \"answer\": \"b\"}\n";
+  refused(good + "nonsense\n", "bad.jsonl:2: expected a JSON object");
+  refused(good + good + "{\"promt\": \"a\"}\n", "bad.jsonl:3: expected a field prompt or question");
+  refused("{\"prompt\": [1], \"answer\": \"b\"}\n", "bad.jsonl:1: field 'prompt'");
+  refused("{\"prompt\": \"a\", \"choices\": [\"x\"], \"answer\": \"x\"}\n", "2 to 26");
+  refused("{\"prompt\": \"a\", \"choices\": [\"x\", \"y\"], \"answer\": \"z\"}\n", "'z'");
+  refused("", "none");
+  plan_.questions = {"/nonexistent.jsonl"};
+  expect_refused("/nonexistent.jsonl");
+}
+
+TEST_F(EvalTest, LengthsBeyondTheContextOrTheTaskAreRefused) {
+  plan_.lengths = {4096};
+  expect_refused("2048");
+  plan_.lengths = {3};
+  expect_refused("smallest");
+  plan_.lengths = {400};
+  plan_.max_tokens = 2000;
+  expect_refused("do not fit");
+}
+
+// A minimal reader: elements nest and close, attributes are quoted, nothing is fetched.
+void expect_well_formed(const std::string& text) {
+  std::vector<std::string> open;
+  for (size_t at = text.find('<'); at != std::string::npos; at = text.find('<', at + 1)) {
+    const size_t end = text.find('>', at);
+    ASSERT_NE(end, std::string::npos);
+    const std::string tag = text.substr(at + 1, end - at - 1);
+    EXPECT_EQ(tag.find('<'), std::string::npos) << tag;
+    EXPECT_EQ(std::count(tag.begin(), tag.end(), '"') % 2, 0) << tag;
+    if (tag[0] == '!') continue;
+    const std::string name =
+        tag.substr(tag[0] == '/' ? 1 : 0, tag.find_first_of(" /", 1) - (tag[0] == '/' ? 1 : 0));
+    if (tag[0] == '/') {
+      ASSERT_FALSE(open.empty());
+      EXPECT_EQ(open.back(), name);
+      open.pop_back();
+    } else if (tag.back() != '/') {
+      open.push_back(name);
+    }
+  }
+  EXPECT_TRUE(open.empty());
+  for (const char* outside : {"<script", "src=", "href=", "url("}) {
+    EXPECT_EQ(text.find(outside), std::string::npos) << outside;
+  }
+}
+
+TEST_F(EvalTest, TheReportIsWellFormedAndNeedsNothingElse) {
+  plan_.tasks = {"needle"};
+  plan_.lengths = {1200};
+  plan_.depths = {0, 1};
+  plan_.n_items = 2;
+  plan_.questions = {write("<a&b>.jsonl", "{\"prompt\": \"a\", \"answer\": \"b\"}\n")};
+  const auto store = Store::open(plan_);
+  ASSERT_TRUE(run_all(**store));
+  const Summary all = summary(**store);
+  EXPECT_EQ(all.depths.size(), 14U);  // two depths of seven settings
+  const std::string html =
+      html_report(to_json(plan_), {}, all, *make_settings(plan_), make_recall_settings(plan_));
+  expect_well_formed(html);
+  EXPECT_NE(html.find("&lt;a&amp;b&gt;.jsonl"), std::string::npos);
+  for (const char* part :
+       {"<svg", "polyline", "Recall of attention mass", "since the last dense"}) {
+    EXPECT_NE(html.find(part), std::string::npos) << part;
+  }
+}
+
+TEST(Plot, DrawsNothingAndOnePoint) {
+  expect_well_formed(svg({"<none>", "x", "y", {}, 0}));
+  expect_well_formed(svg({"one", "x", "y", {{"a & b", {{1, 2, 1, 3}}}}, 0}));
+}
+
+}  // namespace
+}  // namespace longhaul::eval

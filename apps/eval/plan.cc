@@ -1,0 +1,106 @@
+#include "apps/eval/plan.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+namespace longhaul::eval {
+namespace {
+
+constexpr Measure kMeasures[] = {Measure::kAnswers, Measure::kForced, Measure::kRecall};
+
+template <class T>
+nlohmann::ordered_json names(const std::vector<T>& values) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const T& value : values) list.push_back(to_string(value));
+  return list;
+}
+
+size_t file_bytes(const std::string& path) {
+  std::error_code error;
+  const auto n_bytes = std::filesystem::file_size(path, error);
+  return error ? 0 : static_cast<size_t>(n_bytes);
+}
+
+// FNV-1a of pieces spread over the file: tells two trainings of one model apart, at any size.
+std::string sampled_hash(const std::string& path) {
+  constexpr size_t kPieces = 64, kPieceBytes = 4096;
+  std::ifstream file(path, std::ios::binary);
+  const size_t step = std::max(kPieceBytes, file_bytes(path) / kPieces);
+  uint64_t hash = 1469598103934665603ULL;
+  std::string piece(kPieceBytes, '\0');
+  for (size_t i = 0; i < kPieces && file; ++i) {
+    file.seekg(static_cast<std::streamoff>(i * step));
+    file.read(piece.data(), static_cast<std::streamsize>(kPieceBytes));
+    for (std::streamsize k = 0; k < file.gcount(); ++k) {
+      hash = (hash ^ static_cast<unsigned char>(piece[size_t(k)])) * 1099511628211ULL;
+    }
+  }
+  return fmt::format("{:016x}", hash);
+}
+
+}  // namespace
+
+std::string_view to_string(Measure measure) {
+  switch (measure) {
+    case Measure::kAnswers:
+      return "answers";
+    case Measure::kForced:
+      return "forced";
+    case Measure::kRecall:
+      return "recall";
+  }
+  return "unknown";
+}
+
+Result<Measure> parse_measure(std::string_view name) {
+  for (const Measure measure : kMeasures) {
+    if (to_string(measure) == name) return measure;
+  }
+  return bad_input("expected answers, forced or recall, found '{}'", name);
+}
+
+bool Plan::measures_any(Measure measure) const {
+  return std::find(measures.begin(), measures.end(), measure) != measures.end();
+}
+
+nlohmann::ordered_json to_json(const Plan& plan) {
+  nlohmann::ordered_json json = {
+      {"model", std::filesystem::path(plan.engine.model_path).filename().string()},
+      {"model_bytes", file_bytes(plan.engine.model_path)},
+      {"model_hash", sampled_hash(plan.engine.model_path)},
+      {"ctx-size", plan.engine.ctx_size},
+      {"tasks", plan.tasks},
+      {"questions", plan.questions},
+      {"check", plan.check},
+      {"text", plan.text_file},
+      {"measure", names(plan.measures)},
+      {"lengths", plan.lengths},
+      {"depths", plan.depths},
+      {"items", plan.n_items},
+      {"queries", plan.n_queries},
+      {"stride", plan.stride},
+      {"windows", plan.n_windows},
+      {"score-tokens", plan.n_score},
+      {"max-tokens", plan.max_tokens},
+      {"seed", plan.seed},
+      {"chat", plan.chat},
+      {"attention", names(plan.modes)},
+      {"selector", plan.selectors},
+      {"sparse-ratio", plan.ratios},
+      {"token-budget", plan.token_budgets},
+      {"block-size", plan.block_sizes},
+      {"rectify-every", plan.periods},
+      {"rectify", names(plan.rectify)},
+      {"rectify-ratio", plan.attention.rectify_ratio},
+      {"rectify-tolerance", plan.attention.rectify_tolerance},
+      {"kv-type", names(plan.kv_types)},
+      {"min-blocks", plan.attention.min_blocks},
+      {"local-blocks", plan.attention.local_blocks},
+      {"sink-blocks", plan.attention.sink_blocks},
+  };
+  return json;
+}
+
+}  // namespace longhaul::eval

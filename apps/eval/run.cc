@@ -1,0 +1,179 @@
+#include "apps/eval/run.h"
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "apps/eval/worker.h"
+#include "base/progress.h"
+
+namespace longhaul::eval {
+namespace {
+
+constexpr size_t kSmallModelBytes = size_t{64} << 20;
+
+// One run of an item; exactly one of the settings is set.
+struct Trial {
+  Measure measure = Measure::kAnswers;
+  const Setting* setting = nullptr;
+  const RecallSetting* recall = nullptr;
+};
+
+struct Batch {
+  const Item* item = nullptr;
+  std::vector<Trial> trials;
+};
+
+// What one engine has to do.
+struct Group {
+  std::vector<Batch> batches;
+  bool needs_reference = false;
+};
+
+size_t work_of(const Item& item, Measure measure) {
+  return measure == Measure::kAnswers ? item.max_tokens : item.target.size();
+}
+
+bool is_done(const Store& store, const Item& item, Measure measure, const std::string& setting) {
+  Record record;
+  record.measure = measure;
+  record.setting = setting;
+  record.task = item.task;
+  record.length = item.length;
+  record.item = item.index;
+  return store.has(record);
+}
+
+// What is left of the plan, by engine; items in their order.
+class Schedule {
+ public:
+  Schedule(const Plan& plan, const std::vector<Item>& items, const std::vector<Setting>& settings,
+           const std::vector<RecallSetting>& recalls, const Store& store)
+      : plan_(plan), store_(store) {
+    for (const Item& item : items) {
+      for (const Setting& setting : settings) {
+        add(item, {Measure::kAnswers, &setting, nullptr}, setting.engine, setting.name);
+        add(item, {Measure::kForced, &setting, nullptr}, setting.engine, setting.name);
+      }
+      for (const RecallSetting& recall : recalls) {
+        add(item, {Measure::kRecall, nullptr, &recall}, recall.engine, recall.name);
+      }
+    }
+  }
+
+  const std::map<EngineKey, Group>& groups() const { return groups_; }
+  size_t work() const { return work_; }  // tokens of all that is left
+
+ private:
+  bool applies(const Item& item, const Trial& trial) const {
+    // A text has no answer, and a fixed text nothing else.
+    const bool is_text = item.score == nullptr;
+    if (trial.measure == Measure::kAnswers) return !is_text && plan_.measures_any(trial.measure);
+    if (item.target.size() < 2) return false;
+    if (trial.measure == Measure::kRecall) return plan_.measures_any(trial.measure);
+    return trial.setting->can_be_forced() && (is_text || plan_.measures_any(trial.measure));
+  }
+
+  void add(const Item& item, const Trial& trial, const EngineKey& key, const std::string& name) {
+    if (!applies(item, trial)) return;
+    if (is_done(store_, item, trial.measure, name)) return;
+    work_ += work_of(item, trial.measure);
+    Group& group = groups_[key];
+    if (group.batches.empty() || group.batches.back().item != &item) {
+      group.batches.push_back({&item, {}});
+    }
+    group.batches.back().trials.push_back(trial);
+    group.needs_reference |= trial.measure == Measure::kForced;
+  }
+
+  const Plan& plan_;
+  const Store& store_;
+  std::map<EngineKey, Group> groups_;
+  size_t work_ = 0;
+};
+
+// The progress of all workers in one bar, and their first error.
+class Shared {
+ public:
+  Shared(size_t work, Store& store) : bar_("eval", work), store_(store) {}
+
+  Status finish(const Record& record, size_t n_tokens) {
+    const std::string note = record.task + ", " + record.setting;
+    LH_RETURN_IF_ERROR(store_.add(record));
+    const std::lock_guard lock(mutex_);
+    bar_.update(done_ += n_tokens, note);
+    return {};
+  }
+
+  void fail(Status status) {
+    const std::lock_guard lock(mutex_);
+    if (first_error_) first_error_ = std::move(status);
+    failed_ = true;
+  }
+  bool failed() const { return failed_; }
+  Status status() { return std::move(first_error_); }
+
+ private:
+  std::mutex mutex_;
+  ProgressBar bar_;
+  size_t done_ = 0;
+  Store& store_;
+  Status first_error_;
+  std::atomic<bool> failed_ = false;
+};
+
+Status run_batch(Worker& worker, const Batch& batch, Shared& shared) {
+  LH_RETURN_IF_ERROR(worker.begin(*batch.item));
+  for (const Trial& trial : batch.trials) {
+    auto record = trial.measure == Measure::kAnswers  ? worker.answer(*trial.setting)
+                  : trial.measure == Measure::kForced ? worker.forced(*trial.setting)
+                                                      : worker.recall(*trial.recall);
+    LH_RETURN_IF_ERROR(record);
+    LH_RETURN_IF_ERROR(shared.finish(*record, work_of(*batch.item, trial.measure)));
+  }
+  return {};
+}
+
+// Each worker takes the next item until none is left.
+void run_group(const EngineKey& key, const Group& group, std::vector<Worker>& workers,
+               size_t n_threads, Shared& shared) {
+  std::atomic<size_t> next = 0;
+  const auto work = [&](Worker& worker) {
+    Status status = worker.load(key, n_threads, group.needs_reference);
+    while (status && !shared.failed()) {
+      const size_t i = next++;
+      if (i >= group.batches.size()) break;
+      status = run_batch(worker, group.batches[i], shared);
+    }
+    if (!status) shared.fail(std::move(status));
+  };
+  std::vector<std::jthread> threads;
+  for (Worker& worker : workers) threads.emplace_back(work, std::ref(worker));
+}
+
+}  // namespace
+
+size_t default_jobs(const ModelInfo& model, size_t n_threads) {
+  return model.weight_bytes <= kSmallModelBytes ? n_threads : 1;
+}
+
+Status run(const Plan& plan, const std::vector<Item>& items, const std::vector<Setting>& settings,
+           const std::function<bool()>& go_on, Store& store) {
+  const std::vector<RecallSetting> recalls = make_recall_settings(plan);
+  const Schedule schedule(plan, items, settings, recalls, store);
+  Shared shared(schedule.work(), store);
+  const size_t n_jobs = std::max<size_t>(1, plan.n_jobs);
+  const size_t n_threads = std::max<size_t>(1, plan.engine.n_threads / n_jobs);
+  std::vector<Worker> workers;
+  for (size_t i = 0; i < n_jobs; ++i) {
+    workers.emplace_back(plan, [&] { return go_on() && !shared.failed(); });
+  }
+  for (const auto& [key, group] : schedule.groups()) {
+    if (!shared.failed()) run_group(key, group, workers, n_threads, shared);
+  }
+  return shared.status();
+}
+
+}  // namespace longhaul::eval

@@ -1,0 +1,20 @@
+// The whole evaluation: every item in every setting, several items at once, results stored as they
+// come.
+#pragma once
+
+#include "apps/eval/item.h"
+#include "apps/eval/settings.h"
+#include "apps/eval/store.h"
+
+namespace longhaul::eval {
+
+// Runs what the store does not have yet. `go_on` is asked often, from several threads; once it says
+// no, the run stops with kCancelled.
+Status run(const Plan& plan, const std::vector<Item>& items, const std::vector<Setting>& settings,
+           const std::function<bool()>& go_on, Store& store);
+
+// Items at once: 1 where the memory bus is the limit, all threads where a model is so small that
+// its matrices are not worth sharing.
+size_t default_jobs(const ModelInfo& model, size_t n_threads);
+
+}  // namespace longhaul::eval

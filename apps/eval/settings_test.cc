@@ -1,0 +1,62 @@
+#include "apps/eval/settings.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace longhaul::eval {
+namespace {
+
+std::vector<std::string> names(const Plan& plan) {
+  const auto settings = make_settings(plan);
+  EXPECT_TRUE(settings) << settings.error().message;
+  std::vector<std::string> list;
+  for (const Setting& setting : *settings) list.push_back(setting.name);
+  return list;
+}
+
+TEST(Settings, WhatDoesNotMatterToAModeIsNoSecondRow) {
+  Plan plan;
+  plan.block_sizes = {4, 16};
+  plan.periods = {8, 32};
+  plan.ratios = {0.1, 0.25};
+  plan.rectify = {RectifyKind::kDense, RectifyKind::kWide};
+  const auto list = names(plan);
+  // dense 1; sparse 2 x 2; resa 2 x 2 x 2 x 2; exact 2 x 2 x 2.
+  EXPECT_EQ(list.size(), 1U + 4U + 16U + 8U);
+  EXPECT_EQ(std::count(list.begin(), list.end(), "dense f16"), 1);
+  EXPECT_EQ(std::count(list.begin(), list.end(), "sparse minmax 10% b4 f16"), 1);
+  EXPECT_EQ(std::count(list.begin(), list.end(), "resa minmax 25% b16 f8 wide f16"), 1);
+  EXPECT_EQ(std::count(list.begin(), list.end(), "exact minmax 10% b16 f32 f16"), 1);
+}
+
+TEST(Settings, BudgetsMayBeSharesAndTokens) {
+  Plan plan;
+  plan.modes = {AttentionMode::kSparse};
+  EXPECT_EQ(names(plan), std::vector<std::string>{"sparse minmax 10% b16 f16"});
+  plan.token_budgets = {512};
+  EXPECT_EQ(names(plan), std::vector<std::string>{"sparse minmax 512 tokens b16 f16"});
+  plan.ratios = {0.5};
+  EXPECT_EQ(names(plan).size(), 2U);
+}
+
+TEST(Settings, ImpossibleOnesAreNamed) {
+  Plan plan;
+  plan.modes = {AttentionMode::kSparse};
+  plan.token_budgets = {8};
+  const auto settings = make_settings(plan);
+  ASSERT_FALSE(settings);
+  EXPECT_NE(settings.error().message.find("sparse minmax 8 tokens b16 f16"), std::string::npos)
+      << settings.error().message;
+}
+
+TEST(Settings, RecallIsMeasuredOncePerBudgetBesideTheOracle) {
+  Plan plan;
+  plan.ratios = {0.1, 0.2};
+  plan.selectors = {"minmax", "window"};
+  EXPECT_EQ(make_recall_settings(plan).size(), 2U);
+  EXPECT_EQ(recall_selectors(plan), (std::vector<std::string>{"minmax", "window", "oracle"}));
+}
+
+}  // namespace
+}  // namespace longhaul::eval

@@ -1,0 +1,43 @@
+// Where results go as they come, and from where an interrupted run goes on.
+#pragma once
+
+#include <cstdio>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "apps/eval/record.h"
+
+namespace longhaul::eval {
+
+// The directory of --out: plan.json says what is asked, results.jsonl has a record a line. Without
+// a directory records are only held. add() may be called by several threads.
+class Store {
+ public:
+  // Makes the directory, or reads what an earlier run of the same plan left there; a last line
+  // that was cut off is dropped. Error: the directory holds another plan (the first option that
+  // differs is named with both values) or cannot be written.
+  static Result<std::unique_ptr<Store>> open(const Plan& plan);
+
+  bool has(const Record& record) const { return done_.count(record.key()) > 0; }
+  Status add(const Record& record);
+  const std::vector<Record>& records() const { return records_; }
+  // Writes a file beside the results, replacing an old one.
+  Status write_file(const std::string& name, const std::string& text) const;
+
+ private:
+  explicit Store(std::string directory) : directory_(std::move(directory)) {}
+  Status check_plan(const Plan& plan);
+  Status read_results();
+
+  using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+  std::string directory_;  // empty: nothing is written
+  File results_{nullptr, std::fclose};
+  std::mutex mutex_;
+  std::vector<Record> records_;
+  std::set<std::string> done_;  // keys of records_
+};
+
+}  // namespace longhaul::eval

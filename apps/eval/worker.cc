@@ -1,0 +1,192 @@
+#include "apps/eval/worker.h"
+
+#include <algorithm>
+
+#include "apps/answer.h"
+#include "apps/eval/statistics.h"
+
+namespace longhaul::eval {
+namespace {
+
+constexpr size_t kPiece = 32;  // tokens whose reference logits are held at once
+
+EngineOptions options_for(const Plan& plan, const EngineKey& key, size_t n_threads) {
+  EngineOptions options = plan.engine;
+  options.k_type = options.v_type = key.kv_type;
+  options.block_size = key.block_size;
+  options.n_threads = n_threads;
+  options.max_sessions = 2;  // the one that is tested and its reference
+  return options;
+}
+
+}  // namespace
+
+Status Worker::load(const EngineKey& key, size_t n_threads, bool needs_reference) {
+  session_.reset();
+  reference_.reset();
+  reference_engine_ = nullptr;
+  other_engine_.reset();
+  engine_.reset();  // before the next one takes its memory
+  LH_ASSIGN_OR_RETURN(engine_, Engine::load(options_for(plan_, key, n_threads)));
+  if (!needs_reference) return {};
+  reference_engine_ = engine_.get();
+  if (key.kv_type != plan_.kv_types.front()) {
+    const EngineKey first{plan_.kv_types.front(), key.block_size};
+    LH_ASSIGN_OR_RETURN(other_engine_, Engine::load(options_for(plan_, first, n_threads)));
+    reference_engine_ = other_engine_.get();
+  }
+  return {};
+}
+
+// All of the prompt but its last token, which each setting adds itself: its pass gives the logits
+// of the first token of an answer.
+Result<Session> Worker::read_context(Engine& engine) {
+  LH_ASSIGN_OR_RETURN(Session session, engine.new_session());
+  if (item_->context.size() < 2) return session;
+  GenerateRequest request;
+  request.prompt.assign(item_->context.begin(), item_->context.end() - 1);
+  request.max_tokens = 0;
+  request.on_progress = [this](size_t, size_t, size_t) { return go_on_(); };
+  LH_RETURN_IF_ERROR(finished(session.generate(request)));
+  return session;
+}
+
+Status Worker::begin(const Item& item) {
+  item_ = &item;
+  session_.reset();
+  reference_.reset();
+  LH_ASSIGN_OR_RETURN(Session session, read_context(*engine_));
+  session_.emplace(std::move(session));
+  if (reference_engine_ == nullptr) return {};
+  if (reference_engine_ == engine_.get()) {
+    LH_ASSIGN_OR_RETURN(Session copy, session_->fork());
+    reference_.emplace(std::move(copy));
+  } else {
+    LH_ASSIGN_OR_RETURN(Session other, read_context(*reference_engine_));
+    reference_.emplace(std::move(other));
+  }
+  return {};
+}
+
+Record Worker::record_of(Measure measure, const std::string& setting) const {
+  Record record;
+  record.measure = measure;
+  record.setting = setting;
+  record.task = item_->task;
+  record.length = item_->length;
+  record.item = item_->index;
+  record.depth = item_->depth;
+  record.n_context = item_->context.size();
+  return record;
+}
+
+Result<Record> Worker::answer(const Setting& setting) {
+  session_->truncate(item_->context.size() - 1);
+  GenerateRequest request;
+  request.prompt = {item_->context.back()};
+  request.max_tokens = item_->max_tokens;
+  request.attention = setting.attention;
+  request.stop = item_->stop;
+  request.on_progress = [this](size_t, size_t, size_t) { return go_on_(); };
+  LH_ASSIGN_OR_RETURN(const GenerateResult result, finished(session_->generate(request)));
+  const TaskScore score = item_->score(result.text);
+  Record record = record_of(Measure::kAnswers, setting.name);
+  record.answer = AnswerRecord{
+      .right = score.exact,
+      .n_steps = static_cast<size_t>(score.n_steps),
+      .n_right_steps = static_cast<size_t>(score.n_right_steps),
+      .n_tokens = result.tokens.size(),
+      .hit_limit = result.finish_reason == FinishReason::kLength,
+      .decode_s = result.timings.decode_s,
+      .n_decoded = result.timings.decoded_tokens,
+      .blocks_read = result.attention.blocks_read,
+      .blocks_total = result.attention.blocks_total,
+      .n_drafted = result.attention.drafted,
+      .n_accepted = result.attention.accepted,
+      .text = result.text,
+  };
+  return record;
+}
+
+// A generated answer's first token comes out of the prompt's dense pass, so that a fixed one is
+// scored from its second on. A text has no such border: its scored part begins with its target.
+size_t Worker::n_known() const { return item_->score ? 1 : 0; }
+
+std::vector<int32_t> Worker::scored_tokens() const {
+  std::vector<int32_t> tokens(item_->target.begin() + static_cast<std::ptrdiff_t>(std::min(
+                                                          n_known(), item_->target.size())),
+                              item_->target.end());
+  if (item_->score && tokens.size() > plan_.n_score) tokens.resize(plan_.n_score);
+  return tokens;
+}
+
+Status Worker::rewind(Session& session) const {
+  session.truncate(item_->context.size() - 1);
+  GenerateRequest request;
+  request.prompt = {item_->context.back()};
+  if (n_known() > 0) request.prompt.push_back(item_->target.front());
+  request.max_tokens = 0;
+  LH_RETURN_IF_ERROR(session.generate(request));
+  return {};
+}
+
+Result<Record> Worker::forced(const Setting& setting) {
+  const std::vector<int32_t> tokens = scored_tokens();
+  const size_t vocab_size = engine_->model_info().vocab_size;
+  LH_RETURN_IF_ERROR(rewind(*session_));
+  LH_RETURN_IF_ERROR(rewind(*reference_));
+  Record record = record_of(Measure::kForced, setting.name);
+  ForcedRecord& forced = record.forced.emplace();
+  std::vector<float> logits(kPiece * vocab_size);  // of the reference
+  for (size_t first = 0; first < tokens.size(); first += kPiece) {
+    const size_t n = std::min(kPiece, tokens.size() - first);
+    ScoreRequest request;
+    request.tokens.assign(tokens.begin() + static_cast<std::ptrdiff_t>(first),
+                          tokens.begin() + static_cast<std::ptrdiff_t>(first + n));
+    request.on_token = [&](const ScoredToken& token) {
+      std::copy(token.logits.begin(), token.logits.end(),
+                logits.begin() + static_cast<std::ptrdiff_t>(token.index * vocab_size));
+      return go_on_();
+    };
+    LH_RETURN_IF_ERROR(reference_->score(request));
+    request.attention = setting.attention;
+    request.on_token = [&](const ScoredToken& token) {
+      const LogitsCompared compared = compare_logits(
+          std::span<const float>(logits).subspan(token.index * vocab_size, vocab_size),
+          token.logits, static_cast<size_t>(request.tokens[token.index]));
+      forced.kl.push_back(compared.kl);
+      forced.nll.push_back(compared.nll);
+      forced.same_top.push_back(compared.same_top ? 1 : 0);
+      forced.stale.push_back(token.n_stale);
+      return go_on_();
+    };
+    LH_RETURN_IF_ERROR(session_->score(request));
+  }
+  return record;
+}
+
+Result<Record> Worker::recall(const RecallSetting& setting) {
+  Record record = record_of(Measure::kRecall, setting.name);
+  RecallRecord& recall = record.recall.emplace();
+  recall.selectors = recall_selectors(plan_);
+  recall.recall.resize(recall.selectors.size());
+  LH_RETURN_IF_ERROR(rewind(*session_));
+  ScoreRequest request;
+  request.tokens = scored_tokens();
+  request.attention = setting.attention;
+  request.recall_of = recall.selectors;
+  request.on_token = [&](const ScoredToken& token) {
+    for (size_t s = 0; s < token.recall.size(); ++s) {
+      recall.recall[s] += static_cast<double>(token.recall[s]);
+    }
+    ++recall.n_tokens;
+    return go_on_();
+  };
+  LH_RETURN_IF_ERROR(session_->score(request));
+  for (double& sum : recall.recall) {
+    sum /= static_cast<double>(std::max<size_t>(1, recall.n_tokens));
+  }
+  return record;
+}
+
+}  // namespace longhaul::eval
