@@ -28,9 +28,11 @@ class AlignedBuffer {
     const size_t n_bytes =
         (size * sizeof(T) + kSimdAlignment - 1) / kSimdAlignment * kSimdAlignment;
     const bool large = n_bytes >= 2 * kHugePageBytes;
-    data_.reset(
-        static_cast<T*>(std::aligned_alloc(large ? kHugePageBytes : kSimdAlignment, n_bytes)));
-    if (!data_) throw std::bad_alloc();
+    void* memory = nullptr;  // posix_memalign: aligned_alloc wants a multiple of the alignment
+    if (::posix_memalign(&memory, large ? kHugePageBytes : kSimdAlignment, n_bytes) != 0) {
+      throw std::bad_alloc();
+    }
+    data_.reset(static_cast<T*>(memory));
     if (large) advise_huge_pages(data_.get(), n_bytes);
     std::memset(static_cast<void*>(data_.get()), 0, n_bytes);
   }
