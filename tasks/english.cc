@@ -43,6 +43,12 @@ std::string filler_sentence(TaskRandom& random) {
   return sentence + ".";
 }
 
+std::string listed(std::span<const std::string> words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? " " : ", ") + word;
+  return text + ".";
+}
+
 size_t n_compound_words() { return kNouns.size() * (kNouns.size() - 1); }
 
 std::string compound_word(size_t index) {

@@ -76,10 +76,7 @@ Result<Task> make(const TaskSpec& spec) {
   task.prompt += "\nFind all variables that hold the value " + asked.value +
                  ", directly or through other variables. There are " + std::to_string(kHops + 1) +
                  ".\nAnswer: The variables that hold the value " + asked.value + " are";
-  for (const std::string& name : asked.names) {
-    task.answer += (task.answer.empty() ? " " : ", ") + name;
-  }
-  task.answer += ".";
+  task.answer = listed(asked.names);
   task.wanted = asked.names;
   return task;
 }

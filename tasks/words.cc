@@ -80,10 +80,7 @@ Result<Task> make(const TaskSpec& spec) {
   const std::string asked =
       (common ? "ten most common" : "three most frequent") + std::string(" words of the list");
   task.prompt += "\nWhich are the " + asked + "?\nAnswer: The " + asked + " are";
-  for (const std::string& word : list.wanted) {
-    task.answer += (task.answer.empty() ? " " : ", ") + word;
-  }
-  task.answer += ".";
+  task.answer = listed(list.wanted);
   task.wanted = list.wanted;
   return task;
 }
