@@ -83,13 +83,13 @@ std::vector<std::string> numbers_in(std::string_view text) { return runs(text, i
 std::vector<std::string> words_in(std::string_view text) { return runs(text, is_word); }
 
 TaskScore score_numbers(const Task& task, std::string_view generated) {
-  auto numbers = numbers_in(generated);
-  numbers.resize(std::min(numbers.size(), task.wanted.size()));
-  size_t n_found = 0;
-  for (const std::string& wanted : task.wanted) {
-    n_found += std::find(numbers.begin(), numbers.end(), wanted) != numbers.end() ? 1 : 0;
+  const auto numbers = numbers_in(generated);
+  size_t n_right = 0;
+  while (n_right < std::min(numbers.size(), task.wanted.size()) &&
+         numbers[n_right] == task.wanted[n_right]) {
+    ++n_right;
   }
-  return score_of(task.wanted.size(), n_found, true);
+  return score_of(task.wanted.size(), n_right, true);
 }
 
 TaskScore score_words(const Task& task, std::string_view generated,

@@ -17,7 +17,8 @@ std::vector<std::string> numbers_in(std::string_view text);
 // Runs of letters, digits, "-" and "_", in order.
 std::vector<std::string> words_in(std::string_view text);
 
-// One step per wanted number: right if it is among as many first numbers of the text as are wanted.
+// One step per wanted number, compared with the numbers of the text in order; steps after the first
+// wrong one do not count, nor do numbers after the last wanted.
 TaskScore score_numbers(const Task& task, std::string_view generated);
 
 // One step per wanted word: right if the text has it. Exact if besides no other word is in the text

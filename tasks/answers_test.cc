@@ -6,7 +6,7 @@
 namespace longhaul {
 namespace {
 
-TEST(ScoreNumbers, OnlyTheFirstNumbersCount) {
+TEST(ScoreNumbers, TheFirstNumbersInOrder) {
   const Task one{.prompt = "", .answer = "", .wanted = {"482133"}};
   EXPECT_TRUE(score_numbers(one, " 482133.").exact);
   EXPECT_TRUE(score_numbers(one, "The value of the key bako-tiru is 482133, I think").exact);
@@ -15,7 +15,8 @@ TEST(ScoreNumbers, OnlyTheFirstNumbersCount) {
   EXPECT_FALSE(score_numbers(one, " 111111 or 482133").exact);
   EXPECT_FALSE(score_numbers(one, "").exact);
   const Task two{.prompt = "", .answer = "", .wanted = {"12", "34"}};
-  EXPECT_TRUE(score_numbers(two, "34 and 12").exact);
+  EXPECT_TRUE(score_numbers(two, "12, then 34; not 35").exact);
+  EXPECT_EQ(score_numbers(two, "34 and 12").n_right_steps, 0);
   EXPECT_EQ(score_numbers(two, "12, 35").n_right_steps, 1);
   EXPECT_EQ(score_numbers(two, "12, 35, 34").n_right_steps, 1);
 }

@@ -32,9 +32,10 @@ TEST_P(KindTest, JudgesAnswers) {
     EXPECT_FALSE(score("").exact);
     EXPECT_FALSE(score(" I do not know.").exact);
     EXPECT_FALSE(score(make(seed + 2).answer).exact) << "the answer to another task";
-    // One character of the answer's middle is another.
+    // One character in the middle of what is wanted is another.
     std::string wrong = task.answer;
-    size_t at = wrong.size() / 2;
+    const std::string& part = task.wanted.empty() ? task.answer : task.wanted.back();
+    size_t at = wrong.rfind(part) + part.size() / 2;
     while (!std::isalnum(static_cast<unsigned char>(wrong[at]))) ++at;
     wrong[at] = wrong[at] == '7' ? '8' : '7';
     EXPECT_FALSE(score(wrong).exact) << wrong;
@@ -71,8 +72,14 @@ TEST(RecallTask, EveryKeyAndValueOnceAndQueriesInOrder) {
   const auto task = kind.make({.n_units = 500, .seed = 9, .n_queries = 3});
   ASSERT_TRUE(task);
   ASSERT_EQ(task->wanted.size(), 3U);
-  for (const std::string& value : task->wanted) EXPECT_EQ(count(task->prompt, value), 1U);
-  EXPECT_EQ(count(task->prompt, "\nThe value of the key "), 500U);
+  EXPECT_EQ(count(task->prompt, " ;"), 500U);
+  std::string answer;
+  for (size_t i = 0, at = 0; i < 3; ++i, at = task->answer.find(';', at) + 1) {
+    const std::string pair = task->answer.substr(at, task->answer.find(';', at) + 1 - at);
+    EXPECT_EQ(count(task->prompt, pair), 1U) << pair;
+    EXPECT_EQ(count(task->prompt, pair.substr(0, 10)), 2U) << "listed, and asked for" << pair;
+    EXPECT_EQ(pair.substr(11, 2), task->wanted[i]);
+  }
   EXPECT_EQ(kind.score(*task, task->answer).n_steps, 3);
   EXPECT_FALSE(kind.make({.n_units = 2, .seed = 9, .n_queries = 3}));
 }

@@ -1,8 +1,9 @@
-// recall: many keys with values, shuffled, a few asked for. Every pair looks alike, so that nothing
-// but the exact key tells where to look: the task on which sparse attention is known to fail while
-// needles stay perfect (InfiniteBench's key-value retrieval, RULER's multi-query needles).
-#include <algorithm>
+#include "tasks/recall.h"
+
 #include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "tasks/answers.h"
 #include "tasks/random.h"
@@ -11,80 +12,67 @@
 namespace longhaul {
 namespace {
 
-constexpr uint64_t kFirstValue = 100000;  // values have six digits
-constexpr uint64_t kValues = 900000;
-constexpr size_t kMostPairs = 200000;
+constexpr uint64_t kFirstValue = 10;
+constexpr uint64_t kValues = 90;
 
 struct Pair {
-  std::string key;  // "bako-tiru"
-  std::string value;
+  std::string key;    // " bako tiru"
+  std::string value;  // "42"
 };
 
-// No key and no value twice.
-std::vector<Pair> draw_pairs(size_t n, TaskRandom& random) {
-  const auto& names = task_names();
-  std::set<uint64_t> keys;
-  std::set<uint64_t> values;
+std::vector<Pair> draw_pairs(const RecallTaskOptions& options, TaskRandom& random) {
+  std::vector<std::string> names = task_names();
+  random.shuffle(names);
+  std::set<uint64_t> taken;
   std::vector<Pair> pairs;
-  while (pairs.size() < n) {
-    const uint64_t key = random.below(names.size() * names.size());
-    const uint64_t value = kFirstValue + random.below(kValues);
-    if (keys.count(key) + values.count(value) > 0) continue;
-    keys.insert(key);
-    values.insert(value);
-    pairs.push_back(
-        {names[key / names.size()] + "-" + names[key % names.size()], std::to_string(value)});
+  while (pairs.size() < options.n_pairs) {
+    const uint64_t key = random.below(options.n_names * options.n_names);
+    if (!taken.insert(key).second) continue;
+    pairs.push_back({" " + names[key / options.n_names] + " " + names[key % options.n_names],
+                     std::to_string(kFirstValue + random.below(kValues))});
   }
   return pairs;
 }
 
-std::string join(const std::vector<std::string>& parts) {
-  std::string text;
-  for (const std::string& part : parts) text += (text.empty() ? "" : ", ") + part;
-  return text;
-}
+}  // namespace
 
-Result<Task> make(const TaskSpec& spec) {
-  if (spec.n_units < 1 || spec.n_units > kMostPairs || spec.n_queries < 1 ||
-      spec.n_queries > spec.n_units) {
-    return bad_input("recall task: {} of {} pairs asked for; need 1 to {} pairs", spec.n_queries,
-                     spec.n_units, kMostPairs);
+Result<Task> make_recall_task(const RecallTaskOptions& options, uint64_t seed) {
+  const auto [n_pairs, n_queries, n_names] = options;
+  if (n_pairs < 1 || n_pairs > kMostRecallPairs || n_queries < 1 || n_queries > n_pairs ||
+      n_names > task_names().size() || n_pairs > n_names * n_names / 2) {
+    return bad_input(
+        "recall task: {} of {} pairs of {} names asked for; need 1 to {} pairs, at most half of "
+        "the keys that up to {} names make, and as many to ask for",
+        n_queries, n_pairs, n_names, kMostRecallPairs, task_names().size());
   }
-  TaskRandom random(spec.seed);
-  const std::vector<Pair> pairs = draw_pairs(spec.n_units, random);
+  TaskRandom random(seed);
+  std::vector<Pair> pairs = draw_pairs(options, random);
   Task task;
-  task.prompt = "Below is a list of keys, each with its value. Remember all of them.\n";
-  for (const Pair& pair : pairs) {
-    task.prompt += "The value of the key " + pair.key + " is " + pair.value + ".\n";
+  task.prompt = "Each key has a value :";
+  for (const Pair& pair : pairs) task.prompt += pair.key + " " + pair.value + " ;";
+  task.prompt += " Write these keys again, each with its value:";
+  random.shuffle(pairs);
+  for (size_t i = 0; i < n_queries; ++i) {
+    task.prompt += (i == 0 ? "" : " ,") + pairs[i].key;
+    task.answer += pairs[i].key + " " + pairs[i].value + " ;";
+    task.wanted.push_back(pairs[i].value);
   }
-  std::vector<size_t> order(pairs.size());
-  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-  random.shuffle(order);
-  std::vector<std::string> keys;
-  for (size_t i = 0; i < spec.n_queries; ++i) {
-    keys.push_back(pairs[order[i]].key);
-    task.wanted.push_back(pairs[order[i]].value);
-  }
-  const bool one = spec.n_queries == 1;
-  const std::string asked = (one ? "value of the key " : "values of the keys ") + join(keys);
-  task.prompt +=
-      (one ? "What is the " : "What are the ") + asked +
-      (one ? "? Answer with the value only.\n" : "? Answer with the values, in order.\n");
-  task.prompt += "Answer: The " + asked + (one ? " is" : " are");
-  task.answer = " " + join(task.wanted) + ".";
+  task.prompt += " . Answer :";
   return task;
 }
-
-}  // namespace
 
 extern const TaskKind kRecallTaskKind;
 const TaskKind kRecallTaskKind = {
     .name = "recall",
     .about = "many keys with values, a few asked for",
-    .most_units = kMostPairs,
+    .most_units = kMostRecallPairs,
     .has_queries = true,
     .one_line = true,
-    .make = make,
+    .make =
+        [](const TaskSpec& spec) {
+          return make_recall_task({.n_pairs = spec.n_units, .n_queries = spec.n_queries},
+                                  spec.seed);
+        },
     .score = score_numbers,
 };
 

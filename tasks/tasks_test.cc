@@ -7,6 +7,7 @@
 #include <string>
 
 #include "tasks/path.h"
+#include "tasks/recall.h"
 #include "tasks/sum.h"
 
 namespace longhaul {
@@ -84,6 +85,34 @@ TEST(SumTask, TotalsAddUp) {
 TEST(SumTask, RefusesImpossibleCounts) {
   EXPECT_FALSE(make_sum_task({.n_entries = 0}, 1));
   EXPECT_FALSE(make_sum_task({.n_entries = 1025}, 1));
+}
+
+// 32 names make 1,024 keys: each name is in many of 500, and none stands twice.
+TEST(RecallTask, FewNamesMakeKeysAlike) {
+  const auto task = make_recall_task({.n_pairs = 500, .n_queries = 250, .n_names = 32}, 5);
+  ASSERT_TRUE(task);
+  const auto prompt = words(task->prompt);
+  std::map<std::string, std::string> value_of;
+  std::set<std::string> names;
+  for (size_t i = 6; i < 6 + 4 * 500; i += 4) {
+    ASSERT_EQ(prompt[i + 3], ";");
+    ASSERT_TRUE(value_of.emplace(prompt[i] + prompt[i + 1], prompt[i + 2]).second);
+    names.insert({prompt[i], prompt[i + 1]});
+  }
+  EXPECT_EQ(names.size(), 32U);
+  const auto answer = words(task->answer);
+  ASSERT_EQ(answer.size(), 4 * 250U);
+  for (size_t i = 0; i < answer.size(); i += 4) {
+    EXPECT_EQ(value_of.at(answer[i] + answer[i + 1]), answer[i + 2]);
+  }
+}
+
+TEST(RecallTask, RefusesImpossibleCounts) {
+  EXPECT_FALSE(make_recall_task({.n_pairs = 0, .n_queries = 0}, 1));
+  EXPECT_FALSE(make_recall_task({.n_pairs = 2, .n_queries = 3}, 1));
+  EXPECT_FALSE(make_recall_task({.n_pairs = 51, .n_names = 10}, 1));
+  EXPECT_FALSE(make_recall_task({.n_pairs = 5, .n_names = 1025}, 1));
+  EXPECT_TRUE(make_recall_task({.n_pairs = 50, .n_names = 10}, 1));
 }
 
 TEST(ScoreAnswer, CountsUpToTheFirstWrongStep) {

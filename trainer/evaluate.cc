@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "tasks/path.h"
+#include "tasks/recall.h"
 #include "tasks/sum.h"
 #include "trainer/batch.h"
 #include "trainer/import.h"
@@ -32,13 +33,21 @@ struct Example {
   int64_t first_answer = 0;
 };
 
-Example make_example(bool is_path, int length, uint64_t seed, const Vocabulary& vocabulary) {
-  const int size = max_task_size(length, is_path);
-  const Task task = is_path ? *make_path_task({.n_nodes = size}, seed)
-                            : *make_sum_task({.n_entries = size}, seed);
+// The largest task of a kind that fits `length`; recall asks for half of its keys.
+Task largest_task(const TaskShape& shape, int length, uint64_t seed) {
+  if (&shape == &kPathShape) return *make_path_task({.n_nodes = max_path_nodes(length)}, seed);
+  if (&shape == &kSumShape) return *make_sum_task({.n_entries = max_sum_entries(length)}, seed);
+  const int n_pairs = max_recall_pairs(length);
+  const int n_queries = max_recall_queries(length, n_pairs);
+  return *make_recall_task({.n_pairs = size_t(n_pairs), .n_queries = size_t(n_queries)}, seed);
+}
+
+Example make_example(const TaskShape& shape, int length, uint64_t seed,
+                     const Vocabulary& vocabulary) {
+  const Task task = largest_task(shape, length, seed);
   const auto used = static_cast<int>(1 + vocabulary.encode(task.prompt + task.answer).size());
   Example example{Batch::empty(1, (used + 16) / 16 * 16, vocabulary), 0};
-  example.batch.set_task(0, task, is_path, vocabulary);
+  example.batch.set_task(0, task, shape, vocabulary);
   while (example.batch.kinds[size_t(example.first_answer)] == TargetKind::kNone) {
     ++example.first_answer;
   }
@@ -46,7 +55,8 @@ Example make_example(bool is_path, int length, uint64_t seed, const Vocabulary& 
   return example;
 }
 
-void judge(const Example& example, const Checkpoint& model, const Way& way, Counts& counts) {
+void judge(const Example& example, const TaskShape& shape, const Checkpoint& model, const Way& way,
+           Counts& counts) {
   SparseOptions sparse = way.sparse;
   sparse.first_query = example.first_answer;
   const Attention attention = [&](int64_t, const Tensor& q, const Tensor& k, const Tensor& v) {
@@ -63,7 +73,7 @@ void judge(const Example& example, const Checkpoint& model, const Way& way, Coun
     if (kind == TargetKind::kNone) continue;
     const bool right = chosen[i] == example.batch.targets[i];
     exact = exact && right;
-    if (kind != TargetKind::kPathHop && kind != TargetKind::kSumTotal) continue;
+    if (kind != shape.hard) continue;
     counts.n_steps += 1;
     counts.n_right_steps += right ? 1 : 0;
   }
@@ -116,15 +126,15 @@ Status evaluate(const EvaluateOptions& options, const Vocabulary& vocabulary,
                options.text_length, text_loss(model, text, options.text_length, vocabulary));
   }
   for (const int length : options.lengths) {
-    for (const bool is_path : {true, false}) {
+    for (const TaskShape* shape : {&kPathShape, &kSumShape, &kRecallShape}) {
       for (const Way& way : ways_of(options)) {
         Counts counts;
         for (int i = 1; i <= options.n_examples; ++i) {
-          judge(make_example(is_path, length, static_cast<uint64_t>(i), vocabulary), model, way,
-                counts);
+          judge(make_example(*shape, length, static_cast<uint64_t>(i), vocabulary), *shape, model,
+                way, counts);
         }
-        fmt::print("{} length {:5} steps {:4.0f} {:12} right {:.4f} exact {:.3f}",
-                   is_path ? "path" : "sum ", length, counts.n_steps / counts.n_answers, way.name,
+        fmt::print("{:6} length {:5} steps {:4.0f} {:12} right {:.4f} exact {:.3f}", shape->name,
+                   length, counts.n_steps / counts.n_answers, way.name,
                    counts.n_right_steps / counts.n_steps, counts.n_exact / counts.n_answers);
         if (!way.dense) fmt::print(" mass {:.4f}", counts.selection.mass / counts.selection.n);
         fmt::print("\n");

@@ -76,6 +76,7 @@ void add_train_flags(CLI::App& app, TrainOptions& options) {
   app.add_option("--selection-from", options.selection_from);
   app.add_option("--mix-path", options.mix.path);
   app.add_option("--mix-sum", options.mix.sum);
+  app.add_option("--mix-recall", options.mix.recall);
   app.add_option("--seed", options.seed);
 
   // A loaded model brings its own shape.

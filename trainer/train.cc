@@ -41,6 +41,10 @@ double kind_weight(TargetKind kind, double text_weight) {
       return 1;
     case TargetKind::kSumOther:
       return 0.5;
+    case TargetKind::kRecallValue:
+      return 1;
+    case TargetKind::kRecallOther:
+      return 0.5;
   }
   return 0;
 }
@@ -217,23 +221,28 @@ class Trainer {
     const KindTotals& hop = totals_[size_t(TargetKind::kPathHop)];
     const KindTotals& sum = totals_[size_t(TargetKind::kSumTotal)];
     const KindTotals& sum_other = totals_[size_t(TargetKind::kSumOther)];
+    const KindTotals& recall = totals_[size_t(TargetKind::kRecallValue)];
     const double seconds = std::chrono::duration<double>(Clock::now() - started_).count();
     const std::string line = fmt::format(
         "step {:6} tokens {:6.2f}M length {:5} | hop {:.3f} {:.4f} other {:.4f} | sum {:.3f} "
         "{:.4f} "
-        "label {:.4f} | text {:.3f} | select {:.3f} | {:.0f} tok/s {:.0f} s",
+        "label {:.4f} | recall {:.3f} {:.4f} other {:.4f} | text {:.3f} | select {:.3f} | {:.0f} "
+        "tok/s {:.0f} s",
         state_.step, static_cast<double>(state_.n_tokens) / 1e6, state_.length, hop.mean_loss(),
         hop.accuracy(), totals_[size_t(TargetKind::kPathOther)].accuracy(), sum.mean_loss(),
-        sum.accuracy(), sum_other.accuracy(), totals_[size_t(TargetKind::kText)].mean_loss(),
-        selection_total_ / kLogEvery, static_cast<double>(n_tokens_here_) / seconds, seconds);
+        sum.accuracy(), sum_other.accuracy(), recall.mean_loss(), recall.accuracy(),
+        totals_[size_t(TargetKind::kRecallOther)].accuracy(),
+        totals_[size_t(TargetKind::kText)].mean_loss(), selection_total_ / kLogEvery,
+        static_cast<double>(n_tokens_here_) / seconds, seconds);
     fmt::print("{}\n", line);
     std::fflush(stdout);
     log_ << line << std::endl;
     state_.hop_accuracy = hop.accuracy();
     state_.sum_accuracy = sum.accuracy();
     selecting_ = selecting_ || state_.hop_accuracy >= options_.selection_from;
-    if (std::min(hop.accuracy(), sum_other.accuracy()) >= options_.promote_at &&
-        state_.length < options_.max_length) {
+    double worst = std::min(hop.accuracy(), sum_other.accuracy());
+    if (options_.mix.recall > 0) worst = std::min(worst, recall.accuracy());
+    if (worst >= options_.promote_at && state_.length < options_.max_length) {
       state_.length = std::min(state_.length * 2, options_.max_length);
     }
     totals_ = {};

@@ -20,7 +20,7 @@ struct TrainOptions {
   int64_t batch_tokens = 4096;
   int64_t first_length = 96;  // doubled whenever look-ups are right often enough
   int64_t max_length = 2048;
-  double promote_at = 0.97;     // accuracy of hops and of sum labels at which it doubles
+  double promote_at = 0.97;     // accuracy of hops, labels and recalled values at which it doubles
   double learning_rate = 2e-3;  // reached after warm-up, falling to zero over the last 30%
   double matrix_rate = 0.02;    // Muon's rate for the matrices of the layers, likewise
   double weight_decay = 0.05;
