@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the seeds of the GGUF fuzz target: fuzz/corpus/gguf/*.gguf, small files that use every part of the format.
+"""Writes the seeds of two fuzz targets: fuzz/corpus/gguf/*.gguf, small files that use every part of the format, and
+fuzz/corpus/gates/*.gguf, small gate files (docs/gates.md), right and wrong.
 
 Usage: python3 tools/make_gguf_corpus.py
 """
@@ -75,12 +76,38 @@ def seeds():
     yield "bad-truncated", gguf([key("k", STRING, "text")], [("t", [64], 0)])[:-100]
 
 
+def gates(kind=0, qk_norm=1, head_count=2, extra=(), leave_out=0):
+    """A gate file of one layer with one KV head; `kind` is the type of its matrices."""
+    keys = [key("general.type", STRING, "adapter"), key("adapter.type", STRING, "attention_gate"),
+            key("general.architecture", STRING, "qwen3"), key("gate.base_model.name", STRING, "tiny"),
+            key("gate.base_model.fingerprint", STRING, "0123456789abcdef"), key("gate.block_size", U32, 16),
+            key("gate.key_length", U32, 32), key("gate.block_count", U32, 1), key("gate.head_count", U32, head_count),
+            key("gate.head_count_kv", U32, 1), key("gate.head_dim", U32, 2), key("gate.rope", BOOL, 1),
+            key("gate.qk_norm", BOOL, qk_norm), key("gate.norm_eps", F32, 1e-6)]
+    tensors = [("blk.0.attn_gate_q.weight", [4, 32, 1], kind), ("blk.0.attn_gate_k.weight", [6, 32, 1], kind)]
+    if qk_norm:
+        tensors += [("blk.0.attn_gate_q_norm.weight", [32], 0), ("blk.0.attn_gate_k_norm.weight", [32], 0)]
+    return gguf(keys[leave_out:], tensors + list(extra))
+
+
+def gate_seeds():
+    yield "whole", gates()
+    yield "plain", gates(qk_norm=0)
+    yield "bad-not-finite", gates(kind=1)
+    yield "bad-shape", gates(head_count=4)
+    yield "bad-heads", gates(head_count=0)
+    yield "bad-extra", gates(extra=[("blk.1.attn_gate_q.weight", [4, 32, 1], 0)])
+    yield "bad-kind", gates(leave_out=1)
+    yield "bad-type", gates(kind=30)
+
+
 def main():
-    folder = pathlib.Path(__file__).resolve().parent.parent / "fuzz" / "corpus" / "gguf"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, raw in seeds():
-        (folder / f"{name}.gguf").write_bytes(raw)
-        print(f"{name}: {len(raw)} bytes")
+    corpus = pathlib.Path(__file__).resolve().parent.parent / "fuzz" / "corpus"
+    for folder, files in ((corpus / "gguf", seeds()), (corpus / "gates", gate_seeds())):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, raw in files:
+            (folder / f"{name}.gguf").write_bytes(raw)
+            print(f"{folder.name}/{name}: {len(raw)} bytes")
 
 
 if __name__ == "__main__":
