@@ -65,7 +65,7 @@ void judge(const Example& example, const TaskShape& shape, const Checkpoint& mod
   };
   const Tensor ids = at::tensor(at::ArrayRef<int64_t>(example.batch.ids)).unsqueeze(0);
   const Tensor hidden = forward(model.config, model.weights, ids, attention)[0];
-  const Tensor best = at::linear(hidden, model.weights.embedding).argmax(-1).contiguous();
+  const Tensor best = at::linear(hidden, model.weights.output_matrix()).argmax(-1).contiguous();
   const int64_t* chosen = best.const_data_ptr<int64_t>();
   bool exact = true;
   for (size_t i = 0; i < example.batch.kinds.size(); ++i) {
@@ -104,7 +104,7 @@ double text_loss(const Checkpoint& model, const std::vector<int32_t>& text, int 
     batch.set_text(0, text, first, vocabulary);
     const Tensor ids = at::tensor(at::ArrayRef<int64_t>(batch.ids)).unsqueeze(0);
     const Tensor hidden = forward(model.config, model.weights, ids, attention)[0];
-    const Tensor logits = at::linear(hidden, model.weights.embedding);
+    const Tensor logits = at::linear(hidden, model.weights.output_matrix());
     const Tensor targets = at::tensor(at::ArrayRef<int64_t>(batch.targets));
     total += at::cross_entropy_loss(logits, targets).item<double>() * n;
   }

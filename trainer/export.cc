@@ -8,6 +8,7 @@
 #include "io/gguf_writer.h"
 #include "quant/registry.h"
 #include "trainer/import.h"
+#include "trainer/rope.h"
 
 namespace longhaul::trainer {
 namespace {
@@ -21,9 +22,10 @@ Result<TensorType> matrix_type(const std::string& name) {
   return bad_input("--type {}: expected Q8_0, F16 or F32", name);
 }
 
-// Row j of a head's first half and row j of its second half become neighbours.
+// Rows of q or k, head by head, from halves into the interleaved order of "llama".
 Tensor interleave_halves(const Tensor& matrix, int64_t head_dim) {
-  return matrix.view({-1, 2, head_dim / 2, matrix.size(1)}).transpose(1, 2).reshape_as(matrix);
+  const Tensor source = interleaved_place(head_dim, head_dim).argsort();
+  return matrix.unflatten(0, {-1, head_dim}).index_select(1, source).flatten(0, 1);
 }
 
 void set_model_keys(GgufWriter& writer, const ModelConfig& config, const ExportOptions& options) {
@@ -65,6 +67,7 @@ void set_vocabulary_keys(GgufWriter& writer, const longhaul::Vocabulary& vocabul
 Status export_gguf(const ExportOptions& options, const Vocabulary& vocabulary) {
   LH_ASSIGN_OR_RETURN(const TensorType type, matrix_type(options.type));
   LH_ASSIGN_OR_RETURN(const Checkpoint checkpoint, load_model(options.checkpoint));
+  LH_RETURN_IF_ERROR(check_writable(checkpoint, options.checkpoint));
   const ModelConfig& config = checkpoint.config;
   if (config.vocab_size != vocabulary.size()) {
     return bad_input("{}: a vocabulary of {} tokens, expected {}", options.checkpoint,

@@ -1,80 +1,35 @@
 #include "trainer/import.h"
 
 #include <ATen/ATen.h>
+#include <fmt/ranges.h>
 
 #include <filesystem>
+#include <set>
 
 #include "io/gguf.h"
+#include "model/config.h"
+#include "model/rope.h"
 #include "quant/registry.h"
+#include "trainer/rope.h"
 
 namespace longhaul::trainer {
 namespace {
 
 using torch::Tensor;
 
-// The fields of ModelConfig from the keys of the architecture; the vocabulary's size from the
-// embedding.
-Result<ModelConfig> read_config(const GgufFile& file) {
-  LH_ASSIGN_OR_RETURN(const std::string_view name, file.get_string("general.architecture"));
-  if (name != "qwen3" && name != "llama") {
-    return make_error(ErrorCode::kUnsupported,
-                      "{}: general.architecture: expected qwen3 or llama, found {}", file.path(),
-                      name);
-  }
-  const std::string arch = std::string(name) + ".";
-  if (file.has(arch + "rope.scaling.type") || file.has(arch + "rope.scaling.factor")) {
-    return make_error(ErrorCode::kUnsupported,
-                      "{}: {}rope.scaling: expected none, the trainer does not scale", file.path(),
-                      arch);
-  }
-  if (file.find_tensor("output.weight") != nullptr) {
-    return make_error(ErrorCode::kUnsupported,
-                      "{}: output.weight: expected none, the trainer ties it to the embedding",
-                      file.path());
-  }
-  ModelConfig config;
-  config.planted = false;
-  config.qk_norm = name == "qwen3";
-  const auto read = [&](const char* key, int64_t& field) -> Status {
-    LH_ASSIGN_OR_RETURN(field, file.get_i64(arch + key));
-    if (field > 0 && field <= 1 << 24) return {};
-    return bad_input("{}: {}{}: expected 1 to {}, found {}", file.path(), arch, key, 1 << 24,
-                     field);
-  };
-  LH_RETURN_IF_ERROR(read("block_count", config.n_layers));
-  LH_RETURN_IF_ERROR(read("embedding_length", config.d_model));
-  LH_RETURN_IF_ERROR(read("feed_forward_length", config.d_ff));
-  LH_RETURN_IF_ERROR(read("attention.head_count", config.n_heads));
-  LH_RETURN_IF_ERROR(read("attention.head_count_kv", config.n_kv_heads));
-  LH_ASSIGN_OR_RETURN(config.head_dim, file.get_i64_or(arch + "attention.key_length",
-                                                       config.d_model / config.n_heads));
-  LH_ASSIGN_OR_RETURN(config.rope_theta, file.get_f64_or(arch + "rope.freq_base", 10000));
-  LH_ASSIGN_OR_RETURN(config.norm_eps, file.get_f64(arch + "attention.layer_norm_rms_epsilon"));
-  const GgufTensor* embedding = file.find_tensor("token_embd.weight");
-  if (embedding != nullptr && embedding->shape.size() == 2) {
-    config.vocab_size = static_cast<int64_t>(embedding->shape[1]);
-  }
-  return config;
-}
-
-// Rows 2j and 2j + 1 of every head become rows j of its first and of its second half.
-Tensor split_pairs(const Tensor& matrix, int64_t head_dim) {
-  return matrix.view({-1, head_dim / 2, 2, matrix.size(1)}).transpose(1, 2).reshape_as(matrix);
-}
-
-// The values of tensor `name`, which must have the shape of `like`.
-Result<Tensor> read_tensor(const GgufFile& file, const std::string& name, const Tensor& like) {
+// The values of tensor `name`, which must have `shape` (rows first).
+Result<Tensor> read_tensor(const GgufFile& file, const std::string& name,
+                           at::IntArrayRef expected) {
   const GgufTensor* tensor = file.find_tensor(name);
   if (tensor == nullptr) return bad_input("{}: tensor {} is missing", file.path(), name);
-  std::vector<int64_t> shape(tensor->shape.rbegin(), tensor->shape.rend());
-  if (like.sizes() != at::IntArrayRef(shape)) {
+  const std::vector<int64_t> shape(tensor->shape.rbegin(), tensor->shape.rend());
+  if (expected != at::IntArrayRef(shape)) {
     return bad_input("{}: tensor {}: expected {} rows and columns, found {}", file.path(), name,
-                     fmt::join(like.sizes(), " x "), fmt::join(shape, " x "));
+                     fmt::join(expected, " x "), fmt::join(shape, " x "));
   }
   const QuantTraits* quant = find_quant(tensor->type());
   if (quant == nullptr) {
-    return make_error(ErrorCode::kUnsupported, "{}: tensor {}: no codec for type {}", file.path(),
-                      name, tensor->type_id);
+    return unsupported("{}: tensor {}: no codec for type {}", file.path(), name, tensor->type_id);
   }
   Tensor values = at::empty(shape);
   quant->dequantize(tensor->data.data(), values.mutable_data_ptr<float>(),
@@ -82,27 +37,101 @@ Result<Tensor> read_tensor(const GgufFile& file, const std::string& name, const 
   return values;
 }
 
+// The trainer's fields of a config the engine read; RoPE's frequencies with all scaling applied.
+Result<ModelConfig> convert_config(const GgufFile& file, const longhaul::ModelConfig& read) {
+  ModelConfig config;
+  config.n_layers = static_cast<int64_t>(read.n_layers);
+  config.d_model = static_cast<int64_t>(read.d_model);
+  config.n_heads = static_cast<int64_t>(read.n_heads);
+  config.n_kv_heads = static_cast<int64_t>(read.n_kv_heads);
+  config.head_dim = static_cast<int64_t>(read.head_dim);
+  config.d_ff = static_cast<int64_t>(read.d_ff);
+  config.rope_theta = read.rope.theta;
+  config.norm_eps = static_cast<double>(read.norm_eps);
+  config.qk_norm = read.qk_norm;
+  config.qkv_bias = read.qkv_bias;
+  config.planted = false;
+  const GgufTensor* embedding = file.find_tensor("token_embd.weight");
+  if (embedding != nullptr && embedding->shape.size() == 2) {
+    config.vocab_size = static_cast<int64_t>(embedding->shape[1]);
+  }
+  std::vector<float> factors;
+  if (read.rope.has_factors) {
+    LH_ASSIGN_OR_RETURN(
+        const Tensor values,
+        read_tensor(file, "rope_freqs.weight", {static_cast<int64_t>(read.rope.dim / 2)}));
+    factors.assign(values.const_data_ptr<float>(), values.const_data_ptr<float>() + values.numel());
+  }
+  const bool plain = read.rope.scaling == RopeScaling::kNone && !read.rope.has_factors &&
+                     read.rope.dim == read.head_dim && read.rope.attn_factor == 1;
+  if (plain) return config;
+  const RopeTable table(read.rope, factors);
+  config.rope_frequencies.assign(table.frequencies().begin(), table.frequencies().end());
+  config.rope_magnitude = table.magnitude();
+  return config;
+}
+
+// Puts the rows of q or k, or their bias, from interleaved order into halves, head by head.
+Tensor into_halves(const Tensor& values, const RopeConfig& rope, int64_t head_dim) {
+  const Tensor place = interleaved_place(head_dim, static_cast<int64_t>(rope.dim));
+  return values.unflatten(0, {-1, head_dim}).index_select(1, place).flatten(0, 1);
+}
+
+bool is_rotated(const std::string& name) {
+  return name.find(".attn_q.") != std::string::npos || name.find(".attn_k.") != std::string::npos;
+}
+
+// What is not read would be left out of the computation.
+Status refuse_leftovers(const GgufFile& file, const ModelWeights& weights) {
+  std::set<std::string> used{"rope_freqs.weight"};
+  for (const auto& [name, tensor] : weights.named()) used.insert(name);
+  for (const GgufTensor& tensor : file.tensors()) {
+    if (used.contains(tensor.name)) continue;
+    return unsupported("{}: tensor {} is not part of this architecture", file.path(), tensor.name);
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Checkpoint> import_gguf(const std::string& path) {
   LH_ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(path));
+  LH_ASSIGN_OR_RETURN(const longhaul::ModelConfig read, read_model_config(file));
   Checkpoint checkpoint;
-  LH_ASSIGN_OR_RETURN(checkpoint.config, read_config(file));
+  LH_ASSIGN_OR_RETURN(checkpoint.config, convert_config(file, read));
   const ModelConfig& config = checkpoint.config;
-  // Before memory is taken for the weights: the file holds as many values as the keys promise.
-  if (config.n_layers > static_cast<int64_t>(file.tensors().size())) {
-    return bad_input("{}: {} layers, but only {} tensors", path, config.n_layers,
-                     file.tensors().size());
+  checkpoint.weights = shaped_weights(config);
+  if (file.find_tensor("output.weight") != nullptr) {
+    checkpoint.weights.output = at::empty({config.vocab_size, config.d_model}, at::kMeta);
   }
-  checkpoint.weights = init_weights(config);
-  const at::NoGradGuard no_grad;
-  for (auto& [name, weight] : checkpoint.weights.named()) {
-    LH_ASSIGN_OR_RETURN(Tensor values, read_tensor(file, name, weight));
-    const bool rotated = name.ends_with("attn_q.weight") || name.ends_with("attn_k.weight");
-    if (rotated && !config.qk_norm) values = split_pairs(values, config.head_dim);
-    weight.copy_(values);
-  }
+  LH_RETURN_IF_ERROR(refuse_leftovers(file, checkpoint.weights));
+  Status status;
+  checkpoint.weights.for_each([&](const std::string& name, Tensor& weight) {
+    if (!status) return;
+    auto values = read_tensor(file, name, weight.sizes());
+    if (!values) {
+      status = tl::unexpected<Error>(std::move(values.error()));
+      return;
+    }
+    const bool turn = is_rotated(name) && read.rope.layout == RopeLayout::kInterleaved;
+    weight = turn ? into_halves(*values, read.rope, config.head_dim) : *values;
+    weight.set_requires_grad(true);
+  });
+  LH_RETURN_IF_ERROR(status);
   return checkpoint;
+}
+
+Status check_writable(const Checkpoint& model, const std::string& path) {
+  const auto refuse = [&](const char* what) {
+    return unsupported(
+        "{}: {}: the trainer writes neither biases nor an output matrix nor scaled "
+        "or partial RoPE",
+        path, what);
+  };
+  if (model.config.qkv_bias) return refuse("q, k and v have biases");
+  if (model.weights.output.defined()) return refuse("it has an output.weight");
+  if (!model.config.rope_frequencies.empty()) return refuse("its RoPE is scaled or partial");
+  return {};
 }
 
 Result<Checkpoint> load_model(const std::string& path) {

@@ -8,10 +8,13 @@
 
 namespace longhaul::trainer {
 
-// Reads a model that export_gguf() could have written: architecture "qwen3", or "llama" (whose q
-// and k rows are put back from interleaved order); every matrix of a type of quant/; tied output;
-// no RoPE scaling. The state is that of a fresh run. Errors name the file and the key or tensor.
+// Reads a model of any architecture the engine runs, its matrices decoded to float32: biases,
+// QK-norm, an output matrix of its own, and scaled or partial RoPE. q and k are put into the order
+// of RoPE on halves. The state is that of a fresh run. Errors name the file and the key or tensor.
 Result<Checkpoint> import_gguf(const std::string& path);
+
+// Refuses a model that export_gguf() could not state; `path` is what the message names.
+Status check_writable(const Checkpoint& model, const std::string& path);
 
 // A checkpoint's folder, or a GGUF file.
 Result<Checkpoint> load_model(const std::string& path);

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "trainer/export.h"
 #include "trainer/train.h"
@@ -75,6 +76,40 @@ TEST_P(GgufImport, BringsBackTheCheckpoint) {
 }
 
 INSTANTIATE_TEST_SUITE_P(WithAndWithoutQkNorm, GgufImport, testing::Bool());
+
+// The models of tests/golden: every architecture, RoPE scaling and matrix type, against logits
+// computed elsewhere in float64.
+TEST(GgufImport, ComputesTheGoldenLogits) {
+  const at::NoGradGuard no_grad;
+  int n_models = 0;
+  for (const auto& entry : fs::directory_iterator(fs::path(LONGHAUL_SOURCE_DIR) / "tests/golden")) {
+    if (entry.path().extension() != ".json") continue;
+    ++n_models;
+    const auto golden = nlohmann::json::parse(std::ifstream(entry.path()));
+    const std::string model = golden.at("model");
+    const auto read = import_gguf(entry.path().parent_path() / model);
+    ASSERT_TRUE(read) << read.error().message;
+    const auto prompt = golden.at("prompt").get<std::vector<int64_t>>();
+    const Attention attention = [](int64_t, const at::Tensor& q, const at::Tensor& k,
+                                   const at::Tensor& v) { return dense_attention(q, k, v); };
+    const at::Tensor ids = at::tensor(at::ArrayRef<int64_t>(prompt)).unsqueeze(0);
+    const at::Tensor hidden = forward(read->config, read->weights, ids, attention)[0];
+    const auto positions = golden.at("positions").get<std::vector<int64_t>>();
+    const at::Tensor logits =
+        at::linear(hidden.index_select(0, at::tensor(at::ArrayRef<int64_t>(positions))),
+                   read->weights.output_matrix());
+    at::Tensor expected = at::empty(logits.sizes());
+    std::ifstream file(entry.path().parent_path() / golden.at("logits").get<std::string>(),
+                       std::ios::binary);
+    file.read(reinterpret_cast<char*>(expected.mutable_data_ptr<float>()),
+              static_cast<std::streamsize>(expected.nbytes()));
+    ASSERT_TRUE(file.good()) << model;
+    // float32 against float64 over a few layers; a mistake is worth more than 1e-2.
+    const double scale = golden.at("logits_rms").get<double>();
+    EXPECT_LT(largest_difference(logits, expected), 2e-5 * scale) << model;
+  }
+  EXPECT_GT(n_models, 10);
+}
 
 TEST(GgufImport, TrainingGoesOnFromAFile) {
   const std::string path = testing::TempDir() + "start.gguf";

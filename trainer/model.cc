@@ -4,90 +4,116 @@
 
 #include <cmath>
 
+#include "trainer/rope.h"
+
 namespace longhaul::trainer {
 namespace {
 
 using torch::Tensor;
 
-Tensor leaf(Tensor values) { return values.set_requires_grad(true); }
-
-Tensor random_matrix(int64_t rows, int64_t columns, double scale) {
-  return leaf(at::randn({rows, columns}) * (scale / std::sqrt(static_cast<double>(columns))));
-}
-
-Tensor filled(int64_t size, double value) { return leaf(at::full({size}, value)); }
-
 Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
   return x * at::rsqrt(x.square().mean(-1, true) + eps) * weight;
 }
 
-// cos and sin of every position and frequency, [length, head_dim / 2] each.
-std::pair<Tensor, Tensor> rope_tables(const ModelConfig& config, int64_t length) {
-  const Tensor exponent = at::arange(0, config.head_dim, 2, at::kDouble) / config.head_dim;
-  const Tensor frequency = at::pow(at::scalar_tensor(config.rope_theta, at::kDouble), -exponent);
-  const Tensor angle = at::outer(at::arange(length, at::kDouble), frequency);
-  return {angle.cos().to(at::kFloat), angle.sin().to(at::kFloat)};
+// The frequencies a head turns with.
+std::vector<double> head_frequencies(const ModelConfig& config) {
+  return config.rope_frequencies.empty() ? rope_frequencies(config.rope_theta, config.head_dim)
+                                         : config.rope_frequencies;
 }
 
-// Rotates pair (j, j + head_dim / 2) of every head by its position's angle.
-Tensor rotate(const Tensor& x, const std::pair<Tensor, Tensor>& tables) {
-  const auto halves = x.chunk(2, -1);
-  return at::cat({halves[0] * tables.first - halves[1] * tables.second,
-                  halves[1] * tables.first + halves[0] * tables.second},
-                 -1);
+// The first value of a vector of that name.
+double first_value(const std::string& name, const ModelConfig& config) {
+  if (name.ends_with(".bias")) return 0;
+  if (name.ends_with("_q_norm.weight") || name.ends_with("_k_norm.weight")) return config.qk_scale;
+  // The embedding is also the output matrix: this keeps the first logits near one.
+  if (name == "output_norm.weight") return 1 / std::sqrt(static_cast<double>(config.d_model));
+  return 1;
 }
 
 }  // namespace
 
-ModelWeights init_weights(const ModelConfig& config) {
+ModelWeights shaped_weights(const ModelConfig& config) {
+  const auto shape = [](std::initializer_list<int64_t> sizes) {
+    return at::empty(sizes, at::kMeta);
+  };
+  const int64_t d_model = config.d_model;
   const int64_t q_rows = config.n_heads * config.head_dim;
   const int64_t kv_rows = config.n_kv_heads * config.head_dim;
-  // Branches that add to the residual stream start at nothing, so that names are seen clearly.
-  const double out = 0;
   ModelWeights weights;
-  weights.embedding = leaf(at::randn({config.vocab_size, config.d_model}));
+  weights.embedding = shape({config.vocab_size, d_model});
   for (int64_t i = 0; i < config.n_layers; ++i) {
     LayerWeights layer;
-    layer.attn_norm = filled(config.d_model, 1);
-    layer.wq = random_matrix(q_rows, config.d_model, 1);
-    layer.wk = random_matrix(kv_rows, config.d_model, 1);
-    layer.wv = random_matrix(kv_rows, config.d_model, 1);
-    layer.wo = random_matrix(config.d_model, q_rows, out);
-    if (config.qk_norm) {
-      layer.q_norm = filled(config.head_dim, config.qk_scale);
-      layer.k_norm = filled(config.head_dim, config.qk_scale);
+    layer.attn_norm = shape({d_model});
+    layer.wq = shape({q_rows, d_model});
+    layer.wk = shape({kv_rows, d_model});
+    layer.wv = shape({kv_rows, d_model});
+    layer.wo = shape({d_model, q_rows});
+    if (config.qkv_bias) {
+      layer.bq = shape({q_rows});
+      layer.bk = shape({kv_rows});
+      layer.bv = shape({kv_rows});
     }
-    layer.ffn_norm = filled(config.d_model, 1);
-    layer.w_gate = random_matrix(config.d_ff, config.d_model, 1);
-    layer.w_up = random_matrix(config.d_ff, config.d_model, 1);
-    layer.w_down = random_matrix(config.d_model, config.d_ff, out);
+    if (config.qk_norm) {
+      layer.q_norm = shape({config.head_dim});
+      layer.k_norm = shape({config.head_dim});
+    }
+    layer.ffn_norm = shape({d_model});
+    layer.w_gate = shape({config.d_ff, d_model});
+    layer.w_up = shape({config.d_ff, d_model});
+    layer.w_down = shape({d_model, config.d_ff});
     weights.layers.push_back(std::move(layer));
   }
-  // The embedding is also the output matrix: this keeps the first logits near one.
-  weights.norm = filled(config.d_model, 1 / std::sqrt(static_cast<double>(config.d_model)));
+  weights.norm = shape({d_model});
   return weights;
 }
 
-std::vector<std::pair<std::string, Tensor>> ModelWeights::named() const {
-  std::vector<std::pair<std::string, Tensor>> result{{"token_embd.weight", embedding}};
+ModelWeights init_weights(const ModelConfig& config) {
+  ModelWeights weights = shaped_weights(config);
+  weights.for_each([&](const std::string& name, Tensor& weight) {
+    if (weight.dim() == 1) {
+      weight = at::full(weight.sizes(), first_value(name, config));
+    } else {
+      // Branches that add to the residual stream start at nothing, so that names are seen clearly.
+      const bool branch = name.ends_with("attn_output.weight") || name.ends_with("ffn_down.weight");
+      const double size = name == "token_embd.weight" ? 1 : static_cast<double>(weight.size(1));
+      weight = at::randn(weight.sizes()) * (branch ? 0 : 1 / std::sqrt(size));
+    }
+    weight.set_requires_grad(true);
+  });
+  return weights;
+}
+
+void ModelWeights::for_each(const std::function<void(const std::string&, Tensor&)>& visit) {
+  visit("token_embd.weight", embedding);
   for (size_t i = 0; i < layers.size(); ++i) {
-    const LayerWeights& layer = layers[i];
-    const auto add = [&](const char* name, const Tensor& tensor) {
-      if (tensor.defined()) result.emplace_back("blk." + std::to_string(i) + "." + name, tensor);
+    LayerWeights& layer = layers[i];
+    const auto visit_layer = [&](const char* name, Tensor& tensor) {
+      if (tensor.defined()) visit("blk." + std::to_string(i) + "." + name, tensor);
     };
-    add("attn_norm.weight", layer.attn_norm);
-    add("attn_q.weight", layer.wq);
-    add("attn_k.weight", layer.wk);
-    add("attn_v.weight", layer.wv);
-    add("attn_output.weight", layer.wo);
-    add("attn_q_norm.weight", layer.q_norm);
-    add("attn_k_norm.weight", layer.k_norm);
-    add("ffn_norm.weight", layer.ffn_norm);
-    add("ffn_gate.weight", layer.w_gate);
-    add("ffn_up.weight", layer.w_up);
-    add("ffn_down.weight", layer.w_down);
+    visit_layer("attn_norm.weight", layer.attn_norm);
+    visit_layer("attn_q.weight", layer.wq);
+    visit_layer("attn_k.weight", layer.wk);
+    visit_layer("attn_v.weight", layer.wv);
+    visit_layer("attn_output.weight", layer.wo);
+    visit_layer("attn_q.bias", layer.bq);
+    visit_layer("attn_k.bias", layer.bk);
+    visit_layer("attn_v.bias", layer.bv);
+    visit_layer("attn_q_norm.weight", layer.q_norm);
+    visit_layer("attn_k_norm.weight", layer.k_norm);
+    visit_layer("ffn_norm.weight", layer.ffn_norm);
+    visit_layer("ffn_gate.weight", layer.w_gate);
+    visit_layer("ffn_up.weight", layer.w_up);
+    visit_layer("ffn_down.weight", layer.w_down);
   }
-  result.emplace_back("output_norm.weight", norm);
+  visit("output_norm.weight", norm);
+  if (output.defined()) visit("output.weight", output);
+}
+
+std::vector<std::pair<std::string, Tensor>> ModelWeights::named() const {
+  std::vector<std::pair<std::string, Tensor>> result;
+  ModelWeights handles = *this;
+  handles.for_each(
+      [&](const std::string& name, Tensor& tensor) { result.emplace_back(name, tensor); });
   return result;
 }
 
@@ -100,10 +126,12 @@ Tensor dense_attention(const Tensor& q, const Tensor& k, const Tensor& v) {
 }
 
 Tensor forward(const ModelConfig& config, const ModelWeights& weights, const Tensor& ids,
-               const Attention& attention) {
+               const Attention& attention, const Observer& before_rope) {
   const int64_t n_rows = ids.size(0);
   const int64_t length = ids.size(1);
-  const auto tables = rope_tables(config, length);
+  const RopeTables tables =
+      rope_tables(head_frequencies(config), at::arange(length, ids.device()),
+                  weights.embedding.options().requires_grad(false), config.rope_magnitude);
   const auto heads = [&](const Tensor& x, int64_t n) {
     return x.view({n_rows, length, n, config.head_dim}).transpose(1, 2);
   };
@@ -111,13 +139,14 @@ Tensor forward(const ModelConfig& config, const ModelWeights& weights, const Ten
   for (int64_t i = 0; i < config.n_layers; ++i) {
     const LayerWeights& layer = weights.layers[size_t(i)];
     const Tensor a = rms_norm(x, layer.attn_norm, config.norm_eps);
-    Tensor q = heads(at::linear(a, layer.wq), config.n_heads);
-    Tensor k = heads(at::linear(a, layer.wk), config.n_kv_heads);
-    const Tensor v = heads(at::linear(a, layer.wv), config.n_kv_heads);
+    Tensor q = heads(at::linear(a, layer.wq, layer.bq), config.n_heads);
+    Tensor k = heads(at::linear(a, layer.wk, layer.bk), config.n_kv_heads);
+    const Tensor v = heads(at::linear(a, layer.wv, layer.bv), config.n_kv_heads);
     if (config.qk_norm) {
       q = rms_norm(q, layer.q_norm, config.norm_eps);
       k = rms_norm(k, layer.k_norm, config.norm_eps);
     }
+    if (before_rope) before_rope(i, q, k);
     const Tensor o = attention(i, rotate(q, tables), rotate(k, tables), v);
     x = x + at::linear(o.transpose(1, 2).reshape({n_rows, length, -1}), layer.wo);
     const Tensor f = rms_norm(x, layer.ffn_norm, config.norm_eps);

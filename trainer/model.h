@@ -24,18 +24,25 @@ struct ModelConfig {
   double rope_theta = 1e8;
   double norm_eps = 1e-5;
   bool qk_norm = true;
-  bool planted = true;    // start from trainer/plant.h
-  double qk_scale = 2.0;  // first value of the QK-norm weights: how sharp attention can be
+  bool qkv_bias = false;
+  // Of an imported model that scales RoPE or rotates a part of the head: radians a position of each
+  // pair. Empty: rope_theta's own over the whole head.
+  std::vector<double> rope_frequencies = {};
+  double rope_magnitude = 1;  // multiplies cos and sin (YaRN)
+  bool planted = true;        // start from trainer/plant.h
+  double qk_scale = 2.0;      // first value of the QK-norm weights: how sharp attention can be
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ModelConfig, n_layers, d_model, n_heads, n_kv_heads, head_dim,
-                                   d_ff, vocab_size, rope_theta, norm_eps, qk_norm, planted,
-                                   qk_scale)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ModelConfig, n_layers, d_model, n_heads, n_kv_heads,
+                                                head_dim, d_ff, vocab_size, rope_theta, norm_eps,
+                                                qk_norm, qkv_bias, rope_frequencies, rope_magnitude,
+                                                planted, qk_scale)
 
 struct LayerWeights {
   torch::Tensor attn_norm;       // [d_model]
   torch::Tensor wq;              // [n_heads * head_dim, d_model]
   torch::Tensor wk, wv;          // [n_kv_heads * head_dim, d_model]
   torch::Tensor wo;              // [d_model, n_heads * head_dim]
+  torch::Tensor bq, bk, bv;      // [n_heads or n_kv_heads * head_dim]; undefined without biases
   torch::Tensor q_norm, k_norm;  // [head_dim]; undefined without QK-norm
   torch::Tensor ffn_norm;        // [d_model]
   torch::Tensor w_gate, w_up;    // [d_ff, d_model]
@@ -43,14 +50,20 @@ struct LayerWeights {
 };
 
 struct ModelWeights {
-  torch::Tensor embedding;  // [vocab_size, d_model]; also the output matrix
+  torch::Tensor embedding;  // [vocab_size, d_model]
   std::vector<LayerWeights> layers;
   torch::Tensor norm;  // [d_model]
+  torch::Tensor
+      output;  // [vocab_size, d_model]; undefined where the embedding is the output matrix
 
   // Every tensor under its name in a GGUF file, in the order of the file.
   std::vector<std::pair<std::string, torch::Tensor>> named() const;
+  void for_each(const std::function<void(const std::string& name, torch::Tensor&)>& visit);
+  const torch::Tensor& output_matrix() const { return output.defined() ? output : embedding; }
 };
 
+// Tensors without memory (torch's meta device) that have the right shapes; tied output.
+ModelWeights shaped_weights(const ModelConfig& config);
 // Weights drawn from torch's generator, as leaves that require gradients.
 ModelWeights init_weights(const ModelConfig& config);
 
@@ -62,9 +75,14 @@ using Attention = std::function<torch::Tensor(int64_t layer, const torch::Tensor
 torch::Tensor dense_attention(const torch::Tensor& q, const torch::Tensor& k,
                               const torch::Tensor& v);
 
+// Is shown q and k of a layer before RoPE (after QK-norm), shaped as Attention gets them, before
+// its attention is asked for.
+using Observer = std::function<void(int64_t layer, const torch::Tensor& q, const torch::Tensor& k)>;
+
 // ids [n_rows, length] to normalised hidden states [n_rows, length, d_model]; logits are their
-// product with the embedding.
+// product with output_matrix(). Computed on the device of the weights.
 torch::Tensor forward(const ModelConfig& config, const ModelWeights& weights,
-                      const torch::Tensor& ids, const Attention& attention);
+                      const torch::Tensor& ids, const Attention& attention,
+                      const Observer& before_rope = {});
 
 }  // namespace longhaul::trainer

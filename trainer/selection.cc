@@ -34,8 +34,8 @@ Tensor earlier_blocks(const Tensor& positions, int64_t n_blocks) {
 
 }  // namespace
 
-Tensor block_bounds(const Tensor& q, const Tensor& k) {
-  const Tensor blocks = k.unflatten(2, {-1, kSelectionBlock});
+Tensor block_bounds(const Tensor& q, const Tensor& k, int64_t block_size) {
+  const Tensor blocks = k.unflatten(2, {-1, block_size});
   const Tensor kmin = blocks.amin(3).mT();  // [n_rows, n_kv_heads, head_dim, n_blocks]
   const Tensor kmax = blocks.amax(3).mT();
   const double scale = 1 / std::sqrt(static_cast<double>(q.size(3)));

@@ -12,9 +12,11 @@ inline constexpr int64_t kSelectionBlock = 16;
 
 // The upper bound of qbar . k over every whole block, divided by sqrt(head_dim). q [n_rows,
 // n_heads, n_queries, head_dim], k [n_rows, n_kv_heads, length, head_dim] with length a multiple of
-// 16; returns [n_rows, n_kv_heads, n_queries, n_blocks]. qbar is the mean over a group's heads, and
+// block_size; returns [n_rows, n_kv_heads, n_queries, n_blocks]. qbar is the mean over a group's
+// heads, and
 //   sum_j max(qbar_j * kmin_j, qbar_j * kmax_j) = relu(qbar) . kmax - relu(-qbar) . kmin.
-torch::Tensor block_bounds(const torch::Tensor& q, const torch::Tensor& k);
+torch::Tensor block_bounds(const torch::Tensor& q, const torch::Tensor& k,
+                           int64_t block_size = kSelectionBlock);
 
 // Distils attention into the bound: KL(G || softmax of the bounds) over the whole blocks before
 // the query's own, where G is the largest probability of each block, over its tokens and the heads

@@ -275,6 +275,7 @@ Result<Checkpoint> first_state(const TrainOptions& options, const Vocabulary& vo
   Checkpoint start;
   if (!options.from_gguf.empty()) {
     LH_ASSIGN_OR_RETURN(start, import_gguf(options.from_gguf));
+    LH_RETURN_IF_ERROR(check_writable(start, options.from_gguf));
   } else {
     start.config = options.model;
     start.config.vocab_size = vocabulary.size();

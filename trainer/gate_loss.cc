@@ -1,0 +1,71 @@
+#include "trainer/gate_loss.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "trainer/block_attention.h"
+
+namespace longhaul::trainer {
+namespace {
+
+using torch::Tensor;
+
+constexpr int64_t kTileQueries = 256;
+constexpr double kMasked = -1e30;
+
+// Sum over heads and queries of KL(target || softmax of logits over `earlier`).
+Tensor kl_sum(const Tensor& target, const Tensor& logits, const Tensor& earlier) {
+  const Tensor log_share = logits.masked_fill(earlier.logical_not(), kMasked).log_softmax(-1);
+  return (at::xlogy(target, target) - target * log_share).sum();
+}
+
+}  // namespace
+
+int64_t first_gate_query(int64_t n_tokens, int64_t block_size) {
+  return std::max(n_tokens / 2, block_size);
+}
+
+void for_each_query_tile(int64_t n_tokens, int64_t block_size,
+                         const std::function<void(int64_t, int64_t)>& visit) {
+  for (int64_t first = first_gate_query(n_tokens, block_size); first < n_tokens;
+       first += kTileQueries) {
+    visit(first, std::min(kTileQueries, n_tokens - first));
+  }
+}
+
+double add_gate_loss(const GateConfig& config, const GateLayer& gate, const LayerTrace& trace,
+                     double weight) {
+  const int64_t n_tokens = trace.q.size(1);
+  const int64_t n_queries = n_tokens - first_gate_query(n_tokens, config.block_size);
+  const double share = 1 / static_cast<double>(config.n_kv_heads * n_queries);
+  const at::AutoGradMode with_gradient(true);
+  // The keys are computed once; every tile adds to their gradient, which goes on at the end.
+  const Tensor keys = gate_keys(config, gate, trace.plain_k);
+  const Tensor leaf = keys.detach().set_requires_grad(true);
+  double loss = 0;
+  for_each_query_tile(n_tokens, config.block_size, [&](int64_t first, int64_t n) {
+    BlockAttention attention;
+    Tensor target;
+    {
+      const at::NoGradGuard no_grad;
+      attention =
+          attention_by_block(trace.q.narrow(1, first, n), trace.k, first, config.block_size);
+      target = gate_target(attention);
+    }
+    // The last query's own block may have no key yet, and is never chosen from.
+    const int64_t n_blocks = std::min(target.size(-1), leaf.size(1));
+    const Tensor positions = at::arange(first, first + n, trace.q.device());
+    const Tensor queries = gate_queries(config, gate, trace.plain_q.narrow(1, first, n), positions);
+    const Tensor tile_loss =
+        kl_sum(target.narrow(-1, 0, n_blocks), gate_logits(queries, leaf.narrow(1, 0, n_blocks)),
+               attention.earlier.narrow(-1, 0, n_blocks)) *
+        share;
+    (tile_loss * weight).backward();
+    loss += tile_loss.item<double>();
+  });
+  keys.backward(leaf.grad());
+  return loss;
+}
+
+}  // namespace longhaul::trainer

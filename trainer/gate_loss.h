@@ -1,0 +1,33 @@
+// The loss a gate learns from: how far its choice is from the frozen model's own attention.
+#pragma once
+
+#include <torch/types.h>
+
+#include <functional>
+
+#include "trainer/gate.h"
+
+namespace longhaul::trainer {
+
+// What one layer of the frozen model attends with, for one sequence. q [n_heads, n_tokens,
+// head_dim], k [n_kv_heads, n_tokens, head_dim].
+struct LayerTrace {
+  torch::Tensor q, k;              // after RoPE
+  torch::Tensor plain_q, plain_k;  // before it, after QK-norm: the gate's inputs
+};
+
+// The first query that counts: the last half of the sequence does (slice ratio 0.5), from the
+// second block on, since a query in the first has nothing to choose from.
+int64_t first_gate_query(int64_t n_tokens, int64_t block_size);
+
+// Calls visit(first, n) for runs of at most 256 queries, together first_gate_query() to n_tokens.
+void for_each_query_tile(int64_t n_tokens, int64_t block_size,
+                         const std::function<void(int64_t first, int64_t n)>& visit);
+
+// KL( gate_target || softmax of the gate's logits ) over earlier blocks, mean over KV heads and
+// queries that count. Adds `weight` times its gradient to the gate's weights. Never holds more than
+// one tile of queries by blocks.
+double add_gate_loss(const GateConfig& config, const GateLayer& gate, const LayerTrace& trace,
+                     double weight);
+
+}  // namespace longhaul::trainer
