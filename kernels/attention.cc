@@ -1,7 +1,9 @@
 // The plan of attend(): rows are cut into blocks, the tiles of a block into segments. With few
 // blocks every (block, segment) is a task and the last task of a block merges its segments; with
 // many blocks a task walks all segments of its block. Both merge in ascending order from the empty
-// state, so they give the same bits.
+// state, so they give the same bits. Each thread has a contiguous share of the tasks, so that while
+// it works on the last tiles of one it can fetch the first of the next: the parts of a short list
+// are short.
 #include "kernels/attention.h"
 
 #include <algorithm>
@@ -15,6 +17,7 @@
 #include "base/check.h"
 #include "kernels/attention_kernel.h"
 #include "kernels/attention_vnni.h"
+#include "parallel/shares.h"
 #include "parallel/thread_pool.h"
 
 namespace longhaul {
@@ -25,11 +28,9 @@ using namespace attention;
 constexpr size_t kBlockQueries = 96;  // of a row block: their states stay in L2 beside the tiles
 constexpr size_t kBlocksPerThread = 4;
 
-// The tiles of one segment that a block of rows visits.
+// The tiles of one segment, and the block of rows that visits them.
 struct Range {
-  const TileRef* list;
-  uint32_t first_tile;
-  size_t n_tiles;
+  TileRange tiles;
   size_t block;
 };
 
@@ -80,22 +81,19 @@ using Plan = AttentionWorkspace::Impl;
 // Appends the ranges of a block, one per segment that has tiles up to the block's last position.
 void add_ranges(const RowBlock& block, size_t index, std::vector<Range>& ranges) {
   const AttentionJob& job = *block.job;
-  const size_t n_tiles = (block.first_pos() + block.n_rows - 1) / kTileTokens + 1;
-  if (job.all_tiles) {
-    for (size_t first = 0; first < n_tiles; first += kSegmentTiles) {
-      ranges.push_back(
-          {nullptr, static_cast<uint32_t>(first), std::min(kSegmentTiles, n_tiles - first), index});
-    }
-    return;
+  size_t n_tiles = (block.first_pos() + block.n_rows - 1) / kTileTokens + 1;
+  const TileRef* list = job.all_tiles ? nullptr : job.tiles.data();
+  if (list != nullptr) {
+    n_tiles = static_cast<size_t>(
+        std::partition_point(list, list + job.tiles.size(),
+                             [=](const TileRef& ref) { return ref.tile < n_tiles; }) -
+        list);
   }
-  const TileRef* at = job.tiles.data();
-  const TileRef* const end = at + job.tiles.size();
-  while (at != end && at->tile < n_tiles) {
-    const uint32_t segment = at->tile / kSegmentTiles;
-    const TileRef* next = std::partition_point(
-        at, end, [=](const TileRef& ref) { return ref.tile / kSegmentTiles == segment; });
-    ranges.push_back({at, 0, static_cast<size_t>(next - at), index});
-    at = next;
+  for (size_t first = 0; first < n_tiles; first += kSegmentTiles) {
+    const size_t n = std::min(kSegmentTiles, n_tiles - first);
+    ranges.push_back(
+        {{&job.kv, list == nullptr ? nullptr : list + first, static_cast<uint32_t>(first), n},
+         index});
   }
 }
 
@@ -144,15 +142,14 @@ SegmentTask task_of(const RowBlock& block, bool int8, Scratch& scratch) {
   const AttentionJob& job = *block.job;
   const bool int8_keys = int8 && job.kv.k_type == KvType::kQ8_0;
   const bool int8_values = int8 && job.kv.v_type == KvType::kQ8_0;
-  prepare_queries(block, int8_keys, scratch.queries);
+  if (scratch.block != &block) prepare_queries(block, int8_keys, scratch.queries);
+  scratch.block = &block;
   scratch.k.ensure(kMaxHeadDim * kGroupTokens);
   scratch.v.ensure(kMaxHeadDim * kGroupTokens);
   scratch.scores.ensure(kMaxQueryBlock * kGroupTokens);
   scratch.value_scales.ensure(kMaxQueryBlock + 1);
-  return {.kv = &job.kv,
-          .list = nullptr,
-          .first_tile = 0,
-          .n_tiles = 0,
+  return {.tiles = {},
+          .following = nullptr,
           .n_rows = block.n_rows,
           .n_group = job.n_group,
           .first_pos = block.first_pos(),
@@ -162,10 +159,16 @@ SegmentTask task_of(const RowBlock& block, bool int8, Scratch& scratch) {
           .states = {}};
 }
 
-void run_range(const Range& range, SegmentTask& task, const States& states) {
-  task.list = range.list;
-  task.first_tile = range.first_tile;
-  task.n_tiles = range.n_tiles;
+// Whether what follows can be fetched as a tile of this range would be.
+bool same_shape(const KvView& a, const KvView& b) {
+  return a.k_type == b.k_type && a.v_type == b.v_type && a.head_dim == b.head_dim;
+}
+
+// Threads take ranges in ascending order, so that the next one is likely their own.
+void run_range(const Plan& plan, size_t i, SegmentTask& task, const States& states) {
+  task.tiles = plan.ranges[i].tiles;
+  const TileRange* after = i + 1 < plan.ranges.size() ? &plan.ranges[i + 1].tiles : nullptr;
+  task.following = after != nullptr && same_shape(*after->kv, *task.tiles.kv) ? after : nullptr;
   task.states = states;
   attend_segment(task);
 }
@@ -197,7 +200,7 @@ void walk_block(const Plan& plan, const RowBlock& block, Scratch& scratch) {
   const States segment = reserve_states(scratch.m, scratch.l, scratch.o, n_queries, head_dim);
   const States total = empty_total(block, scratch);
   for (size_t i = 0; i < block.n_ranges; ++i) {
-    run_range(plan.ranges[block.first_range + i], task, segment);
+    run_range(plan, block.first_range + i, task, segment);
     merge_states(total, segment, n_queries, head_dim);
   }
   write_out(block, total);
@@ -215,7 +218,7 @@ void run_split(Plan& plan, size_t range_index, Scratch& scratch) {
   const Range& range = plan.ranges[range_index];
   const RowBlock& block = plan.blocks[range.block];
   SegmentTask task = task_of(block, plan.int8, scratch);
-  run_range(range, task, split_states(plan, block, range_index - block.first_range));
+  run_range(plan, range_index, task, split_states(plan, block, range_index - block.first_range));
   std::atomic_ref<uint32_t> n_left(plan.n_left[range.block]);
   if (n_left.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   const States total = empty_total(block, scratch);
@@ -225,14 +228,22 @@ void run_split(Plan& plan, size_t range_index, Scratch& scratch) {
   write_out(block, total);
 }
 
+void run_in_shares(ThreadPool& pool, size_t n, FunctionRef<void(size_t task, size_t worker)> run) {
+  Shares shares(n, std::min(pool.n_threads(), Shares::kMax));
+  pool.run(shares.size(), [&](size_t share, size_t worker) {
+    shares.work(share, [&](size_t task) { run(task, worker); });
+  });
+}
+
 }  // namespace
 
 void attend(ThreadPool& pool, std::span<const AttentionJob> jobs, AttentionWorkspace& workspace) {
   Plan& plan = workspace.impl();
   if (plan.workers.size() < pool.n_threads()) plan.workers.resize(pool.n_threads());
   make_plan(jobs, plan);
+  for (Scratch& scratch : plan.workers) scratch.block = nullptr;
   if (plan.blocks.size() >= kBlocksPerThread * pool.n_threads()) {
-    pool.run(plan.blocks.size(), [&](size_t i, size_t worker) {
+    run_in_shares(pool, plan.blocks.size(), [&](size_t i, size_t worker) {
       walk_block(plan, plan.blocks[i], plan.workers[worker]);
     });
     return;
@@ -245,8 +256,8 @@ void attend(ThreadPool& pool, std::span<const AttentionJob> jobs, AttentionWorks
     if (block.n_ranges == 0) write_out(block, empty_total(block, plan.workers[0]));
   }
   reserve_states(plan.m, plan.l, plan.o, n_states, kMaxHeadDim);
-  pool.run(plan.ranges.size(),
-           [&](size_t i, size_t worker) { run_split(plan, i, plan.workers[worker]); });
+  run_in_shares(pool, plan.ranges.size(),
+                [&](size_t i, size_t worker) { run_split(plan, i, plan.workers[worker]); });
 }
 
 namespace {
@@ -280,9 +291,9 @@ void block_masses(const AttentionJob& job, size_t block_size, size_t n_blocks, f
   Plan& plan = workspace.impl();
   if (plan.workers.empty()) plan.workers.resize(1);
   const RowBlock block{&job, 0, 1, 0, 1, 0};
+  plan.workers[0].block = nullptr;
   SegmentTask task = task_of(block, false, plan.workers[0]);
-  task.list = job.all_tiles ? nullptr : job.tiles.data();
-  task.n_tiles = n_tiles;
+  task.tiles = {&job.kv, job.all_tiles ? nullptr : job.tiles.data(), 0, n_tiles};
   const size_t stride = (n_tiles + kGroupTiles - 1) / kGroupTiles * kGroupTokens;
   AlignedBuffer<float> scores(job.n_group * stride);
   segment_scores(task, scores.data(), stride);

@@ -3,9 +3,8 @@
 //
 // The numbers, in this order for every row and head whatever the rows, the threads and the split
 // into tasks:
-//   - The tiles are visited in list order. A segment is 256 tiles of the sequence (4096 positions);
-//   the tiles of a
-//     segment are taken in groups of 4, counted from the first listed tile of the segment.
+//   - The tiles are visited in list order, in segments of 128 listed tiles (all_tiles lists every
+//   tile from the first on), a segment in groups of 4.
 //   - A group gives a softmax state: m = the highest score (base 2, scale * log2(e) is folded into
 //   q), l = the sum of
 //     p = 2^(s - m), o = sum p v. A masked token has p = 0 exactly; p below 2^-100 is 0.

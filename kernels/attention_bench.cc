@@ -9,6 +9,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <random>
 #include <vector>
 
@@ -80,6 +81,43 @@ struct Kv {
   }
 };
 
+// The jobs of one layer, each with its own queries, and where they lie.
+struct Layer {
+  Kv kv;
+  std::vector<float> q, out;
+  std::vector<AttentionJob> jobs;
+
+  Layer(KvType type, size_t head_dim, size_t n_group, size_t n_heads, size_t n_rows, size_t context,
+        bool huge)
+      : kv(type, head_dim, n_heads, context, huge),
+        q(n_rows * n_heads * n_group * head_dim),
+        out(q.size()),
+        jobs(n_heads) {
+    std::mt19937 rng(1);
+    std::normal_distribution<float> normal;
+    for (float& e : q) e = normal(rng);
+    for (size_t h = 0; h < n_heads; ++h) {
+      AttentionJob& job = jobs[h];
+      job.kv = {kv.k.data() + h * kv.k_bytes,
+                kv.v.data() + h * kv.v_bytes,
+                n_heads * kv.k_bytes,
+                n_heads * kv.v_bytes,
+                kv.pages.data(),
+                kTilesPerPage,
+                type,
+                type,
+                head_dim};
+      job.q = q.data() + h * n_group * head_dim;
+      job.out = out.data() + h * n_group * head_dim;
+      job.q_stride = job.out_stride = n_heads * n_group * head_dim;
+      job.n_rows = n_rows;
+      job.n_group = n_group;
+      job.first_pos = static_cast<uint32_t>(context - n_rows);
+      job.scale = 1.0F / std::sqrt(static_cast<float>(head_dim));
+    }
+  }
+};
+
 void attention(benchmark::State& state) {
   const auto n_group = static_cast<size_t>(state.range(0));
   const auto head_dim = static_cast<size_t>(state.range(1));
@@ -87,47 +125,62 @@ void attention(benchmark::State& state) {
   const auto context = static_cast<size_t>(state.range(3));
   const auto n_rows = static_cast<size_t>(state.range(4));
   // Decoding must not find its tokens in the caches; chunks do, of one head.
-  const size_t n_heads = n_rows == 1 ? 8 : 2;
-  const size_t stride = n_heads * n_group * head_dim;
-  std::mt19937 rng(1);
-  std::normal_distribution<float> normal;
-  std::vector<float> q(n_rows * stride);
-  for (float& e : q) e = normal(rng);
-  std::vector<float> out(q.size());
-  const Kv kv(type, head_dim, n_heads, context, state.range(6) != 0);
-  std::vector<AttentionJob> jobs(n_heads);
-  for (size_t h = 0; h < n_heads; ++h) {
-    AttentionJob& job = jobs[h];
-    job.kv = {kv.k.data() + h * kv.k_bytes,
-              kv.v.data() + h * kv.v_bytes,
-              n_heads * kv.k_bytes,
-              n_heads * kv.v_bytes,
-              kv.pages.data(),
-              kTilesPerPage,
-              type,
-              type,
-              head_dim};
-    job.q = q.data() + h * n_group * head_dim;
-    job.out = out.data() + h * n_group * head_dim;
-    job.q_stride = job.out_stride = stride;
-    job.n_rows = n_rows;
-    job.n_group = n_group;
-    job.first_pos = static_cast<uint32_t>(context - n_rows);
-    job.scale = 1.0F / std::sqrt(static_cast<float>(head_dim));
-  }
+  Layer layer(type, head_dim, n_group, n_rows == 1 ? 8 : 2, n_rows, context, state.range(6) != 0);
   ThreadPool pool(static_cast<size_t>(state.range(5)));
   AttentionWorkspace workspace;
   for (auto _ : state) {
-    attend(pool, jobs, workspace);
-    benchmark::DoNotOptimize(out.data());
+    attend(pool, layer.jobs, workspace);
+    benchmark::DoNotOptimize(layer.out.data());
   }
   const auto n = static_cast<double>(state.iterations());
-  const double ops = 4.0 * static_cast<double>(n_rows * stride) *
+  const double ops = 4.0 * static_cast<double>(layer.q.size()) *
                      (static_cast<double>(context) - static_cast<double>(n_rows - 1) / 2);
-  state.counters["KV_GB"] =
-      benchmark::Counter(n * static_cast<double>(kv.n_bytes) * 1e-9, benchmark::Counter::kIsRate);
+  state.counters["KV_GB"] = benchmark::Counter(n * static_cast<double>(layer.kv.n_bytes) * 1e-9,
+                                               benchmark::Counter::kIsRate);
   state.counters["GOP"] = benchmark::Counter(n * ops * 1e-9, benchmark::Counter::kIsRate);
 }
+
+// Decoding over lists of a tenth of the tiles, in layers that take turns so that none is in the
+// caches. Arguments: heads per group, head_dim, type, context, threads.
+void lists(benchmark::State& state) {
+  const auto n_group = static_cast<size_t>(state.range(0));
+  const auto head_dim = static_cast<size_t>(state.range(1));
+  const KvType type = state.range(2) == 0 ? KvType::kF16 : KvType::kQ8_0;
+  const auto context = static_cast<size_t>(state.range(3));
+  constexpr size_t kRatio = 10;
+  const size_t n_heads = head_dim == 64 ? 2 : 8;
+  const size_t n_layers = head_dim == 64 ? 24 : 3;
+  std::mt19937 rng(1);
+  std::vector<std::unique_ptr<Layer>> layers;
+  std::vector<std::vector<TileRef>> tiles(n_layers * n_heads);
+  for (size_t i = 0; i < n_layers; ++i) {
+    layers.push_back(std::make_unique<Layer>(type, head_dim, n_group, n_heads, 1, context, true));
+    for (size_t h = 0; h < n_heads; ++h) {
+      std::vector<TileRef>& list = tiles[i * n_heads + h];
+      for (uint32_t t = 0; t < context / kTileTokens; ++t) {
+        if (rng() % kRatio == 0) list.push_back({t, 0xFFFF});
+      }
+      layers[i]->jobs[h].all_tiles = false;
+      layers[i]->jobs[h].tiles = list;
+    }
+  }
+  ThreadPool pool(static_cast<size_t>(state.range(4)));
+  AttentionWorkspace workspace;
+  size_t turn = 0;
+  for (auto _ : state) {
+    attend(pool, layers[turn++ % n_layers]->jobs, workspace);
+  }
+  state.counters["KV_GB"] =
+      benchmark::Counter(static_cast<double>(state.iterations()) *
+                             static_cast<double>(layers[0]->kv.n_bytes) / kRatio * 1e-9,
+                         benchmark::Counter::kIsRate);
+}
+BENCHMARK(lists)
+    ->ArgNames({"g", "d", "q8", "context", "threads"})
+    ->ArgsProduct({{7}, {64}, {0, 1}, {131072}, {1, 2}})
+    ->ArgsProduct({{2}, {128}, {0, 1}, {131072}, {1, 2}})
+    ->UseRealTime()
+    ->Unit(benchmark::kMicrosecond);
 
 void shapes(benchmark::internal::Benchmark* b) {
   b->ArgNames({"g", "d", "q8", "context", "rows", "threads", "huge"});

@@ -29,29 +29,26 @@ namespace HWY_NAMESPACE {
 
 constexpr float kMinusInf = -std::numeric_limits<float>::infinity();
 
-// Where tile i of the task lies.
-HWY_INLINE uint32_t TileAt(const SegmentTask& task, size_t i) {
-  return task.list != nullptr ? task.list[i].tile : task.first_tile + static_cast<uint32_t>(i);
-}
-
-// Pointers and masks of the group that starts at the task's tile `first`.
-HWY_INLINE TileGroup GroupAt(const SegmentTask& task, size_t first) {
-  const KvView& kv = *task.kv;
+// Pointers and masks of the group that starts at the range's tile `first`.
+HWY_INLINE TileGroup GroupAt(const TileRange& tiles, size_t first) {
+  const KvView& kv = *tiles.kv;
   const int page_shift = std::countr_zero(kv.tiles_per_page);
   const size_t k_bytes = k_tile_bytes(kv.k_type, kv.head_dim);
   const size_t v_bytes = v_tile_bytes(kv.v_type, kv.head_dim);
   TileGroup group;
   for (size_t j = 0; j < kGroupTiles; ++j) {
-    const bool listed = first + j < task.n_tiles;
-    const size_t i = listed ? first + j : task.n_tiles - 1;
-    const uint32_t tile = TileAt(task, i);
+    const bool listed = first + j < tiles.n_tiles;
+    const size_t i = listed ? first + j : tiles.n_tiles - 1;
+    const TileRef ref = tiles.list != nullptr
+                            ? tiles.list[i]
+                            : TileRef{tiles.first_tile + static_cast<uint32_t>(i), 0xFFFF};
+    const uint32_t tile = ref.tile;
     const size_t page = kv.pages[tile >> page_shift];
     const size_t place = tile & (kv.tiles_per_page - 1);
     group.k[j] = kv.k_base + page * kv.k_page_stride + place * k_bytes;
     group.v[j] = kv.v_base + page * kv.v_page_stride + place * v_bytes;
     group.first_pos[j] = tile * static_cast<uint32_t>(kTileTokens);
-    const uint16_t mask = task.list != nullptr ? task.list[i].mask : uint16_t{0xFFFF};
-    group.mask[j] = listed ? mask : uint16_t{0};
+    group.mask[j] = listed ? ref.mask : uint16_t{0};
   }
   return group;
 }
@@ -130,7 +127,7 @@ HWY_INLINE void MergeGroup(const float* HWY_RESTRICT max, const float* HWY_RESTR
 
 // Asks for the scales of a group of q8_0 tiles; the rest is fetched between the products.
 HWY_INLINE void FetchScales(const SegmentTask& task, const TileGroup& group) {
-  const size_t at = kTileTokens * task.kv->head_dim;
+  const size_t at = kTileTokens * task.tiles.kv->head_dim;
   const size_t end = at + at / kScaleDims * 2;
   for (size_t j = 0; j < kGroupTiles; ++j) {
     for (size_t line = at; line < end; line += 64) {
@@ -142,7 +139,7 @@ HWY_INLINE void FetchScales(const SegmentTask& task, const TileGroup& group) {
 
 // Reads what all query blocks share of a group.
 HWY_INLINE void PrepareGroup(const SegmentTask& task, const TileGroup& group, uint32_t last_pos) {
-  const KvView& kv = *task.kv;
+  const KvView& kv = *task.tiles.kv;
   Scratch& scratch = *task.scratch;
   uint16_t masks[kGroupTiles];
   for (size_t j = 0; j < kGroupTiles; ++j) masks[j] = visible(group, j, last_pos);
@@ -175,7 +172,7 @@ HWY_INLINE void FindValueScales(const SegmentTask& task, const TileGroup& group,
       for (size_t j = 0; j < kGroupTiles; ++j) {
         masks[j] = visible(group, j, task.first_pos + static_cast<uint32_t>(row));
       }
-      prepare_values_vnni(group, masks, task.kv->head_dim, of_rows[1 + i]);
+      prepare_values_vnni(group, masks, task.tiles.kv->head_dim, of_rows[1 + i]);
       scales[i] = of_rows + 1 + i;
     }
   }
@@ -185,7 +182,7 @@ HWY_INLINE void FindValueScales(const SegmentTask& task, const TileGroup& group,
 // `next` if there is one.
 void QueryBlock(const SegmentTask& task, const TileGroup& group, const TileGroup* next,
                 size_t first, size_t n_queries, bool full) {
-  const size_t head_dim = task.kv->head_dim;
+  const size_t head_dim = task.tiles.kv->head_dim;
   const Scratch& scratch = *task.scratch;
   float* scores = task.scratch->scores.data();
   if (task.int8_keys) {
@@ -220,16 +217,20 @@ void AttendSegment(const SegmentTask& task) {
   const size_t n_queries = task.n_rows * task.n_group;
   const size_t block_size = query_block_size(n_queries);
   const uint32_t last_pos = task.first_pos + static_cast<uint32_t>(task.n_rows - 1);
-  set_empty(task.states, n_queries, task.kv->head_dim);
+  set_empty(task.states, n_queries, task.tiles.kv->head_dim);
+  const size_t n_tiles = task.tiles.n_tiles;
   TileGroup groups[2];
-  groups[0] = GroupAt(task, 0);
-  for (size_t tile = 0; tile < task.n_tiles; tile += kGroupTiles) {
+  groups[0] = GroupAt(task.tiles, 0);
+  for (size_t tile = 0; tile < n_tiles; tile += kGroupTiles) {
     const TileGroup& group = groups[tile / kGroupTiles % 2];
     if (group.first_pos[0] > last_pos) break;
-    TileGroup* next = nullptr;
-    if (tile + kGroupTiles < task.n_tiles) {
-      next = &groups[(tile / kGroupTiles + 1) % 2];
-      *next = GroupAt(task, tile + kGroupTiles);
+    TileGroup* next = &groups[(tile / kGroupTiles + 1) % 2];
+    if (tile + kGroupTiles < n_tiles) {
+      *next = GroupAt(task.tiles, tile + kGroupTiles);
+    } else if (task.following != nullptr) {
+      *next = GroupAt(*task.following, 0);
+    } else {
+      next = nullptr;
     }
     const bool full = AllVisible(group, task.first_pos);
     PrepareGroup(task, group, last_pos);
@@ -244,9 +245,9 @@ void AttendSegment(const SegmentTask& task) {
 }
 
 void SegmentScores(const SegmentTask& task, float* scores, size_t stride) {
-  const size_t head_dim = task.kv->head_dim;
-  for (size_t tile = 0; tile < task.n_tiles; tile += kGroupTiles) {
-    const TileGroup group = GroupAt(task, tile);
+  const size_t head_dim = task.tiles.kv->head_dim;
+  for (size_t tile = 0; tile < task.tiles.n_tiles; tile += kGroupTiles) {
+    const TileGroup group = GroupAt(task.tiles, tile);
     PrepareGroup(task, group, task.first_pos);
     for (size_t i = 0; i < task.n_rows * task.n_group; ++i) {
       float* at = scores + i * stride + tile * kTileTokens;

@@ -18,7 +18,7 @@ namespace longhaul::attention {
 
 inline constexpr size_t kGroupTiles = 4;
 inline constexpr size_t kGroupTokens = kGroupTiles * kTileTokens;
-inline constexpr size_t kSegmentTiles = 256;
+inline constexpr size_t kSegmentTiles = 128;
 // Queries that pass a group of tiles together: in int8 their sums fill 16 registers.
 inline constexpr size_t kMaxQueryBlock = 8;
 inline constexpr float kLog2E = 1.44269504F;
@@ -59,6 +59,7 @@ struct ValueScales {
 
 // What a worker needs while it walks tiles.
 struct Scratch {
+  const void* block = nullptr;  // whose queries these are
   Queries queries;
   AlignedBuffer<float> k;  // f32: [head_dim, 64 tokens]; int8: scales [head_dim / 32, 64 tokens]
   AlignedBuffer<float> v;  // f32: [64 tokens, head_dim]
@@ -91,12 +92,18 @@ inline uint16_t visible(const TileGroup& group, size_t j, uint32_t pos) {
   return n >= kTileTokens ? group.mask[j] : static_cast<uint16_t>(group.mask[j] & ((1U << n) - 1U));
 }
 
-// Some tiles of one segment for a block of rows.
-struct SegmentTask {
+// Some tiles of a sequence in order.
+struct TileRange {
   const KvView* kv;
   const TileRef* list;  // null: the tiles first_tile, first_tile + 1, ...
   uint32_t first_tile;
   size_t n_tiles;
+};
+
+// The tiles of one segment for a block of rows.
+struct SegmentTask {
+  TileRange tiles;
+  const TileRange* following;  // what the worker reads next, likely; same shape; or null
   size_t n_rows;
   size_t n_group;
   uint32_t first_pos;  // of the first row

@@ -13,7 +13,6 @@ namespace longhaul::reference {
 namespace {
 
 using attention::kGroupTiles;
-using attention::kSegmentTiles;
 
 constexpr float kLargestP = 255.0F;
 
@@ -35,7 +34,7 @@ struct Token {
 
 using Group = std::vector<Token>;
 
-// The tokens that a row at `pos` sees, by groups of 4 listed tiles of a segment.
+// The tokens that a row at `pos` sees, by groups of 4 listed tiles.
 std::vector<Group> visible_groups(const AttentionJob& job, uint32_t pos) {
   std::vector<TileRef> tiles(job.tiles.begin(), job.tiles.end());
   if (job.all_tiles) {
@@ -44,12 +43,9 @@ std::vector<Group> visible_groups(const AttentionJob& job, uint32_t pos) {
   }
   const KvView& kv = job.kv;
   std::vector<Group> groups;
-  size_t n_in_segment = 0;
   for (size_t i = 0; i < tiles.size(); ++i) {
     const uint32_t tile = tiles[i].tile;
-    const bool new_segment = i == 0 || tiles[i - 1].tile / kSegmentTiles != tile / kSegmentTiles;
-    n_in_segment = new_segment ? 0 : n_in_segment + 1;
-    if (n_in_segment % kGroupTiles == 0) groups.emplace_back();
+    if (i % kGroupTiles == 0) groups.emplace_back();
     const size_t page = kv.pages[tile / kv.tiles_per_page];
     const size_t place = tile % kv.tiles_per_page;
     for (size_t slot = 0; slot < kTileTokens; ++slot) {
