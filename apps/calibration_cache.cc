@@ -17,19 +17,23 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-struct Field {
-  const char* name;
-  double Calibration::*value;
+struct Number {
+  std::string name;
+  double* value;
 };
-constexpr Field kFields[] = {
-    {"step_ms", &Calibration::step_ms},
-    {"chunk_ms", &Calibration::chunk_ms},
-    {"chunk_token_ms", &Calibration::chunk_token_ms},
-    {"dense_ns", &Calibration::dense_ns},
-    {"sparse_ns", &Calibration::sparse_ns},
-    {"chunk_ns", &Calibration::chunk_ns},
-    {"select_ns", &Calibration::select_ns},
-};
+
+// All that a calibration holds, under the names of the file.
+std::vector<Number> numbers_of(Calibration& calibration) {
+  std::vector<Number> numbers;
+  for (size_t i = 0; i < kCalibratedRows.size(); ++i) {
+    numbers.push_back({fmt::format("pass_ms_{}", kCalibratedRows[i]), &calibration.pass_ms[i]});
+    numbers.push_back(
+        {fmt::format("attention_ns_{}", kCalibratedRows[i]), &calibration.attention_ns[i]});
+  }
+  numbers.push_back({"sparse_ns", &calibration.sparse_ns});
+  numbers.push_back({"select_ns", &calibration.select_ns});
+  return numbers;
+}
 
 // A build is told from the next by the size and time of its program file.
 std::string program_stamp() {
@@ -46,17 +50,21 @@ Json read_file(const std::string& path) {
   return document.is_object() ? document : Json::object();
 }
 
+std::optional<Calibration> calibration_from(const Json& json) {
+  Calibration calibration;
+  for (const Number& number : numbers_of(calibration)) {
+    const auto found = json.find(number.name);
+    if (found == json.end() || !found->is_number() || !(found->get<double>() >= 0))
+      return std::nullopt;
+    *number.value = found->get<double>();
+  }
+  return calibration;
+}
+
 std::optional<Calibration> find(const Json& document, const std::string& key) {
   const auto entry = document.find(key);
   if (entry == document.end() || !entry->is_object()) return std::nullopt;
-  Calibration calibration;
-  for (const Field& field : kFields) {
-    const auto value = entry->find(field.name);
-    if (value == entry->end() || !value->is_number() || !(value->get<double>() >= 0))
-      return std::nullopt;
-    calibration.*field.value = value->get<double>();
-  }
-  return calibration;
+  return calibration_from(*entry);
 }
 
 // Replaces the file as a whole, so that a reader never finds half of it.
@@ -100,7 +108,8 @@ Result<bool> use_calibration(Engine& engine, const std::string& path) {
 
 nlohmann::ordered_json to_json(const Calibration& calibration) {
   Json json = Json::object();
-  for (const Field& field : kFields) json[field.name] = calibration.*field.value;
+  Calibration copy = calibration;
+  for (const Number& number : numbers_of(copy)) json[number.name] = *number.value;
   return json;
 }
 

@@ -28,7 +28,7 @@ TEST(CalibrationCache, MeasuresOnceForEachKey) {
   const auto second = load(16);
   EXPECT_TRUE(*use_calibration(*second, path));
   EXPECT_EQ(to_json(*first->calibration()), to_json(*second->calibration()));
-  EXPECT_GT(first->calibration()->step_ms, 0);
+  EXPECT_GT(first->calibration()->pass_ms.front(), 0);
   EXPECT_FALSE(*use_calibration(*load(32), path));  // another key
   EXPECT_TRUE(*use_calibration(*load(16), path));   // kept beside it
 }

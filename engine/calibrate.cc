@@ -14,8 +14,7 @@ constexpr size_t kLeastBytes = size_t{96} << 20;
 constexpr size_t kShortest = 2048;
 constexpr size_t kLongest = 16384;
 constexpr int kRuns = 3;  // of each kind, after one that warms up
-constexpr size_t kShortChunk = 8;
-constexpr size_t kLongChunk = 32;
+constexpr size_t kMostRows = kCalibratedRows.back();
 
 class Calibrator {
  public:
@@ -23,8 +22,8 @@ class Calibrator {
       : model_(model),
         sequence_(sequence),
         depth_(sequence.n_tokens()),
-        logits_(kLongChunk * model.config().vocab_size),
-        tokens_(kLongChunk, 0) {}
+        logits_(kMostRows * model.config().vocab_size),
+        tokens_(kMostRows, 0) {}
 
   // The fastest of a few passes over n_rows tokens at the end; the cache is as before.
   Result<PassTimes> time_pass(size_t n_rows, const Selector* selector) {
@@ -55,10 +54,6 @@ class Calibrator {
   std::vector<int32_t> tokens_;
 };
 
-double per_position_ns(const PassTimes& times) {
-  return times.attention_s * 1e9 / times.n_attended;
-}
-
 double fixed_ms(const PassTimes& times) { return (times.weights_s + times.rest_s) * 1e3; }
 
 }  // namespace
@@ -69,32 +64,25 @@ Result<Calibration> calibrate(Model& model, ThreadPool& pool, const EngineOption
   const size_t token_bytes =
       std::max<size_t>(1, bytes_per_token(cache_config_for(model.config(), own)).total());
   const size_t depth = std::clamp(kLeastBytes / token_bytes, kShortest, kLongest);
-  own.ctx_size = depth + kLongChunk;
+  own.ctx_size = depth + kMostRows;
   LH_ASSIGN_OR_RETURN(const auto cache, KvCache::create(cache_config_for(model.config(), own)));
   KvSequence sequence = cache->new_sequence();
   LH_RETURN_IF_ERROR(fill_random(sequence, model.config(), pool, depth, 1));
 
-  const size_t n_long = std::min(kLongChunk, model.max_rows());
-  const size_t n_short = std::min(kShortChunk, n_long);
   Calibrator calibrator(model, sequence);
-  LH_ASSIGN_OR_RETURN(const PassTimes dense, calibrator.time_pass(1, nullptr));
-  LH_ASSIGN_OR_RETURN(const PassTimes sparse, calibrator.time_pass(1, find_selector("minmax")));
-  LH_ASSIGN_OR_RETURN(const PassTimes short_chunk, calibrator.time_pass(n_short, nullptr));
-  LH_ASSIGN_OR_RETURN(const PassTimes long_chunk, calibrator.time_pass(n_long, nullptr));
-
+  const auto context = static_cast<double>(depth);
   Calibration result;
-  result.step_ms = fixed_ms(dense);
-  result.dense_ns = per_position_ns(dense);
-  result.sparse_ns = per_position_ns(sparse);
-  result.chunk_ns = per_position_ns(long_chunk);
-  result.select_ns = sparse.selection_s * 1e9 * static_cast<double>(options.block_size) /
-                     static_cast<double>(depth);
-  if (n_long > n_short) {
-    result.chunk_token_ms = std::max(0.0, fixed_ms(long_chunk) - fixed_ms(short_chunk)) /
-                            static_cast<double>(n_long - n_short);
+  for (size_t i = 0; i < kCalibratedRows.size(); ++i) {
+    const size_t n_rows = std::min(kCalibratedRows[i], model.max_rows());
+    LH_ASSIGN_OR_RETURN(const PassTimes times, calibrator.time_pass(n_rows, nullptr));
+    // A model that takes fewer rows at once makes several passes of what it can.
+    const double n_passes = static_cast<double>(kCalibratedRows[i]) / static_cast<double>(n_rows);
+    result.pass_ms[i] = n_passes * fixed_ms(times);
+    result.attention_ns[i] = n_passes * times.attention_s * 1e9 / context;
   }
-  result.chunk_ms =
-      std::max(0.0, fixed_ms(long_chunk) - static_cast<double>(n_long) * result.chunk_token_ms);
+  LH_ASSIGN_OR_RETURN(const PassTimes sparse, calibrator.time_pass(1, find_selector("minmax")));
+  result.sparse_ns = sparse.attention_s * 1e9 / sparse.n_attended;
+  result.select_ns = sparse.selection_s * 1e9 * static_cast<double>(options.block_size) / context;
   return result;
 }
 

@@ -10,6 +10,17 @@ constexpr size_t kLongest = size_t{1} << 24;
 // How much dearer than the cheapest period a shorter one of `resa` may be.
 constexpr double kPeriodSlack = 1.05;
 
+// The cost of a pass over n_rows tokens, on the straight line between the two row counts measured
+// around it.
+double at_rows(const CostByRows& costs, size_t n_rows) {
+  size_t i = 1;
+  while (i + 1 < kCalibratedRows.size() && kCalibratedRows[i] < n_rows) ++i;
+  const auto low = static_cast<double>(kCalibratedRows[i - 1]);
+  const auto high = static_cast<double>(kCalibratedRows[i]);
+  const double share = (static_cast<double>(n_rows) - low) / (high - low);
+  return costs[i - 1] + share * (costs[i] - costs[i - 1]);
+}
+
 }  // namespace
 
 double expected_tokens(double acceptance, size_t n_drafted) {
@@ -26,22 +37,27 @@ bool CostModel::selects_everything(size_t n_tokens) const {
 double CostModel::sparse_step_ms(size_t n_tokens) const {
   const size_t n = n_blocks(n_tokens);
   const size_t n_read = n_selected_blocks(options_, selector_, n, block_size_) * block_size_;
-  return calibration_.step_ms + (static_cast<double>(n_read) * calibration_.sparse_ns +
-                                 static_cast<double>(n) * calibration_.select_ns) /
-                                    kNsPerMs;
+  return calibration_.pass_ms.front() + (static_cast<double>(n_read) * calibration_.sparse_ns +
+                                         static_cast<double>(n) * calibration_.select_ns) /
+                                            kNsPerMs;
 }
 
-double CostModel::chunk_ms(size_t n_rows, size_t n_tokens) const {
-  const auto rows = static_cast<double>(n_rows);
-  // A pass over few rows is bound by reading the weights, as a step is.
-  return std::max(calibration_.step_ms,
-                  calibration_.chunk_ms + rows * calibration_.chunk_token_ms) +
-         rows * static_cast<double>(n_tokens) * calibration_.chunk_ns / kNsPerMs;
+double CostModel::dense_pass_ms(size_t n_rows, size_t n_tokens) const {
+  return at_rows(calibration_.pass_ms, n_rows) +
+         at_rows(calibration_.attention_ns, n_rows) * static_cast<double>(n_tokens) / kNsPerMs;
+}
+
+double CostModel::rectify_ms(size_t n_rows, size_t n_tokens) const {
+  if (options_.rectify != RectifyKind::kWide) return dense_pass_ms(n_rows, n_tokens);
+  const double n_read = options_.rectify_ratio * static_cast<double>(n_tokens);
+  const double n_scored = static_cast<double>(n_rows * n_blocks(n_tokens));
+  return at_rows(calibration_.pass_ms, n_rows) +
+         (at_rows(calibration_.attention_ns, n_rows) * n_read + n_scored * calibration_.select_ns) /
+             kNsPerMs;
 }
 
 ModeCost CostModel::dense(size_t n_tokens) const {
-  const double attention = static_cast<double>(n_tokens) * calibration_.dense_ns / kNsPerMs;
-  return {AttentionMode::kDense, calibration_.step_ms + attention, 0};
+  return {AttentionMode::kDense, dense_pass_ms(1, n_tokens), 0};
 }
 
 ModeCost CostModel::sparse(size_t n_tokens) const {
@@ -51,7 +67,7 @@ ModeCost CostModel::sparse(size_t n_tokens) const {
 ModeCost CostModel::resa(size_t n_tokens) const {
   const double step = sparse_step_ms(n_tokens);
   const auto cost = [&](size_t every) {
-    return step + chunk_ms(every, n_tokens) / static_cast<double>(every);
+    return step + rectify_ms(every, n_tokens) / static_cast<double>(every);
   };
   const double cheapest = cost(options_.rectify_every);
   size_t every = 1;
@@ -65,7 +81,7 @@ ModeCost CostModel::exact(size_t n_tokens, double acceptance) const {
   double tokens = 1.0, power = 1.0;  // as expected_tokens(), draft by draft
   for (size_t n = 1; n <= options_.rectify_every; ++n) {
     tokens += power *= acceptance;
-    const double ms = (static_cast<double>(n) * step + chunk_ms(n + 1, n_tokens)) / tokens;
+    const double ms = (static_cast<double>(n) * step + dense_pass_ms(n + 1, n_tokens)) / tokens;
     if (best.every == 0 || ms < best.ms_per_token) best = {AttentionMode::kExact, ms, n};
   }
   return best;

@@ -42,7 +42,9 @@ class CostModel {
 
  private:
   double sparse_step_ms(size_t n_tokens) const;
-  double chunk_ms(size_t n_rows, size_t n_tokens) const;
+  double dense_pass_ms(size_t n_rows, size_t n_tokens) const;
+  // `adaptive` is priced as dense: the most that it can cost.
+  double rectify_ms(size_t n_rows, size_t n_tokens) const;
   size_t n_blocks(size_t n_tokens) const { return (n_tokens + block_size_ - 1) / block_size_; }
 
   const Calibration& calibration_;

@@ -5,15 +5,13 @@
 namespace longhaul {
 namespace {
 
-// Round numbers in the proportions of a small model on two cores.
+// Round numbers in the proportions of a small model on two cores. Of n rows, from 8 on: 20 + n ms
+// and 100 n ns.
 Calibration sample() {
   Calibration c;
-  c.step_ms = 20;
-  c.chunk_ms = 20;
-  c.chunk_token_ms = 1;
-  c.dense_ns = 400;
+  c.pass_ms = {20, 22, 28, 52};
+  c.attention_ns = {400, 500, 800, 3200};
   c.sparse_ns = 400;
-  c.chunk_ns = 100;
   c.select_ns = 100;
   return c;
 }
@@ -43,10 +41,16 @@ TEST_F(CostModelTest, RectificationIsSharedByItsPeriod) {
   EXPECT_GT(24.625 + 20 / (n - 1) + 11, 1.05 * longest);
 }
 
-TEST_F(CostModelTest, AChunkCostsAtLeastAStep) {
-  calibration_.chunk_ms = 0;
+TEST_F(CostModelTest, BetweenMeasuredRowsCostsGoStraight) {
+  options_.rectify_every = 2;  // halfway between 1 and 3: 21 ms and 450 ns
+  EXPECT_NEAR(model().resa(100000).ms_per_token, 24.625 + (21.0 + 45) / 2, 1e-9);
+}
+
+TEST_F(CostModelTest, AWidePassReadsItsShare) {
+  options_.rectify = RectifyKind::kWide;
+  options_.rectify_ratio = 0.25;
   options_.rectify_every = 1;
-  EXPECT_NEAR(model().resa(100000).ms_per_token, 24.625 + 20 + 10, 1e-9);
+  EXPECT_NEAR(model().resa(100000).ms_per_token, 24.625 + 20 + 10 + 0.625, 1e-9);
 }
 
 TEST_F(CostModelTest, ExpectedTokensOfADraft) {
@@ -56,12 +60,14 @@ TEST_F(CostModelTest, ExpectedTokensOfADraft) {
 }
 
 TEST_F(CostModelTest, TheDraftIsTheCheapest) {
-  calibration_.chunk_ms = 100;
+  calibration_.pass_ms = {21, 23, 28, 52};  // 20 + n
+  calibration_.attention_ns = {1000, 1000, 1000, 1000};
   const double acceptance = 0.8;
   const ModeCost exact = model().exact(100000, acceptance);
+  const double step = 21 + 4 + 0.625;
   const auto cost = [&](size_t n) {
-    const double chunk = 100 + static_cast<double>(n + 1) * 11;
-    return (static_cast<double>(n) * 24.625 + chunk) / expected_tokens(acceptance, n);
+    const double chunk = 20 + static_cast<double>(n + 1) + 100;
+    return (static_cast<double>(n) * step + chunk) / expected_tokens(acceptance, n);
   };
   EXPECT_NEAR(exact.ms_per_token, cost(exact.every), 1e-9);
   for (size_t n = 1; n <= options_.rectify_every; ++n)
@@ -72,7 +78,6 @@ TEST_F(CostModelTest, TheDraftIsTheCheapest) {
 TEST_F(CostModelTest, DefaultQualityIsThatOfDense) {
   EXPECT_EQ(model().choose(1000, 1.0, costs_), AttentionMode::kDense);
   EXPECT_EQ(model().choose(1 << 20, 0.95, costs_), AttentionMode::kExact);
-  calibration_.chunk_ns = calibration_.dense_ns;
   EXPECT_EQ(model().choose(1 << 20, 0.0, costs_), AttentionMode::kDense);  // nothing is accepted
 }
 
@@ -85,7 +90,7 @@ TEST_F(CostModelTest, LooserQualityIsTakenOnlyWhereAllowed) {
 
 TEST_F(CostModelTest, BelowTheBudgetItIsDense) {
   options_.auto_may = AttentionMode::kSparse;
-  calibration_.dense_ns = 1e9;
+  calibration_.attention_ns.front() = 1e9;
   EXPECT_TRUE(model().selects_everything(256));
   EXPECT_EQ(model().choose(256, 1.0, costs_), AttentionMode::kDense);
   EXPECT_EQ(model().crossover(1.0), 272U);  // 17 blocks of 16
@@ -97,7 +102,6 @@ TEST_F(CostModelTest, TheCrossoverIsWhereDenseEnds) {
   EXPECT_EQ(crossover % 16, 0U);
   EXPECT_NE(model().choose(crossover, 0.95, costs_), AttentionMode::kDense);
   EXPECT_EQ(model().choose(crossover - 16, 0.95, costs_), AttentionMode::kDense);
-  calibration_.chunk_ns = calibration_.dense_ns;
   EXPECT_EQ(model().crossover(0.0), 0U);  // nothing is accepted
 }
 

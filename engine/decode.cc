@@ -169,14 +169,19 @@ Status DecodeContext::append_sample(std::span<const float> logits) {
 }
 
 Status DecodeContext::append_draft(std::span<const float> logits) {
-  if (!sampler.any_candidate(logits)) {
-    return bad_input("no token can follow position {}: every logit is NaN or -infinity",
-                     state.tokens.size() - 1);
-  }
-  const int32_t token = sampler.sample(logits);
-  sampler.accept(token);
+  LH_ASSIGN_OR_RETURN(const int32_t token, choose(logits, state.tokens.size()));
   state.tokens.push_back(token);
   return {};
+}
+
+Result<int32_t> DecodeContext::choose(std::span<const float> logits, size_t position) {
+  if (!sampler.any_candidate(logits)) {
+    return bad_input("no token can follow position {}: every logit is NaN or -infinity",
+                     position - 1);
+  }
+  const int32_t token = sampler.sample(logits, position);
+  sampler.accept(token);
+  return token;
 }
 
 std::unique_ptr<DecodeMode> make_mode(AttentionMode mode) {

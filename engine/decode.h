@@ -78,9 +78,11 @@ class DecodeContext {
   // The same over drafted tokens.
   Result<MatrixView<const float>> verify(size_t first, size_t n_logits);
 
-  // Draws a token from logits, tells the sampler, appends it; with `forced`, append_sample takes
-  // the next of those. Error if no logit is a number above -infinity. A draft is not final: its
-  // logits are not noted.
+  // Draws the token of that position of the text from logits and tells the sampler. Error if no
+  // logit is a number above -infinity.
+  Result<int32_t> choose(std::span<const float> logits, size_t position);
+  // The same, and appends it to the text; with `forced`, append_sample takes the next of those. A
+  // draft is not final: its logits are not noted.
   Status append_sample(std::span<const float> logits);
   Status append_draft(std::span<const float> logits);
   // Adds the logits behind a final token to the profile's hash.

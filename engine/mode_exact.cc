@@ -1,8 +1,8 @@
 // exact: sparse steps draft a few tokens; one dense pass over them gives the logits dense decoding
 // would have had, in the same bits, and rewrites their K and V on the way. Drafts that agree are
 // kept, the first that does not is replaced by the dense choice, and the cache is cut after it.
-// Greedy output is that of dense decoding token for token; with sampling, the speculative rule
-// keeps the dense distribution (methods page of ReSA, "Verified decoding").
+// The text is that of dense decoding token for token, sampled or not: what is drawn at a position
+// depends on the seed, the position and its logits alone (sampling/sampler.h).
 #include <algorithm>
 #include <cmath>
 
@@ -75,20 +75,10 @@ class ExactMode : public DecodeMode {
 
   // Appends up to n drafts; stops after one that would end the text.
   Status draft(DecodeContext& context, size_t n) {
-    const size_t vocab_size = context.model.config().vocab_size;
-    if (!context.sampler.greedy()) draft_probs_.ensure(n * vocab_size);
     size_t n_drafted = 0;
     while (n_drafted < n) {
       LH_ASSIGN_OR_RETURN(const auto logits, context.sparse_step());
-      if (context.sampler.greedy()) {
-        LH_RETURN_IF_ERROR(context.append_draft(logits));
-      } else {
-        const auto probs = draft_row(n_drafted, vocab_size);
-        context.sampler.distribution(logits, probs);
-        const int32_t token = context.sampler.draw(probs);
-        context.sampler.accept(token);
-        context.state.tokens.push_back(token);
-      }
+      LH_RETURN_IF_ERROR(context.append_draft(logits));
       ++n_drafted;
       if (context.is_end(context.state.tokens.back())) break;
     }
@@ -102,40 +92,22 @@ class ExactMode : public DecodeMode {
                        MatrixView<const float> logits) {
     std::vector<int32_t>& tokens = context.state.tokens;
     for (size_t i = 0; i < n_drafted; ++i) {
-      int32_t& token = tokens[first_draft + i];
-      const Verdict verdict = judge_one(context, token, i, {logits.row(i), logits.n_cols});
-      token = verdict.token;
-      context.sampler.accept(token);
-      if (!verdict.accepted || context.is_end(token)) {
+      const std::span<const float> row(logits.row(i), logits.n_cols);
+      context.note_final(row);
+      LH_ASSIGN_OR_RETURN(const int32_t dense, context.choose(row, first_draft + i));
+      const bool accepted = dense == tokens[first_draft + i];
+      tokens[first_draft + i] = dense;
+      if (!accepted || context.is_end(dense)) {
         tokens.resize(first_draft + i + 1);
-        return verdict.accepted ? i + 1 : i;
+        return accepted ? i + 1 : i;
       }
     }
     LH_RETURN_IF_ERROR(context.append_sample({logits.row(n_drafted), logits.n_cols}));
     return n_drafted;
   }
 
-  Verdict judge_one(DecodeContext& context, int32_t drafted, size_t index,
-                    std::span<const float> logits) {
-    context.note_final(logits);
-    if (context.sampler.greedy()) {
-      const int32_t dense = context.sampler.sample(logits);
-      return {dense == drafted, dense};
-    }
-    dense_probs_.ensure(logits.size());
-    const auto p_dense = dense_probs_.span().first(logits.size());
-    context.sampler.distribution(logits, p_dense);
-    return verify_draft(context.sampler, drafted, draft_row(index, logits.size()), p_dense);
-  }
-
-  std::span<float> draft_row(size_t index, size_t vocab_size) {
-    return draft_probs_.span().subspan(index * vocab_size, vocab_size);
-  }
-
   DraftPlan plan_;
   DraftLength length_;
-  AlignedBuffer<float> draft_probs_;  // [drafts, vocab_size]; with sampling only
-  AlignedBuffer<float> dense_probs_;  // [vocab_size]
 };
 
 }  // namespace

@@ -193,9 +193,8 @@ Status Session::fill_random(size_t n_tokens, uint64_t seed) {
   }
   LH_RETURN_IF_ERROR(longhaul::fill_random(state.cache, config, *impl_->engine->pool,
                                            n_tokens - state.cache.n_tokens(), seed));
-  Random random(seed);
   while (state.tokens.size() < n_tokens)
-    state.tokens.push_back(static_cast<int32_t>(random.next() % config.vocab_size));
+    state.tokens.push_back(static_cast<int32_t>(split_mix64(seed) % config.vocab_size));
   state.set_clean(n_tokens);
   return {};
 }

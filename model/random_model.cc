@@ -39,7 +39,8 @@ class Builder {
                        spec_.vocab_size);
     add_metadata();
     add_vocabulary();
-    LH_RETURN_IF_ERROR(matrix("token_embd.weight", spec_.vocab_size, spec_.d_model, 1.0F));
+    LH_RETURN_IF_ERROR(
+        matrix("token_embd.weight", spec_.vocab_size, spec_.d_model, spec_.embedding_gain));
     for (size_t i = 0; i < spec_.n_layers; ++i) LH_RETURN_IF_ERROR(add_layer(i));
     LH_RETURN_IF_ERROR(vector("output_norm.weight", spec_.d_model, 1.0F, 0.1F));
     if (!spec_.tied)

@@ -31,6 +31,7 @@ struct RandomModelSpec {
   uint64_t seed = 1;
   float attention_gain = 3.0F;  // larger: sharper attention
   float output_gain = 1.0F;     // of what attention adds to the residual stream
+  float embedding_gain = 1.0F;  // larger: a tied output says the same token again, more surely
 };
 
 // The file's bytes. Error: a row that is not a whole number of the type's blocks, or a type without

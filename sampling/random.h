@@ -1,15 +1,13 @@
-// The seeded generator of a request: xoshiro256** seeded by SplitMix64 (Blackman and Vigna,
-// "Scrambled linear pseudorandom number generators", 2018). Integer arithmetic only, so a seed
-// gives the same numbers on every platform.
+// Numbers that look random, each a function of a seed and of what it is drawn for. Integer
+// arithmetic only, so a seed gives the same numbers on every platform.
 #pragma once
 
-#include <array>
-#include <bit>
 #include <cstdint>
 
 namespace longhaul {
 
-// Advances `state` by one step of SplitMix64 and returns its output.
+// Advances `state` by one step of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom
+// number generators", 2014) and returns its output.
 constexpr uint64_t split_mix64(uint64_t& state) {
   state += 0x9E3779B97F4A7C15U;
   uint64_t z = state;
@@ -18,32 +16,20 @@ constexpr uint64_t split_mix64(uint64_t& state) {
   return z ^ (z >> 31U);
 }
 
-class Random {
+// The numbers of one position of a text.
+class PositionRandom {
  public:
-  explicit constexpr Random(uint64_t seed) {
-    for (uint64_t& word : state_) word = split_mix64(seed);
+  constexpr PositionRandom(uint64_t seed, uint64_t position) {
+    state_ = split_mix64(seed) + position;
+    state_ = split_mix64(state_);
   }
-  // With the four state words given; they must not all be zero.
-  explicit constexpr Random(const std::array<uint64_t, 4>& state) : state_(state) {}
-
-  // Uniform over all 64-bit numbers.
-  constexpr uint64_t next() {
-    const uint64_t result = std::rotl(state_[1] * 5, 7) * 9;
-    const uint64_t shifted = state_[1] << 17U;
-    state_[2] ^= state_[0];
-    state_[3] ^= state_[1];
-    state_[1] ^= state_[2];
-    state_[0] ^= state_[3];
-    state_[2] ^= shifted;
-    state_[3] = std::rotl(state_[3], 45);
-    return result;
+  // The next of them, uniform over the multiples of 2^-53 in (0, 1].
+  constexpr double next() {
+    return static_cast<double>((split_mix64(state_) >> 11U) + 1) * 0x1.0p-53;
   }
-
-  // Uniform over the multiples of 2^-53 in [0, 1).
-  constexpr double uniform() { return static_cast<double>(next() >> 11U) * 0x1.0p-53; }
 
  private:
-  std::array<uint64_t, 4> state_{};
+  uint64_t state_;
 };
 
 }  // namespace longhaul

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 #include "base/check.h"
+#include "sampling/random.h"
 
 namespace longhaul {
 namespace {
@@ -54,7 +54,7 @@ Result<Sampler> Sampler::create(const SamplingOptions& options, size_t vocab_siz
 }
 
 Sampler::Sampler(const SamplingOptions& options, size_t vocab_size)
-    : options_(options), vocab_size_(vocab_size), random_(options.seed), window_(0) {
+    : options_(options), vocab_size_(vocab_size), window_(0) {
   if (has_penalties()) window_ = PenaltyWindow(options.penalty_last_n);
 }
 
@@ -82,14 +82,14 @@ bool Sampler::any_candidate(std::span<const float> logits) {
   return row_[argmax_token(row_)] > -std::numeric_limits<float>::infinity();
 }
 
-int32_t Sampler::sample(std::span<const float> logits) {
+int32_t Sampler::sample(std::span<const float> logits, size_t position) {
   LH_CHECK(logits.size() == vocab_size_);
   if (greedy() && !has_penalties() && options_.logit_bias.empty()) {
     return static_cast<int32_t>(argmax_token(logits));
   }
   row_.resize(vocab_size_);
   distribution(logits, row_);
-  return greedy() ? static_cast<int32_t>(argmax_token(row_)) : draw(row_);
+  return greedy() ? static_cast<int32_t>(argmax_token(row_)) : draw(row_, position);
 }
 
 void Sampler::distribution(std::span<const float> logits, std::span<float> probs) {
@@ -109,28 +109,23 @@ void Sampler::distribution(std::span<const float> logits, std::span<float> probs
   keep_min_p(probs, options_.min_p);
 }
 
-int32_t Sampler::draw(std::span<const float> probs) {
+int32_t Sampler::draw(std::span<const float> probs, size_t position) const {
   LH_CHECK(probs.size() == vocab_size_);
-  const double target = random_.uniform() * std::accumulate(probs.begin(), probs.end(), 0.0);
-  double sum = 0.0;
-  size_t last = 0;  // where rounding leaves the target beyond the last partial sum
+  PositionRandom random(options_.seed, position);
+  size_t winner = 0;
+  double least = std::numeric_limits<double>::infinity();
   for (size_t i = 0; i < probs.size(); ++i) {
-    if (probs[i] <= 0.0F) continue;
-    sum += probs[i];
-    last = i;
-    if (sum > target) break;
+    const double u = random.next();
+    const auto p = static_cast<double>(probs[i]);
+    // -log(u) >= 1 - u: most tokens lose without a logarithm.
+    if (p <= 0.0 || 1.0 - u >= least * p) continue;
+    const double time = -std::log(u) / p;
+    if (time < least) {
+      least = time;
+      winner = i;
+    }
   }
-  return static_cast<int32_t>(last);
-}
-
-int32_t Sampler::draw_difference(std::span<const float> p, std::span<const float> q) {
-  LH_CHECK(p.size() == vocab_size_ && q.size() == vocab_size_);
-  row_.resize(vocab_size_);
-  std::transform(p.begin(), p.end(), q.begin(), row_.begin(),
-                 [](float a, float b) { return std::max(0.0F, a - b); });
-  // Equal rows reach this only by rounding.
-  const bool empty = std::all_of(row_.begin(), row_.end(), [](float x) { return x == 0.0F; });
-  return draw(empty ? p : std::span<const float>(row_));
+  return static_cast<int32_t>(winner);
 }
 
 void Sampler::accept(int32_t token) {
@@ -139,15 +134,5 @@ void Sampler::accept(int32_t token) {
 }
 
 void Sampler::rollback(size_t n_tokens) { window_.pop(n_tokens); }
-
-Verdict verify_draft(Sampler& sampler, int32_t drafted, std::span<const float> p_sparse,
-                     std::span<const float> p_dense) {
-  LH_CHECK(drafted >= 0 && static_cast<size_t>(drafted) < p_dense.size());
-  LH_CHECK(p_sparse.size() == p_dense.size());
-  const auto i = static_cast<size_t>(drafted);
-  if (sampler.uniform() * p_sparse[i] < p_dense[i]) return {.accepted = true, .token = drafted};
-
-  return {.accepted = false, .token = sampler.draw_difference(p_dense, p_sparse)};
-}
 
 }  // namespace longhaul

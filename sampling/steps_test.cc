@@ -21,22 +21,28 @@ TEST(Random, SplitMix64GivesThePublishedNumbers) {
   EXPECT_EQ(split_mix64(state), 9817491932198370423U);
 }
 
-TEST(Random, Xoshiro256StarStarGivesThePublishedNumbers) {
-  Random random(std::array<uint64_t, 4>{1, 2, 3, 4});
-  for (const uint64_t expected : {11520U, 0U, 1509978240U}) EXPECT_EQ(random.next(), expected);
-  EXPECT_EQ(random.next(), 1215971899390074240U);
+TEST(Random, APositionHasItsOwnNumbers) {
+  PositionRandom first(1, 5), again(1, 5), position(1, 6), seed(2, 5);
+  const double u = first.next();
+  EXPECT_EQ(u, again.next());
+  EXPECT_NE(u, position.next());
+  EXPECT_NE(u, seed.next());
+  EXPECT_NE(u, first.next());
 }
 
-TEST(Random, UniformStaysBelowOneAndHasTheRightMean) {
-  Random random(7);
-  double sum = 0.0;
-  for (int i = 0; i < 100000; ++i) {
-    const double u = random.uniform();
-    ASSERT_GE(u, 0.0);
-    ASSERT_LT(u, 1.0);
-    sum += u;
+// Along one position as along the first numbers of many.
+TEST(Random, NumbersAreAboveZeroAndHaveTheRightMean) {
+  PositionRandom along(7, 0);
+  double sums[2] = {};
+  for (uint64_t i = 0; i < 100000; ++i) {
+    const double numbers[2] = {along.next(), PositionRandom(7, i).next()};
+    for (size_t k = 0; k < 2; ++k) {
+      ASSERT_GT(numbers[k], 0.0);
+      ASSERT_LE(numbers[k], 1.0);
+      sums[k] += numbers[k];
+    }
   }
-  EXPECT_NEAR(sum / 100000, 0.5, 0.005);
+  for (const double sum : sums) EXPECT_NEAR(sum / 100000, 0.5, 0.005);
 }
 
 TEST(PenaltyWindow, OldTokensLeaveAndComeBackWithARollback) {

@@ -2,17 +2,21 @@
 // calibration gives the same decisions every time.
 #pragma once
 
+#include <array>
+#include <cstddef>
+
 namespace longhaul {
+
+// A dense pass over this many tokens was timed; between two of them, and beyond, costs go straight.
+inline constexpr std::array<size_t, 4> kCalibratedRows = {1, 3, 8, 32};
+using CostByRows = std::array<double, kCalibratedRows.size()>;
 
 // Attention and selection grow with the context, the rest of a pass does not.
 struct Calibration {
-  double step_ms = 0;         // a pass over one token, without attention and selection
-  double chunk_ms = 0;        // a pass over several, without attention: for the pass,
-  double chunk_token_ms = 0;  // and for each of its tokens
-  double dense_ns = 0;        // attention of one token, for each position it attends to
-  double sparse_ns = 0;       // the same over selected tiles
-  double chunk_ns = 0;        // the same for each token of a pass over several
-  double select_ns = 0;       // scoring and choosing, for each block of the context
+  CostByRows pass_ms = {};       // a pass without attention and selection
+  CostByRows attention_ns = {};  // attention of a dense pass, for each position of the context
+  double sparse_ns = 0;          // attention of one token, for each selected position
+  double select_ns = 0;          // scoring and choosing, for each block of the context
 };
 
 }  // namespace longhaul

@@ -26,7 +26,7 @@ enum class AttentionMode : uint8_t {
 // What the rectification pass of `resa` reads. See docs/modes.md.
 enum class RectifyKind : uint8_t {
   kDense,     // every block: the published method; afterwards the cache is that of a dense prefill
-  kWide,      // the union of a larger list of blocks for every row of the pass
+  kWide,      // one larger list of blocks for all rows of the pass
   kAdaptive,  // as kWide, but every block for the KV heads that the descriptors say would miss too
               // much
 };
@@ -46,8 +46,7 @@ struct AttentionOptions {
   // exact); kResa: resa too; kSparse: any.
   AttentionMode auto_may = AttentionMode::kDense;
   RectifyKind rectify = RectifyKind::kDense;
-  double rectify_ratio =
-      0.2;  // wide, adaptive: share of the blocks each row of the pass asks for, in (0, 1]
+  double rectify_ratio = 0.2;  // wide, adaptive: share of the blocks that the pass reads, in (0, 1]
   double rectify_tolerance =
       0.1;  // adaptive: estimated share of attention a KV head may miss, in [0, 1]
 };
