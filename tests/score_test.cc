@@ -147,6 +147,30 @@ TEST_F(ScoreTest, TheOracleBoundsEverySelector) {
   EXPECT_TRUE(differ);
 }
 
+// Rectification makes the cache that of a dense pass; before it, and without it, sparse steps leave
+// errors.
+TEST_F(ScoreTest, CacheErrorsAreWhatSparseStepsLeave) {
+  Scored scored;
+  Session dense = session_with(context_);
+  score(dense, text_, attention(AttentionMode::kDense), scored);
+  const auto error = [&](AttentionMode mode, size_t first, size_t end) {
+    Session session = session_with(context_);
+    score(session, text_, attention(mode), scored);
+    const auto found = session.cache_error(dense, context_.size() + first, context_.size() + end);
+    EXPECT_TRUE(found) << found.error().message;
+    return found ? *found : CacheError{};
+  };
+  EXPECT_GT(error(AttentionMode::kSparse, 0, 64).keys, 0);
+  EXPECT_GT(error(AttentionMode::kSparse, 0, 64).values, 0);
+  EXPECT_EQ(error(AttentionMode::kResa, 0, 63).keys,
+            0);  // whole periods of 8, from the context's last token on
+  EXPECT_EQ(error(AttentionMode::kResa, 0, 63).values, 0);
+  EXPECT_GT(error(AttentionMode::kResa, 63, 69).keys, 0);
+  const auto beyond = dense.cache_error(dense, 0, context_.size() + text_.size() + 1);
+  ASSERT_FALSE(beyond);
+  EXPECT_NE(beyond.error().message.find("371"), std::string::npos) << beyond.error().message;
+}
+
 TEST_F(ScoreTest, RefusesWhatItCannotScore) {
   const auto refused = [](Session& session, const ScoreRequest& request, const std::string& part) {
     const auto result = session.score(request);

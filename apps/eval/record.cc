@@ -61,7 +61,9 @@ Json to_json(const Record& record) {
     json["forced"] = {{"kl", rounded(record.forced->kl)},
                       {"nll", rounded(record.forced->nll)},
                       {"same_top", record.forced->same_top},
-                      {"stale", record.forced->stale}};
+                      {"stale", record.forced->stale},
+                      {"key_error", rounded(record.forced->key_error)},
+                      {"value_error", rounded(record.forced->value_error)}};
   }
   if (record.recall) {
     json["recall"] = {{"selectors", record.recall->selectors},
@@ -85,8 +87,9 @@ Result<Record> parse_record(std::string_view line) {
     if (json.contains("answer")) record.answer = answer_of(json["answer"]);
     if (json.contains("forced")) {
       const Json& forced = json["forced"];
-      record.forced = ForcedRecord{forced.at("kl"), forced.at("nll"), forced.at("same_top"),
-                                   forced.at("stale")};
+      record.forced =
+          ForcedRecord{forced.at("kl"),    forced.at("nll"),       forced.at("same_top"),
+                       forced.at("stale"), forced.at("key_error"), forced.at("value_error")};
     }
     if (json.contains("recall")) {
       const Json& recall = json["recall"];

@@ -77,6 +77,8 @@ ForcedRow forced_row(const Records& records) {
     const ForcedRecord& forced = *record->forced;
     kl.insert(kl.end(), forced.kl.begin(), forced.kl.end());
     nll.insert(nll.end(), forced.nll.begin(), forced.nll.end());
+    row.key_error += forced.key_error / static_cast<double>(records.size());
+    row.value_error += forced.value_error / static_cast<double>(records.size());
     for (const int same : forced.same_top) n_same += same != 0 ? 1 : 0;
     for (size_t i = 0; i < forced.kl.size(); ++i) {
       auto& bin = bins[curve_bin(forced.stale[i])];
@@ -225,6 +227,8 @@ Json to_json(const Summary& summary) {
                               {"kl_99.9", row.high_kl},
                               {"same_top", row.same_top},
                               {"perplexity", row.perplexity},
+                              {"key_error", row.key_error},
+                              {"value_error", row.value_error},
                               {"curve", std::move(curve)}});
   }
   for (const RecallRow& row : summary.recall) {

@@ -43,13 +43,15 @@ TableText depths_table(const Summary& summary) {
 TableText forced_table(const Summary& summary) {
   TableText table{"Fixed text, token by token: divergence from dense in nats",
                   {"task", ">length", "setting", ">tokens", ">mean KL", ">KL 99.9%", ">same top",
-                   ">perplexity"},
+                   ">perplexity", ">K error", ">V error"},
                   {}};
   for (const ForcedRow& row : summary.forced) {
     table.rows.push_back({row.task, length_cell(row.length), row.setting,
                           fmt::format("{}", row.n_tokens), fmt::format("{:.5f}", row.mean_kl),
                           fmt::format("{:.4f}", row.high_kl), percent_of(row.same_top),
-                          fmt::format("{:.4f}", row.perplexity)});
+                          fmt::format("{:.4f}", row.perplexity),
+                          fmt::format("{:.4f}%", row.key_error * 100),
+                          fmt::format("{:.4f}%", row.value_error * 100)});
   }
   return table;
 }

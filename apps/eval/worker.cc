@@ -162,7 +162,21 @@ Result<Record> Worker::forced(const Setting& setting) {
     };
     LH_RETURN_IF_ERROR(session_->score(request));
   }
+  LH_RETURN_IF_ERROR(compare_caches(setting, forced));
   return record;
+}
+
+// Over the scored tokens that the mode will not touch again: all but those waiting for the next
+// rectification.
+Status Worker::compare_caches(const Setting& setting, ForcedRecord& forced) const {
+  const size_t first = item_->context.size() + n_known();
+  size_t end = session_->tokens().size() - 1;  // the newest token is not in the cache
+  if (setting.attention.mode == AttentionMode::kResa) end -= std::min(end, forced.stale.back() + 1);
+  if (first >= end) return {};
+  LH_ASSIGN_OR_RETURN(const CacheError error, session_->cache_error(*reference_, first, end));
+  forced.key_error = error.keys;
+  forced.value_error = error.values;
+  return {};
 }
 
 Result<Record> Worker::recall(const RecallSetting& setting) {

@@ -31,6 +31,7 @@ class Worker {
   Result<Session> read_context(Engine& engine);
   // Cuts a session back to the item's prompt and one known token, whose logits come first.
   Status rewind(Session& session) const;
+  Status compare_caches(const Setting& setting, ForcedRecord& forced) const;
   size_t n_known() const;
   std::vector<int32_t> scored_tokens() const;
 

@@ -139,6 +139,13 @@ struct ScoreResult {
   AttentionStats attention;
 };
 
+// Root of the sum of squared differences over that of the reference's squares, over all layers and
+// KV heads: 0 where both are the same.
+struct CacheError {
+  double keys = 0;
+  double values = 0;
+};
+
 struct ChatTurn {
   std::string role;  // "system", "user" or "assistant"
   std::string content;
@@ -161,6 +168,10 @@ class Session {
   // Extends the text by given tokens and shows the logits before each. What it attends to is what
   // `generate` in that mode would have attended to.
   Result<ScoreResult> score(const ScoreRequest& request);
+  // How far the cached keys and values of tokens [first, end) are from those of `reference`, a
+  // session of this or another engine for a model of the same shape. Error: tokens that one of the
+  // two does not hold. Slow: reads every number, on one thread.
+  Result<CacheError> cache_error(const Session& reference, size_t first, size_t end) const;
   // Forgets everything after the first n_tokens tokens.
   void truncate(size_t n_tokens);
   // A second session with the same text; the cache is shared until one of them writes.

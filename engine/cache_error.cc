@@ -1,0 +1,84 @@
+// Session::cache_error: how far what a mode left in the cache is from what another did.
+#include <algorithm>
+#include <cmath>
+
+#include "engine/engine_impl.h"
+#include "kernels/kv_tile.h"
+
+namespace longhaul {
+namespace {
+
+struct Sums {
+  double squares = 0, errors = 0;
+
+  void add(std::span<const float> found, std::span<const float> wanted) {
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      const double error = double{found[i]} - double{wanted[i]};
+      squares += double{wanted[i]} * double{wanted[i]};
+      errors += error * error;
+    }
+  }
+  double relative() const { return squares > 0 ? std::sqrt(errors / squares) : 0; }
+};
+
+// Reads keys and values of one (layer, KV head) back as attention sees them.
+class Reader {
+ public:
+  explicit Reader(const KvView& view) : view_(view), numbers_(view.head_dim) {}
+
+  std::span<const float> key(size_t position) {
+    const std::byte* tile = tile_of(position, view_.k_base, view_.k_page_stride,
+                                    k_tile_bytes(view_.k_type, view_.head_dim));
+    read_k(view_.k_type, tile, position % kTileTokens, numbers_.data(), view_.head_dim);
+    return numbers_;
+  }
+  std::span<const float> value(size_t position) {
+    const std::byte* tile = tile_of(position, view_.v_base, view_.v_page_stride,
+                                    v_tile_bytes(view_.v_type, view_.head_dim));
+    read_v(view_.v_type, tile, position % kTileTokens, numbers_.data(), view_.head_dim);
+    return numbers_;
+  }
+
+ private:
+  const std::byte* tile_of(size_t position, const std::byte* base, size_t page_stride,
+                           size_t tile_bytes) const {
+    const size_t tile = position / kTileTokens;
+    const size_t page = view_.pages[tile / view_.tiles_per_page];
+    return base + page * page_stride + tile % view_.tiles_per_page * tile_bytes;
+  }
+
+  KvView view_;
+  std::vector<float> numbers_;
+};
+
+}  // namespace
+
+Result<CacheError> Session::cache_error(const Session& reference, size_t first, size_t end) const {
+  const SequenceState& state = impl_->state;
+  const SequenceState& other = reference.impl_->state;
+  const size_t n_both = std::min(state.cache.n_tokens(), other.cache.n_tokens());
+  if (first > end || end > n_both) {
+    return bad_input("cache error: tokens {} to {} asked for, both caches hold {}", first, end,
+                     n_both);
+  }
+  const ModelConfig& config = impl_->engine->model->config();
+  const ModelConfig& wanted = reference.impl_->engine->model->config();
+  if (config.n_layers != wanted.n_layers || config.n_kv_heads != wanted.n_kv_heads ||
+      config.head_dim != wanted.head_dim) {
+    return bad_input("cache error: the two sessions are of models of different shapes");
+  }
+  Sums k, v;
+  for (size_t layer = 0; layer < config.n_layers; ++layer) {
+    for (size_t head = 0; head < config.n_kv_heads; ++head) {
+      Reader mine(state.cache.view(layer, head));
+      Reader theirs(other.cache.view(layer, head));
+      for (size_t position = first; position < end; ++position) {
+        k.add(mine.key(position), theirs.key(position));
+        v.add(mine.value(position), theirs.value(position));
+      }
+    }
+  }
+  return CacheError{k.relative(), v.relative()};
+}
+
+}  // namespace longhaul
