@@ -18,6 +18,7 @@ struct CacheConfig {
   KvType k_type = KvType::kF16;
   KvType v_type = KvType::kF16;
   size_t block_size = 16;  // tokens of one descriptor: a power of two from 4 to 256
+  size_t gate_dim = 0;     // dimensions of a gate key per block; 0: no gates
   size_t max_tokens = 0;   // capacity, all sequences together
 
   // A page holds exactly one group of descriptors, so that the page table serves K, V and bounds.

@@ -12,14 +12,22 @@
 #include "kernels/block_bounds.h"
 #include "kernels/block_bounds_layout.h"
 #include "kernels/kv_tile.h"
+#include "quant/half.h"
 
 namespace longhaul {
 
 // K and V of every token of a sequence as attention should read them, per (layer, kv head).
 class CacheModel {
  public:
-  explicit CacheModel(const CacheConfig& config)
-      : config_(config), heads_(config.n_layers * config.n_kv_heads) {}
+  explicit CacheModel(const CacheConfig& config, const Gates* gates = nullptr)
+      : config_(config), gates_(gates), heads_(config.n_layers * config.n_kv_heads) {}
+
+  // The same tokens in a cache with gates.
+  CacheModel with_gates(const CacheConfig& config, const Gates* gates) const {
+    CacheModel copy(config, gates);
+    copy.heads_ = heads_;
+    return copy;
+  }
 
   size_t n_tokens() const { return heads_[0].keys.size(); }
 
@@ -51,8 +59,8 @@ class CacheModel {
     }
   }
 
-  // Whether one (layer, kv head) of the sequence has, bit for bit, the model's keys, values and
-  // bounds.
+  // Whether one (layer, kv head) of the sequence has, bit for bit, the model's keys, values, bounds
+  // and gate keys.
   bool matches(const KvSequence& sequence, size_t layer, size_t kv_head) const {
     const Head& head = heads_[layer * config_.n_kv_heads + kv_head];
     if (sequence.n_tokens() != head.keys.size()) return false;
@@ -72,7 +80,8 @@ class CacheModel {
              t % kTileTokens, row.data(), config_.head_dim);
       if (!same_bits(row, head.values[t])) return false;
     }
-    return bounds_match(sequence.bounds(layer, kv_head), head.keys);
+    return bounds_match(sequence.bounds(layer, kv_head), head.keys) &&
+           gate_keys_match(sequence.gate_keys(layer, kv_head), layer, kv_head, head.keys);
   }
 
   bool matches(const KvSequence& sequence) const {
@@ -159,7 +168,25 @@ class CacheModel {
     return true;
   }
 
+  bool gate_keys_match(const HalfMatrixView& view, size_t layer, size_t kv_head,
+                       const Rows& keys) const {
+    if (view.n_rows != (gates_ == nullptr ? 0 : keys.size() / config_.block_size)) return false;
+    std::vector<float> expected(config_.gate_dim), found(config_.gate_dim);
+    for (size_t block = 0; block < view.n_rows; ++block) {
+      const auto read = [&](size_t t, float* key) {
+        std::copy_n(keys[block * config_.block_size + t].data(), config_.head_dim, key);
+      };
+      gates_->encode_key(layer, kv_head, block, read, expected.data());
+      for (float& x : expected) x = f16_to_f32(f32_to_f16(x));
+      half_tile_read_row(view.base + view.pages[block / kHalfTileRows] * view.tile_stride,
+                         block % kHalfTileRows, found.data(), found.size());
+      if (!same_bits(found, expected)) return false;
+    }
+    return true;
+  }
+
   CacheConfig config_;
+  const Gates* gates_;
   std::vector<Head> heads_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "cache/memory_plan.h"
 
 namespace longhaul {
@@ -15,14 +16,16 @@ size_t n_warm_pages(const CacheConfig& config) {
 
 }  // namespace
 
-KvCache::KvCache(const CacheConfig& config)
-    : config_(config), pool_(config.n_pages(), n_warm_pages(config)) {}
+KvCache::KvCache(const CacheConfig& config, const Gates* gates)
+    : config_(config), gates_(gates), pool_(config.n_pages(), n_warm_pages(config)) {}
 
-Result<std::unique_ptr<KvCache>> KvCache::create(const CacheConfig& config) {
+Result<std::unique_ptr<KvCache>> KvCache::create(const CacheConfig& config, const Gates* gates) {
+  LH_CHECK(config.gate_dim == (gates != nullptr ? gates->dim() : 0));
+  LH_CHECK(gates == nullptr || gates->block_size() == config.block_size);
   LH_RETURN_IF_ERROR(validate(config));
   LH_ASSIGN_OR_RETURN(const size_t available, available_memory());
   LH_RETURN_IF_ERROR(check_fits(config, available));
-  std::unique_ptr<KvCache> cache(new KvCache(config));
+  std::unique_ptr<KvCache> cache(new KvCache(config, gates));
   const StoreSpecs specs = store_specs(config);
   for (size_t i = 0; i < kStoreCount; ++i) {
     LH_ASSIGN_OR_RETURN(cache->stores_[i], PagedStore::create(specs[i], config));

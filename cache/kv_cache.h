@@ -1,6 +1,6 @@
 // The KV cache: paged keys and values with block descriptors, shared by sequences that append,
-// overwrite, truncate, fork, save and restore. At every moment the descriptors of a sequence are,
-// bit for bit, those computed from scratch.
+// overwrite, truncate, fork, save and restore. At every moment the descriptors and gate keys of a
+// sequence are, bit for bit, those computed from scratch.
 #pragma once
 
 #include <array>
@@ -14,6 +14,7 @@
 
 #include "base/result.h"
 #include "cache/cache_config.h"
+#include "cache/gates.h"
 #include "cache/page_pool.h"
 #include "cache/paged_store.h"
 #include "kernels/attention.h"
@@ -36,10 +37,12 @@ struct CacheUsage {
 // sequences, except KvSequence::write, which may run in parallel on different (layer, kv head).
 class KvCache {
  public:
-  // Reserves addresses for max_tokens; memory is taken as tokens are written. Error if the
+  // Reserves addresses for max_tokens; memory is taken as tokens are written. `gates`, which must
+  // outlive the cache, are those of config.gate_dim and block_size; null without. Error if the
   // configuration is impossible or a full cache would not fit in the memory that is available now;
   // the message holds the plan.
-  static Result<std::unique_ptr<KvCache>> create(const CacheConfig& config);
+  static Result<std::unique_ptr<KvCache>> create(const CacheConfig& config,
+                                                 const Gates* gates = nullptr);
 
   const CacheConfig& config() const { return config_; }
   KvSequence new_sequence();
@@ -47,10 +50,11 @@ class KvCache {
 
  private:
   friend class KvSequence;
-  explicit KvCache(const CacheConfig& config);
+  KvCache(const CacheConfig& config, const Gates* gates);
   void trim();  // gives the memory of freed pages back, but for a few
 
   CacheConfig config_;
+  const Gates* gates_;
   std::array<PagedStore, kStoreCount> stores_;
   PagePool pool_;
 };
@@ -78,7 +82,8 @@ class KvSequence {
 
   // Stores K and V of tokens [first, first + count), prepared before: rows of head_dim floats,
   // `stride` floats apart. New tokens must arrive in order. Overwritten ones have their blocks'
-  // descriptors rebuilt. May run in parallel for different (layer, kv_head). Allocates nothing.
+  // descriptors and gate keys rebuilt. May run in parallel for different (layer, kv_head).
+  // Allocates nothing.
   void write(size_t layer, size_t kv_head, size_t first, size_t count, const float* k,
              const float* v, size_t stride);
 
@@ -86,6 +91,8 @@ class KvSequence {
   // n_tokens(), the last, unfinished block included.
   KvView view(size_t layer, size_t kv_head) const;
   BoundsView bounds(size_t layer, size_t kv_head) const;
+  // The gate keys of the complete blocks: row i is that of block i. No rows without gates.
+  HalfMatrixView gate_keys(size_t layer, size_t kv_head) const;
 
   // Forgets the tokens from `n_tokens` on; n_tokens <= n_tokens(). Never fails, also on shared
   // pages.
@@ -116,6 +123,7 @@ class KvSequence {
   void key_box(size_t layer, size_t kv_head, size_t first, size_t end, float* lowest,
                float* highest) const;
   void add_to_bounds(size_t layer, size_t kv_head, size_t block, size_t first, size_t end);
+  void update_gate_keys(size_t layer, size_t kv_head, size_t first, size_t end, size_t n_valid);
   void make_private(size_t page_index);
   Status save_store(StateWriter& writer, StoreKind kind) const;
   bool last_page_is_shared() const;

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "cache/cache_model.h"
+#include "io/random_gates.h"
 
 namespace longhaul {
 namespace {
@@ -22,6 +23,17 @@ CacheConfig small_config(size_t block_size, size_t head_dim, KvType k_type, KvTy
 
 CacheConfig default_config(size_t max_tokens = 4096) {
   return small_config(16, 32, KvType::kF16, KvType::kF16, max_tokens);
+}
+
+// Random gates for a cache of that configuration, which gets their dimension.
+Gates gates_for(CacheConfig& config) {
+  config.gate_dim = 32;
+  const GateBase base = {.n_layers = config.n_layers,
+                         .n_heads = 2 * config.n_kv_heads,
+                         .n_kv_heads = config.n_kv_heads,
+                         .head_dim = config.head_dim};
+  return {random_gates(base, config.block_size, config.gate_dim, 5),
+          {.frequencies = {1, 0.1, 0.01}}};
 }
 
 // A sequence and what it should hold.
@@ -54,14 +66,14 @@ class KvCacheProperty : public testing::TestWithParam<Case> {};
 TEST_P(KvCacheProperty, EqualsThePlainModelAfterAnyOperations) {
   const Case c = GetParam();
   const size_t page_tokens = 16 * c.block_size;
-  const CacheConfig config =
-      small_config(c.block_size, c.head_dim, c.k_type, c.v_type, 6 * page_tokens);
-  auto cache = KvCache::create(config).value();
+  CacheConfig config = small_config(c.block_size, c.head_dim, c.k_type, c.v_type, 6 * page_tokens);
+  const Gates gates = gates_for(config);
+  auto cache = KvCache::create(config, &gates).value();
   std::mt19937 rng(static_cast<uint32_t>(c.block_size * 1000 + c.head_dim));
   std::vector<Pair> pairs;
   size_t n_refused = 0;
   for (size_t step = 0; step < 400; ++step) {
-    if (pairs.empty()) pairs.push_back({cache->new_sequence(), CacheModel(config)});
+    if (pairs.empty()) pairs.push_back({cache->new_sequence(), CacheModel(config, &gates)});
     Pair& pair = pairs[rng() % pairs.size()];
     const size_t n = pair.model.n_tokens();
     const size_t free_before = cache->usage().pages_free;
@@ -114,15 +126,16 @@ INSTANTIATE_TEST_SUITE_P(Types, KvCacheProperty,
 
 TEST(KvCache, LengthsAroundABlock) {
   for (const size_t block_size : {4, 16, 64}) {
-    const CacheConfig config = small_config(block_size, 32, KvType::kF16, KvType::kQ8_0);
-    auto cache = KvCache::create(config).value();
+    CacheConfig config = small_config(block_size, 32, KvType::kF16, KvType::kQ8_0);
+    const Gates gates = gates_for(config);
+    auto cache = KvCache::create(config, &gates).value();
     std::mt19937 rng(1);
     for (const size_t n : {block_size - 1, block_size, 3 * block_size, 3 * block_size + 1,
                            16 * block_size, 16 * block_size + 1}) {
-      Pair whole{cache->new_sequence(), CacheModel(config)};
+      Pair whole{cache->new_sequence(), CacheModel(config, &gates)};
       write(whole, 0, n, rng);
       EXPECT_TRUE(whole.model.matches(whole.sequence)) << n;
-      Pair one_by_one{cache->new_sequence(), CacheModel(config)};
+      Pair one_by_one{cache->new_sequence(), CacheModel(config, &gates)};
       for (size_t t = 0; t < n; ++t) write(one_by_one, t, 1, rng);
       EXPECT_TRUE(one_by_one.model.matches(one_by_one.sequence)) << n;
     }

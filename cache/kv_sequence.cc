@@ -107,6 +107,7 @@ void KvSequence::write(size_t layer, size_t kv_head, size_t first, size_t count,
   if (count == 0) return;
   store_tokens(layer, kv_head, first, count, k, v, stride);
   update_bounds(layer, kv_head, first, end, written);
+  update_gate_keys(layer, kv_head, first, end, written);
   written = std::max(written, static_cast<uint32_t>(end));
 }
 
@@ -186,6 +187,29 @@ void KvSequence::add_to_bounds(size_t layer, size_t kv_head, size_t block, size_
   bounds_set(group, lane, lowest, highest, config.head_dim);
 }
 
+// Computes the gate keys of the complete blocks that hold tokens [first, end), just stored; the
+// first n_valid of the sequence were there before.
+void KvSequence::update_gate_keys(size_t layer, size_t kv_head, size_t first, size_t end,
+                                  size_t n_valid) {
+  if (cache_->gates_ == nullptr) return;
+  const CacheConfig& config = cache_->config_;
+  const PagedStore& keys = cache_->stores_[kKeys];
+  const size_t n_complete = std::max(n_valid, end) / config.block_size;
+  for (size_t block = first / config.block_size;
+       block < n_complete && block * config.block_size < end; ++block) {
+    const uint32_t page = pages_[block / kBoundsGroupBlocks];
+    const size_t begin = block % kBoundsGroupBlocks * config.block_size;  // within the page
+    const auto read = [&](size_t t, float* key) {
+      read_k(config.k_type, keys.unit(layer, kv_head, page, (begin + t) / kTileTokens),
+             (begin + t) % kTileTokens, key, config.head_dim);
+    };
+    alignas(64) float gate_key[kMaxGateDim];
+    cache_->gates_->encode_key(layer, kv_head, block, read, gate_key);
+    half_tile_set_row(cache_->stores_[kGateKeys].unit(layer, kv_head, page, 0),
+                      block % kBoundsGroupBlocks, gate_key, config.gate_dim);
+  }
+}
+
 KvView KvSequence::view(size_t layer, size_t kv_head) const {
   const CacheConfig& config = cache_->config_;
   LH_CHECK(layer < config.n_layers && kv_head < config.n_kv_heads);
@@ -215,6 +239,17 @@ BoundsView KvSequence::bounds(size_t layer, size_t kv_head) const {
   view.head_dim = config.head_dim;
   view.n_blocks = ceil_div(n_tokens_, config.block_size);
   return view;
+}
+
+HalfMatrixView KvSequence::gate_keys(size_t layer, size_t kv_head) const {
+  const CacheConfig& config = cache_->config_;
+  LH_CHECK(layer < config.n_layers && kv_head < config.n_kv_heads);
+  const PagedStore& store = cache_->stores_[kGateKeys];
+  return {.base = store.base(layer, kv_head),
+          .tile_stride = store.page_stride(),
+          .pages = pages_.data(),
+          .n_rows = config.gate_dim == 0 ? 0 : n_tokens_ / config.block_size,
+          .n_cols = config.gate_dim};
 }
 
 void KvSequence::truncate(size_t n_tokens) {

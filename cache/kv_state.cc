@@ -1,6 +1,7 @@
 // KvSequence::save and restore. Sections: CONF (the shapes and the length, u64 each), MODL (the
-// model's id), TOKS (i32 ids), then one per store: [layer][kv head][unit], only the units in use,
-// what lies behind the last token zeroed.
+// model's id), TOKS (i32 ids), then one per saved store: [layer][kv head][unit], only the units in
+// use, what lies behind the last token zeroed. Gate keys are computed anew: a state serves with any
+// gates and without.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -19,7 +20,7 @@ namespace {
 constexpr uint32_t kConfigTag = section_tag("CONF");
 constexpr uint32_t kModelTag = section_tag("MODL");
 constexpr uint32_t kTokensTag = section_tag("TOKS");
-constexpr uint32_t kSectionCount = 3 + kStoreCount;
+constexpr uint32_t kSectionCount = 3 + kSavedStoreCount;
 
 // The numbers by which KvType is written; a new type gets the next one.
 static_assert(static_cast<int>(KvType::kF16) == 0 && static_cast<int>(KvType::kQ8_0) == 1);
@@ -67,6 +68,7 @@ void blank_tail(StoreKind kind, const CacheConfig& config, size_t n_used, std::b
       }
       return;
     }
+    case kGateKeys:
     case kStoreCount:
       break;
   }
@@ -130,14 +132,14 @@ Status KvSequence::save(const std::string& path, std::span<const int32_t> tokens
 
   uint64_t n_bytes = kStateFrameBytes + kSectionCount * kSectionFrameBytes + sizeof(section) +
                      model_id.size() + tokens.size_bytes();
-  for (const PagedStore& store : cache_->stores_) {
-    n_bytes += store_bytes(store.spec(), config, n_tokens_);
+  for (size_t kind = 0; kind < kSavedStoreCount; ++kind) {
+    n_bytes += store_bytes(cache_->stores_[kind].spec(), config, n_tokens_);
   }
   LH_ASSIGN_OR_RETURN(StateWriter writer, StateWriter::create(path, kSectionCount, n_bytes));
   LH_RETURN_IF_ERROR(writer.write_section(kConfigTag, std::as_bytes(std::span(section))));
   LH_RETURN_IF_ERROR(writer.write_section(kModelTag, std::as_bytes(std::span(model_id))));
   LH_RETURN_IF_ERROR(writer.write_section(kTokensTag, std::as_bytes(tokens)));
-  for (size_t kind = 0; kind < kStoreCount; ++kind) {
+  for (size_t kind = 0; kind < kSavedStoreCount; ++kind) {
     LH_RETURN_IF_ERROR(save_store(writer, static_cast<StoreKind>(kind)));
   }
   return writer.commit();
@@ -183,8 +185,8 @@ Result<RestoredState> KvSequence::restore_from(std::span<const std::byte> bytes,
   }
   LH_ASSIGN_OR_RETURN(const auto tokens,
                       reader.section(kTokensTag, "tokens", state.n_tokens * sizeof(int32_t)));
-  std::array<std::span<const std::byte>, kStoreCount> sections;
-  for (size_t kind = 0; kind < kStoreCount; ++kind) {
+  std::array<std::span<const std::byte>, kSavedStoreCount> sections;
+  for (size_t kind = 0; kind < kSavedStoreCount; ++kind) {
     const StoreSpec& spec = cache_->stores_[kind].spec();
     LH_ASSIGN_OR_RETURN(sections[kind], reader.section(spec.tag, spec.name,
                                                        store_bytes(spec, config, state.n_tokens)));
@@ -196,7 +198,7 @@ Result<RestoredState> KvSequence::restore_from(std::span<const std::byte> bytes,
   if (auto status = restored.prepare_write(0, state.n_tokens); !status) {
     return make_error(status.error().code, "{}: {}", name, status.error().message);
   }
-  for (size_t kind = 0; kind < kStoreCount; ++kind) {
+  for (size_t kind = 0; kind < kSavedStoreCount; ++kind) {
     const std::byte* from = sections[kind].data();
     LH_RETURN_IF_ERROR(for_each_run(cache_->stores_[kind], config, restored.pages_, state.n_tokens,
                                     [&](std::byte* data, size_t n_bytes, bool) -> Status {
@@ -204,6 +206,9 @@ Result<RestoredState> KvSequence::restore_from(std::span<const std::byte> bytes,
                                       from += n_bytes;
                                       return {};
                                     }));
+  }
+  for (size_t i = 0; i < config.n_layers * config.n_kv_heads; ++i) {
+    restored.update_gate_keys(i / config.n_kv_heads, i % config.n_kv_heads, 0, state.n_tokens, 0);
   }
   std::fill(restored.written_.begin(), restored.written_.end(),
             static_cast<uint32_t>(state.n_tokens));

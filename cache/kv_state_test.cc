@@ -7,6 +7,7 @@
 #include "cache/cache_model.h"
 #include "cache/kv_cache.h"
 #include "cache/state_file.h"
+#include "io/random_gates.h"
 #include "io/test_dir.h"
 
 namespace longhaul {
@@ -106,6 +107,29 @@ TEST_F(KvState, RestoresEveryBit) {
       EXPECT_EQ(saved(other), saved(sequence));  // no trace of what was forgotten
     }
   }
+}
+
+// Gate keys are no part of a state: it serves with gates, with others and without.
+TEST_F(KvState, GateKeysAreComputedAnew) {
+  CacheConfig config = tiny_config();
+  auto plain_cache = KvCache::create(config).value();
+  CacheModel plain(config);
+  KvSequence plain_sequence = plain_cache->new_sequence();
+  append(plain_sequence, plain, 150);
+  const std::string plain_file = saved(plain_sequence);
+
+  config.gate_dim = 32;
+  const GateBase base = {.n_layers = 1, .n_heads = 3, .n_kv_heads = 1, .head_dim = 32};
+  const Gates gates(random_gates(base, 4, 32, 1), {.frequencies = {1.0, 0.1}});
+  auto cache = KvCache::create(config, &gates).value();
+  KvSequence sequence = cache->new_sequence();
+  ASSERT_EQ(refusal(sequence, plain_file), "accepted");
+  CacheModel model = plain.with_gates(config, &gates);
+  EXPECT_TRUE(model.matches(sequence));
+  append(sequence, model, 30);
+  EXPECT_TRUE(model.matches(sequence));
+  sequence.truncate(150);
+  EXPECT_EQ(saved(sequence), plain_file);
 }
 
 TEST_F(KvState, AnyDamagedByteIsAnError) {

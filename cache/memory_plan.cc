@@ -75,6 +75,7 @@ std::string describe_plan(const CacheConfig& config, size_t n_tokens) {
   const StoreSpecs specs = store_specs(config);
   std::string parts;
   for (size_t i = 0; i < kStoreCount; ++i) {
+    if (specs[i].unit_bytes == 0) continue;
     parts +=
         fmt::format("{}{} {}", i == 0 ? "" : ", ", specs[i].name, format_bytes(bytes.by_store[i]));
   }

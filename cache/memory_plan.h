@@ -19,6 +19,7 @@ struct CacheBytes {
   size_t keys() const { return by_store[kKeys]; }
   size_t values() const { return by_store[kValues]; }
   size_t bounds() const { return by_store[kBounds]; }
+  size_t gate_keys() const { return by_store[kGateKeys]; }
   size_t total() const;
 };
 

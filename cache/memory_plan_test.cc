@@ -39,6 +39,16 @@ TEST(MemoryPlan, BytesPerToken) {
   EXPECT_EQ(q8.keys(), 24U * 2 * (64 + 4));
 }
 
+TEST(MemoryPlan, GateKeysCountOnlyWithGates) {
+  CacheConfig config = half_billion(KvType::kF16, 1024);
+  EXPECT_EQ(bytes_per_token(config).gate_keys(), 0U);
+  EXPECT_EQ(describe_plan(config, 1024).find("gate keys"), std::string::npos);
+  config.gate_dim = 128;
+  EXPECT_EQ(bytes_per_token(config).gate_keys(), 24U * 2 * 128 * 2 / 16);
+  EXPECT_NE(describe_plan(config, 1024).find("gate keys 768.0 KiB"), std::string::npos)
+      << describe_plan(config, 1024);
+}
+
 TEST(MemoryPlan, AFullCacheCostsItsTokens) {
   for (const KvType type : {KvType::kF16, KvType::kQ8_0}) {
     const CacheConfig config = half_billion(type, 131072);

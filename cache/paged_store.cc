@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "cache/state_file.h"
+#include "kernels/half_tiles.h"
 
 namespace longhaul {
 namespace {
@@ -29,6 +30,8 @@ StoreSpecs store_specs(const CacheConfig& config) {
   specs[kValues] = {section_tag("VALS"), "values", kTileTokens, v_tile_bytes(config.v_type, d),
                     n_tiles};
   specs[kBounds] = {section_tag("BNDS"), "bounds", config.page_tokens(), bounds_group_bytes(d), 1};
+  specs[kGateKeys] = {section_tag("GATE"), "gate keys", config.page_tokens(),
+                      half_tile_bytes(config.gate_dim), 1};
   return specs;
 }
 

@@ -27,7 +27,9 @@ struct StoreSpec {
   size_t n_units(size_t n_tokens) const { return (n_tokens + unit_tokens - 1) / unit_tokens; }
 };
 
-enum StoreKind : size_t { kKeys, kValues, kBounds, kStoreCount };
+// Gate keys follow from the keys: a state file does not hold them.
+enum StoreKind : size_t { kKeys, kValues, kBounds, kGateKeys, kStoreCount };
+inline constexpr size_t kSavedStoreCount = kGateKeys;
 using StoreSpecs = std::array<StoreSpec, kStoreCount>;
 
 // The stores of a valid configuration, in the order of StoreKind and of the state file.

@@ -68,9 +68,9 @@ Status check_sizes(const GateWeights& gates, const std::string& file) {
     return bad_input("{}: key \"gate.head_count\": expected a multiple of {} KV heads, found {}",
                      file, base.n_kv_heads, base.n_heads);
   }
-  if (gates.dim == 0 || gates.dim % 32 != 0 || gates.dim > 256) {
-    return unsupported("{}: key \"gate.key_length\": expected a multiple of 32 up to 256, found {}",
-                       file, gates.dim);
+  if (gates.dim == 0 || gates.dim % 32 != 0 || gates.dim > kMaxGateDim) {
+    return unsupported("{}: key \"gate.key_length\": expected a multiple of 32 up to {}, found {}",
+                       file, kMaxGateDim, gates.dim);
   }
   if (!std::has_single_bit(gates.block_size) || gates.block_size < 4 || gates.block_size > 256) {
     return unsupported(

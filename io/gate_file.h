@@ -12,11 +12,13 @@
 
 namespace longhaul {
 
+inline constexpr size_t kMaxGateDim = 256;
+
 // The model that gates belong to.
 struct GateBase {
-  std::string architecture;  // general.architecture of the model
-  std::string name;          // general.name, for messages
-  std::string fingerprint;   // see model_fingerprint()
+  std::string architecture = {};  // general.architecture of the model
+  std::string name = {};          // general.name, for messages
+  std::string fingerprint = {};   // see model_fingerprint()
   size_t n_layers = 0;
   size_t n_heads = 0;
   size_t n_kv_heads = 0;
@@ -37,7 +39,7 @@ struct GateWeights {
   GateBase base;
   std::string source;  // where the gates came from, if they were imported; else empty
   size_t block_size = 64;
-  size_t dim = 128;     // of a gate query and a gate key: a multiple of 32 up to 256
+  size_t dim = 128;     // of a gate query and a gate key: a multiple of 32 up to kMaxGateDim
   bool rope = true;     // both are rotated
   bool qk_norm = true;  // RMSNorm of both before that
   float norm_eps = 1e-6F;
