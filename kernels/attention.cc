@@ -147,6 +147,7 @@ SegmentTask task_of(const RowBlock& block, bool int8, Scratch& scratch) {
   scratch.k.ensure(kMaxHeadDim * kGroupTokens);
   scratch.v.ensure(kMaxHeadDim * kGroupTokens);
   scratch.scores.ensure(kMaxQueryBlock * kGroupTokens);
+  scratch.p.ensure(kMaxHeadDim / kScaleDims * kMaxQueryBlock * kGroupTokens);
   scratch.value_scales.ensure(kMaxQueryBlock + 1);
   return {.tiles = {},
           .following = nullptr,

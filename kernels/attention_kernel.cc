@@ -202,8 +202,9 @@ void QueryBlock(const SegmentTask& task, const TileGroup& group, const TileGroup
   if (task.int8_values) {
     const ValueScales* scales[kMaxQueryBlock];
     FindValueScales(task, group, first, n_queries, full, scales);
-    softmax_vnni(n_queries, scales, scores, m, l, weights);
-    values_vnni(n_queries, scores, group, next, scales, head_dim, weights, o);
+    uint8_t* p = task.scratch->p.data();
+    softmax_vnni(n_queries, scales, head_dim, scores, m, l, weights, p);
+    values_vnni(n_queries, p, group, next, scales, head_dim, weights, o);
     return;
   }
   float max[kMaxQueryBlock];

@@ -65,8 +65,9 @@ struct Scratch {
   AlignedBuffer<float> v;  // f32: [64 tokens, head_dim]
   // int8: [1 + kMaxQueryBlock], of a group that all rows see whole, then of single rows.
   AlignedBuffer<ValueScales> value_scales;
-  AlignedBuffer<float> scores;                     // [kMaxQueryBlock, 64 tokens]
-  AlignedBuffer<float> m, l, o;                    // states of the segment
+  AlignedBuffer<float> scores;   // [kMaxQueryBlock, 64 tokens]
+  AlignedBuffer<uint8_t> p;      // int8: [head_dim / 32, queries of a block, 64 tokens]
+  AlignedBuffer<float> m, l, o;  // states of the segment
   AlignedBuffer<float> total_m, total_l, total_o;  // states of the walk
 };
 

@@ -90,6 +90,10 @@ struct Sums {
     add_products(head, p, v.head);
     tail.add_values(v.tail, p);
   }
+  LH_VNNI_INLINE void add(const Sums& other) {
+    head = _mm512_add_epi32(head, other.head);
+    tail.add(other.tail);
+  }
   // scores += the sums times k_scale times scale; `first` overwrites.
   LH_VNNI_INLINE void add_to_scores(const float* k_scale, __m512 scale, bool first,
                                     float* scores) const {
@@ -111,6 +115,7 @@ struct Sums<0> {
   LH_VNNI_INLINE void set(__m512i) {}
   LH_VNNI_INLINE void add_keys(const Sums&, __m512i) {}
   LH_VNNI_INLINE void add_values(const Sums&, __m512i) {}
+  LH_VNNI_INLINE void add(const Sums&) {}
   LH_VNNI_INLINE void add_to_scores(const float*, __m512, bool, float*) const {}
   LH_VNNI_INLINE void add_to_output(__m512, __m512, float*) const {}
 };
@@ -139,6 +144,10 @@ struct Block {
     head.add_values(v, broadcast4(p));
     tail.add_values(v, p + kGroupTokens);
   }
+  LH_VNNI_INLINE void add(const Block& other) {
+    head.add(other.head);
+    tail.add(other.tail);
+  }
   LH_VNNI_INLINE void add_to_scores(const float* k_scale, const float* q_scale, bool first,
                                     float* scores) const {
     head.add_to_scores(k_scale, _mm512_set1_ps(*q_scale), first, scores);
@@ -159,6 +168,7 @@ struct Block<0, kVectors> {
   LH_VNNI_INLINE void set_zero() {}
   LH_VNNI_INLINE void add_keys(const Sums<kVectors>&, const int8_t*) {}
   LH_VNNI_INLINE void add_values(const Sums<kVectors>&, const uint8_t*) {}
+  LH_VNNI_INLINE void add(const Block&) {}
   LH_VNNI_INLINE void add_to_scores(const float*, const float*, bool, float*) const {}
   LH_VNNI_INLINE void add_to_output(const ValueScales* const*, size_t, const float*, const float*,
                                     size_t, float*) const {}
@@ -206,11 +216,10 @@ LH_VNNI void scores_of(const Queries& queries, size_t first, const TileGroup& gr
 
 // The integers of w * weight. Packing works within 128-bit lanes: it leaves the four bytes of tile
 // j, tokens 4 g .. 4 g + 3, at 4 * (4 g + j).
-LH_VNNI_INLINE void round_p(const float* w, const float* weight, uint8_t* p) {
+LH_VNNI_INLINE void round_p(const __m512 w[kGroupTiles], const float* weight, uint8_t* p) {
   __m512i x[kGroupTiles];
   LH_UNROLL for (size_t j = 0; j < kGroupTiles; ++j) {
-    x[j] = _mm512_cvtps_epi32(
-        _mm512_mul_ps(_mm512_loadu_ps(w + j * 16), _mm512_loadu_ps(weight + j * 16)));
+    x[j] = _mm512_cvtps_epi32(_mm512_mul_ps(w[j], _mm512_loadu_ps(weight + j * 16)));
   }
   _mm512_storeu_si512(
       p, _mm512_packus_epi16(_mm512_packus_epi32(x[0], x[1]), _mm512_packus_epi32(x[2], x[3])));
@@ -223,33 +232,47 @@ LH_VNNI_INLINE Sums<2> load_values(const std::byte* from) {
   return v;
 }
 
-// One chunk of 32 dimensions of values_vnni.
+// sums += p times the values of tile j, 32 dimensions of it.
 template <size_t kQueries, class Fetch>
-LH_VNNI_INLINE void values_chunk(const float* w, const TileGroup& group, Fetch& ahead,
+LH_VNNI_INLINE void add_tile(const uint8_t* p, const std::byte* v, size_t j, size_t head_dim,
+                             Fetch& ahead, Block<kQueries, 2>& sums) {
+  LH_UNROLL for (size_t g = 0; g < kTileTokens / 4; ++g, v += head_dim * 4) {
+    ahead.fetch_two();
+    sums.add_values(load_values(v), p + 4 * (4 * g + j));
+  }
+}
+
+// One chunk of 32 dimensions of values_vnni. Few queries get two sums each, or every product would
+// wait for the one before.
+template <size_t kQueries, class Fetch>
+LH_VNNI_INLINE void values_chunk(const uint8_t* p, const TileGroup& group, Fetch& ahead,
                                  const ValueScales* const* scales, size_t c, size_t head_dim,
                                  const GroupWeights& weights, float* o) {
-  alignas(64) uint8_t p[kQueries * kGroupTokens];
-  for (size_t i = 0; i < kQueries; ++i) {
-    round_p(w + i * kGroupTokens, scales[i]->weights[c], p + i * kGroupTokens);
-  }
+  const size_t at = c * kScaleDims * 4;
   Block<kQueries, 2> sums;
   sums.set_zero();
-  for (size_t j = 0; j < kGroupTiles; ++j) {
-    const std::byte* v = group.v[j] + c * kScaleDims * 4;
-    LH_UNROLL for (size_t g = 0; g < kTileTokens / 4; ++g, v += head_dim * 4) {
-      ahead.fetch_two();
-      sums.add_values(load_values(v), p + 4 * (4 * g + j));
+  if constexpr (kQueries <= 4) {
+    Block<kQueries, 2> odd;
+    odd.set_zero();
+    for (size_t j = 0; j < kGroupTiles; j += 2) {
+      add_tile(p, group.v[j] + at, j, head_dim, ahead, sums);
+      add_tile(p, group.v[j + 1] + at, j + 1, head_dim, ahead, odd);
+    }
+    sums.add(odd);
+  } else {
+    for (size_t j = 0; j < kGroupTiles; ++j) {
+      add_tile(p, group.v[j] + at, j, head_dim, ahead, sums);
     }
   }
   sums.add_to_output(scales, c, weights.keep, weights.add, head_dim, o + c * kScaleDims);
 }
 
 template <size_t kQueries, class Fetch>
-LH_VNNI void values_of(const float* w, const TileGroup& group, Fetch ahead,
+LH_VNNI void values_of(const uint8_t* p, const TileGroup& group, Fetch ahead,
                        const ValueScales* const* scales, size_t head_dim,
                        const GroupWeights& weights, float* o) {
-  for (size_t c = 0; c < head_dim / kScaleDims; ++c) {
-    values_chunk<kQueries>(w, group, ahead, scales, c, head_dim, weights, o);
+  for (size_t c = 0; c < head_dim / kScaleDims; ++c, p += kQueries * kGroupTokens) {
+    values_chunk<kQueries>(p, group, ahead, scales, c, head_dim, weights, o);
   }
 }
 
@@ -304,42 +327,62 @@ LH_VNNI_INLINE void split_share(__m512 x, float* shift, float* inverse) {
                                              _mm512_sub_ps(_mm512_setzero_ps(), exponent)));
 }
 
-// 2^x for x <= 0, within 1.5 ulp; exactly 1 at 0, 0 below -100, NaN for NaN. The polynomial is the
-// minimax fit of (2^f - 1) / f on [0, 1] relative to 2^f.
+// 2^x for x <= 0, within 3e-6 of it, a thousandth of a step of 8 bits; exactly 1 at 0, 0 below
+// -100, NaN for NaN. The polynomial is the minimax fit of (2^f - 1) / f on [0, 1] relative to 2^f.
 LH_VNNI_INLINE __m512 exp2_of(__m512 x) {
   const __mmask16 not_tiny = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-100.0F), _CMP_NLT_UQ);
   const __m512 f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF);  // x - floor(x)
-  __m512 p = _mm512_set1_ps(0x1.e974fap-10F);
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0x1.277856p-7F));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0x1.c91ce6p-5F));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0x1.ebdb56p-3F));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0x1.62e4bap-1F));
+  __m512 p = _mm512_set1_ps(0x1.b7f730p-7F);
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0x1.abf868p-5F));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0x1.ee2450p-3F));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0x1.62d6c6p-1F));
   p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.0F));
   return _mm512_maskz_scalef_ps(not_tiny, p, x);
 }
 
 struct Max {
-  LH_VNNI_INLINE __m256 operator()(__m256 a, __m256 b) const { return _mm256_max_ps(a, b); }
+  LH_VNNI_INLINE __m512 operator()(__m512 a, __m512 b) const { return _mm512_max_ps(a, b); }
 };
 struct Add {
-  LH_VNNI_INLINE __m256 operator()(__m256 a, __m256 b) const { return _mm256_add_ps(a, b); }
+  LH_VNNI_INLINE __m512 operator()(__m512 a, __m512 b) const { return _mm512_add_ps(a, b); }
 };
 
-// Eight vectors in memory to the eight results of reducing each with `op`, every row in the same
-// order.
+// Every lane: all lanes of x combined by `op`.
 template <class Op>
-LH_VNNI_INLINE __m256 reduce_rows(const float rows[kMaxQueryBlock][kTileTokens], Op op) {
-  __m256 x[8];
-  LH_UNROLL for (size_t i = 0; i < 8; ++i) {
-    x[i] = op(_mm256_load_ps(rows[i]), _mm256_load_ps(rows[i] + 8));
+LH_VNNI_INLINE __m512 reduce(__m512 x, Op op) {
+  x = op(x, _mm512_shuffle_f32x4(x, x, 0x4E));
+  x = op(x, _mm512_shuffle_f32x4(x, x, 0xB1));
+  x = op(x, _mm512_permute_ps(x, 0x4E));
+  return op(x, _mm512_permute_ps(x, 0xB1));
+}
+
+LH_VNNI_INLINE void shifted_scores(const float* scores, const float* shift, __m512 s[kGroupTiles]) {
+  LH_UNROLL for (size_t j = 0; j < kGroupTiles; ++j) {
+    s[j] = _mm512_add_ps(_mm512_loadu_ps(scores + j * 16), _mm512_loadu_ps(shift + j * 16));
   }
-  LH_UNROLL for (size_t i = 0; i < 8; i += 2) {  // x[i]: 0 1 0 1 | 0 1 0 1
-    x[i] = op(_mm256_unpacklo_ps(x[i], x[i + 1]), _mm256_unpackhi_ps(x[i], x[i + 1]));
-  }
-  LH_UNROLL for (size_t i = 0; i < 8; i += 4) {  // 0 1 2 3 | 0 1 2 3
-    x[i] = op(_mm256_shuffle_ps(x[i], x[i + 2], 0x44), _mm256_shuffle_ps(x[i], x[i + 2], 0xEE));
-  }
-  return op(_mm256_permute2f128_ps(x[0], x[4], 0x20), _mm256_permute2f128_ps(x[0], x[4], 0x31));
+}
+
+// Updates m and l of some queries with the maxima and sums of a group, a lane each. The higher of
+// the two maxima stays: only the other side needs a power.
+LH_VNNI_INLINE void merge_group(size_t n_queries, __m512 max, __m512 sum, float* m, float* l,
+                                GroupWeights& weights) {
+  static_assert(kMaxQueryBlock <= 16);
+  const auto block = static_cast<__mmask16>((1U << n_queries) - 1U);
+  const __m512 old_m = _mm512_maskz_loadu_ps(block, m);
+  const __m512 old_l = _mm512_maskz_loadu_ps(block, l);
+  const __m512 minus_inf = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
+  const __mmask16 seen = _mm512_mask_cmp_ps_mask(block, max, minus_inf, _CMP_NEQ_UQ);
+  const __m512 rise = _mm512_sub_ps(max, old_m);
+  const __mmask16 rises = _mm512_mask_cmp_ps_mask(seen, rise, _mm512_setzero_ps(), _CMP_GT_OQ);
+  const __m512 fall = _mm512_mask_sub_ps(rise, rises, _mm512_setzero_ps(), rise);
+  const __m512 power = exp2_of(fall);
+  const __m512 one = _mm512_set1_ps(1.0F);
+  const __m512 keep = _mm512_mask_mov_ps(one, rises, power);
+  const __m512 add = _mm512_maskz_mov_ps(seen, _mm512_mask_mov_ps(power, rises, one));
+  _mm512_mask_storeu_ps(weights.keep, block, keep);
+  _mm512_mask_storeu_ps(weights.add, block, add);
+  _mm512_mask_storeu_ps(m, rises, max);
+  _mm512_mask_storeu_ps(l, seen, _mm512_fmadd_ps(old_l, keep, _mm512_mul_ps(sum, add)));
 }
 
 }  // namespace
@@ -421,54 +464,38 @@ LH_VNNI void prepare_values_vnni(const TileGroup& group, const uint16_t masks[kG
   }
 }
 
-LH_VNNI void softmax_vnni(size_t n_queries, const ValueScales* const* scales, float* scores,
-                          float* m, float* l, GroupWeights& weights) {
-  static_assert(kMaxQueryBlock == 8);
-  alignas(64) float rows[kMaxQueryBlock][kTileTokens] = {};
+LH_VNNI void softmax_vnni(size_t n_queries, const ValueScales* const* scales, size_t head_dim,
+                          const float* scores, float* m, float* l, GroupWeights& weights,
+                          uint8_t* p) {
+  const __m512 minus_inf = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
+  __m512 maxima = minus_inf;  // lane i: of query i
+  alignas(64) float bases[kMaxQueryBlock][16];
   for (size_t i = 0; i < n_queries; ++i) {
-    float* s = scores + i * kGroupTokens;
-    __m512 x[kGroupTiles];
-    LH_UNROLL for (size_t j = 0; j < kGroupTiles; ++j) {
-      x[j] = _mm512_add_ps(_mm512_loadu_ps(s + j * 16), _mm512_loadu_ps(scales[i]->shift + j * 16));
-      _mm512_storeu_ps(s + j * 16, x[j]);
-    }
-    _mm512_store_ps(rows[i], _mm512_max_ps(_mm512_max_ps(x[0], x[1]), _mm512_max_ps(x[2], x[3])));
+    __m512 s[kGroupTiles];
+    shifted_scores(scores + i * kGroupTokens, scales[i]->shift, s);
+    const __m512 max =
+        reduce(_mm512_max_ps(_mm512_max_ps(s[0], s[1]), _mm512_max_ps(s[2], s[3])), Max());
+    const __mmask16 seen = _mm512_cmp_ps_mask(max, minus_inf, _CMP_NEQ_UQ);
+    _mm512_store_ps(bases[i], _mm512_maskz_mov_ps(seen, max));
+    maxima = _mm512_mask_mov_ps(maxima, static_cast<__mmask16>(1U << i), max);
   }
-  const __m256 minus_inf = _mm256_set1_ps(-std::numeric_limits<float>::infinity());
-  const __m256 max = reduce_rows(rows, Max());
-  const __mmask8 seen = _mm256_cmp_ps_mask(max, minus_inf, _CMP_NEQ_UQ);
-  alignas(32) float base[kMaxQueryBlock];
-  _mm256_store_ps(base, _mm256_maskz_mov_ps(seen, max));
+  __m512 sums = _mm512_setzero_ps();
   for (size_t i = 0; i < n_queries; ++i) {
-    float* s = scores + i * kGroupTokens;
-    const __m512 row_base = _mm512_set1_ps(base[i]);
+    const ValueScales& of_row = *scales[i];
+    const __m512 base = _mm512_load_ps(bases[i]);
     __m512 w[kGroupTiles];
-    LH_UNROLL for (size_t j = 0; j < kGroupTiles; ++j) {
-      w[j] = exp2_of(_mm512_sub_ps(_mm512_loadu_ps(s + j * 16), row_base));
-      _mm512_storeu_ps(s + j * 16, w[j]);
-    }
-    __m512 sum = _mm512_mul_ps(w[0], _mm512_loadu_ps(scales[i]->inverse));
+    shifted_scores(scores + i * kGroupTokens, of_row.shift, w);
+    LH_UNROLL for (size_t j = 0; j < kGroupTiles; ++j) w[j] = exp2_of(_mm512_sub_ps(w[j], base));
+    __m512 sum = _mm512_mul_ps(w[0], _mm512_loadu_ps(of_row.inverse));
     LH_UNROLL for (size_t j = 1; j < kGroupTiles; ++j) {
-      sum = _mm512_fmadd_ps(w[j], _mm512_loadu_ps(scales[i]->inverse + j * 16), sum);
+      sum = _mm512_fmadd_ps(w[j], _mm512_loadu_ps(of_row.inverse + j * 16), sum);
     }
-    _mm512_store_ps(rows[i], sum);
+    sums = _mm512_mask_mov_ps(sums, static_cast<__mmask16>(1U << i), reduce(sum, Add()));
+    for (size_t c = 0; c < head_dim / kScaleDims; ++c) {
+      round_p(w, of_row.weights[c], p + (c * n_queries + i) * kGroupTokens);
+    }
   }
-  const __m256 sum = reduce_rows(rows, Add());
-  // The higher of the two maxima stays: only the other side needs a power.
-  const __mmask8 block = static_cast<__mmask8>((1U << n_queries) - 1U);
-  const __m256 old_m = _mm256_maskz_loadu_ps(block, m);
-  const __m256 old_l = _mm256_maskz_loadu_ps(block, l);
-  const __m256 rise = _mm256_sub_ps(max, old_m);
-  const __mmask8 rises = _mm256_cmp_ps_mask(rise, _mm256_setzero_ps(), _CMP_GT_OQ);
-  const __m256 fall = _mm256_mask_sub_ps(rise, rises, _mm256_setzero_ps(), rise);
-  const __m256 power = _mm512_castps512_ps256(exp2_of(_mm512_castps256_ps512(fall)));
-  const __m256 one = _mm256_set1_ps(1.0F);
-  const __m256 keep = _mm256_mask_mov_ps(one, rises & seen, power);
-  const __m256 add = _mm256_maskz_mov_ps(seen, _mm256_mask_mov_ps(power, rises, one));
-  _mm256_storeu_ps(weights.keep, keep);
-  _mm256_storeu_ps(weights.add, add);
-  _mm256_mask_storeu_ps(m, block & rises & seen, max);
-  _mm256_mask_storeu_ps(l, block & seen, _mm256_fmadd_ps(old_l, keep, _mm256_mul_ps(sum, add)));
+  merge_group(n_queries, maxima, sums, m, l, weights);
 }
 
 namespace {
@@ -485,14 +512,14 @@ LH_VNNI void scores_of(const Queries& queries, size_t first, const TileGroup& gr
 }
 
 template <size_t kQueries>
-LH_VNNI void values_of(const float* w, const TileGroup& group, const TileGroup* next,
+LH_VNNI void values_of(const uint8_t* p, const TileGroup& group, const TileGroup* next,
                        const ValueScales* const* scales, size_t head_dim,
                        const GroupWeights& weights, float* o) {
   if (next == nullptr) {
-    return values_of<kQueries>(w, group, NoFetcher(), scales, head_dim, weights, o);
+    return values_of<kQueries>(p, group, NoFetcher(), scales, head_dim, weights, o);
   }
   const Fetcher ahead(next->v, kTileTokens * head_dim);
-  values_of<kQueries>(w, group, ahead, scales, head_dim, weights, o);
+  values_of<kQueries>(p, group, ahead, scales, head_dim, weights, o);
 }
 
 }  // namespace
@@ -520,26 +547,26 @@ void scores_vnni(size_t n_queries, const Queries& queries, size_t first, const T
   }
 }
 
-void values_vnni(size_t n_queries, const float* w, const TileGroup& group, const TileGroup* next,
+void values_vnni(size_t n_queries, const uint8_t* p, const TileGroup& group, const TileGroup* next,
                  const ValueScales* const* scales, size_t head_dim, const GroupWeights& weights,
                  float* o) {
   switch (n_queries) {
     case 1:
-      return values_of<1>(w, group, next, scales, head_dim, weights, o);
+      return values_of<1>(p, group, next, scales, head_dim, weights, o);
     case 2:
-      return values_of<2>(w, group, next, scales, head_dim, weights, o);
+      return values_of<2>(p, group, next, scales, head_dim, weights, o);
     case 3:
-      return values_of<3>(w, group, next, scales, head_dim, weights, o);
+      return values_of<3>(p, group, next, scales, head_dim, weights, o);
     case 4:
-      return values_of<4>(w, group, next, scales, head_dim, weights, o);
+      return values_of<4>(p, group, next, scales, head_dim, weights, o);
     case 5:
-      return values_of<5>(w, group, next, scales, head_dim, weights, o);
+      return values_of<5>(p, group, next, scales, head_dim, weights, o);
     case 6:
-      return values_of<6>(w, group, next, scales, head_dim, weights, o);
+      return values_of<6>(p, group, next, scales, head_dim, weights, o);
     case 7:
-      return values_of<7>(w, group, next, scales, head_dim, weights, o);
+      return values_of<7>(p, group, next, scales, head_dim, weights, o);
     default:
-      return values_of<8>(w, group, next, scales, head_dim, weights, o);
+      return values_of<8>(p, group, next, scales, head_dim, weights, o);
   }
 }
 
@@ -559,10 +586,11 @@ void scores_vnni(size_t, const Queries&, size_t, const TileGroup&, const TileGro
 void prepare_values_vnni(const TileGroup&, const uint16_t*, size_t, ValueScales&) {
   LH_CHECK(false);
 }
-void softmax_vnni(size_t, const ValueScales* const*, float*, float*, float*, GroupWeights&) {
+void softmax_vnni(size_t, const ValueScales* const*, size_t, const float*, float*, float*,
+                  GroupWeights&, uint8_t*) {
   LH_CHECK(false);
 }
-void values_vnni(size_t, const float*, const TileGroup&, const TileGroup*,
+void values_vnni(size_t, const uint8_t*, const TileGroup&, const TileGroup*,
                  const ValueScales* const*, size_t, const GroupWeights&, float*) {
   LH_CHECK(false);
 }

@@ -28,15 +28,16 @@ void scores_vnni(size_t n_queries, const Queries& queries, size_t first, const T
 void prepare_values_vnni(const TileGroup& group, const uint16_t masks[kGroupTiles], size_t head_dim,
                          ValueScales& scales);
 
-// Turns the scores of a block into w of ValueScales in place, -inf into zero, and merges their
-// maxima (of s + shift) and sums of p into m and l; weights says how o is to be updated.
-void softmax_vnni(size_t n_queries, const ValueScales* const* scales, float* scores, float* m,
-                  float* l, GroupWeights& weights);
+// Turns the scores of a block into the integers of their probabilities, p [head_dim / 32,
+// n_queries, 64 bytes in the order of values_vnni], and merges their maxima (of s + shift) and sums
+// of p into m and l; weights says how o is to be updated. A score of -inf gives zero.
+void softmax_vnni(size_t n_queries, const ValueScales* const* scales, size_t head_dim,
+                  const float* scores, float* m, float* l, GroupWeights& weights, uint8_t* p);
 
-// o[i] = o[i] * keep[i] + add[i] * sum over the 64 tokens of p[i, token] v[token], given w[i,
-// token] of ValueScales; scales[i] is the one of query i's row. With `next`, fetches that group's V
-// into the cache meanwhile.
-void values_vnni(size_t n_queries, const float* w, const TileGroup& group, const TileGroup* next,
+// o[i] = o[i] * keep[i] + add[i] * sum over the 64 tokens of p[i, token] v[token], given p of
+// softmax_vnni; scales[i] is the one of query i's row. With `next`, fetches that group's V into the
+// cache meanwhile.
+void values_vnni(size_t n_queries, const uint8_t* p, const TileGroup& group, const TileGroup* next,
                  const ValueScales* const* scales, size_t head_dim, const GroupWeights& weights,
                  float* o);
 
