@@ -13,9 +13,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// LibTorch reports failures by exceptions; here they become values.
-template <class Action>
-Status guarded(const std::string& path, Action action) {
+}  // namespace
+
+Status guarded(const std::string& path, const std::function<void()>& action) {
   try {
     action();
   } catch (const std::exception& error) {
@@ -25,15 +25,22 @@ Status guarded(const std::string& path, Action action) {
   return {};
 }
 
-}  // namespace
-
-Status save_checkpoint(const std::string& folder, const ModelConfig& config,
-                       const TrainState& state, const ModelWeights& weights,
-                       const torch::optim::AdamW& adamw, const Muon& muon) {
+Status replace_folder(const std::string& folder,
+                      const std::function<void(const std::string&)>& write) {
   const std::string fresh = folder + ".new";
   return guarded(folder, [&] {
     fs::remove_all(fresh);
     fs::create_directories(fresh);
+    write(fresh);
+    fs::remove_all(folder);
+    fs::rename(fresh, folder);
+  });
+}
+
+Status save_checkpoint(const std::string& folder, const ModelConfig& config,
+                       const TrainState& state, const ModelWeights& weights,
+                       const torch::optim::AdamW& adamw, const Muon& muon) {
+  return replace_folder(folder, [&](const std::string& fresh) {
     torch::serialize::OutputArchive archive;
     for (const auto& [name, tensor] : weights.named()) archive.write(name, tensor.detach());
     archive.save_to(fresh + "/weights.pt");
@@ -43,9 +50,6 @@ Status save_checkpoint(const std::string& folder, const ModelConfig& config,
     torch::save(muon.momenta(), fresh + "/muon.pt");
     std::ofstream file(fresh + "/state.json");
     file << nlohmann::json{{"config", config}, {"state", state}}.dump(2) << "\n";
-    file.close();
-    fs::remove_all(folder);
-    fs::rename(fresh, folder);
   });
 }
 

@@ -1,6 +1,7 @@
 // A training run on disk: weights, optimiser and counters in one folder, replaced as a whole.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "base/result.h"
@@ -23,6 +24,12 @@ struct TrainState {
   double sum_accuracy = 0;
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TrainState, step, n_tokens, length, hop_accuracy, sum_accuracy)
+
+// LibTorch reports failures by exceptions; here the first line of one becomes an error.
+Status guarded(const std::string& path, const std::function<void()>& action);
+// Has `write` fill a new folder, which then takes the place of FOLDER.
+Status replace_folder(const std::string& folder,
+                      const std::function<void(const std::string& fresh)>& write);
 
 // Writes config, state, weights and both optimisers' moments to FOLDER.
 Status save_checkpoint(const std::string& folder, const ModelConfig& config,

@@ -1,10 +1,12 @@
-// longhaul-train: vocab | run | eval | export. See docs/training.md.
+// longhaul-train: vocab | run | eval | export | distill | import-gates. See docs/training.md.
 #include <CLI/CLI.hpp>
 #include <fstream>
 #include <sstream>
 
+#include "trainer/distill.h"
 #include "trainer/evaluate.h"
 #include "trainer/export.h"
+#include "trainer/import_gates.h"
 #include "trainer/train.h"
 
 namespace longhaul::trainer {
@@ -31,6 +33,8 @@ struct Arguments {
   TrainOptions train;
   EvaluateOptions evaluate;
   ExportOptions gguf;
+  DistillOptions distill;
+  ImportGatesOptions gates;
 };
 
 Status run_vocab(const Arguments& arguments) {
@@ -53,6 +57,36 @@ Status run_eval(const Arguments& arguments) {
 Status run_export(const Arguments& arguments) {
   LH_ASSIGN_OR_RETURN(const Vocabulary vocabulary, Vocabulary::load(arguments.vocabulary));
   return export_gguf(arguments.gguf, vocabulary);
+}
+
+Status run_distill(Arguments& arguments) {
+  LH_ASSIGN_OR_RETURN(arguments.distill.data.text, read_texts(arguments.texts));
+  return distill(arguments.distill);
+}
+
+void add_distill_flags(CLI::App& app, DistillOptions& options) {
+  app.add_option("--model", options.model, "GGUF file, stays as it is")->required();
+  app.add_option("--out", options.out, "Folder of the run; gates.gguf goes there")->required();
+  app.add_option("--resume", options.resume, "Checkpoint to go on from");
+  app.add_option("--device", options.device, "cpu or cuda");
+  app.add_option("--type", options.type, "Type of the gates' matrices: F16 or F32");
+  app.add_option("--block-size", options.block_size, "16, 32, 64 or 128 tokens");
+  app.add_option("--key-length", options.key_length,
+                 "Dimensions of gate keys; 0: 128, or the model's head size if smaller");
+  app.add_option("--qk-norm", options.qk_norm);
+  app.add_option("--steps", options.n_steps);
+  app.add_option("--sequences", options.n_sequences, "Sequences a step");
+  app.add_option("--length", options.data.length, "Tokens of the longest sequences");
+  app.add_option("--tasks", options.data.tasks, "Generated tasks: path, sum, recall, ...")
+      ->delimiter(',');
+  app.add_option("--text-share", options.data.text_share, "Share of text beside tasks");
+  app.add_option("--learning-rate", options.learning_rate);
+  app.add_option("--recall-every", options.recall_every, "Steps between measurements");
+  app.add_option("--recall-budget", options.recall_budget, "Tokens; 0: a tenth of --length");
+  app.add_option("--held-out", options.n_held_out, "Sequences recall is measured on");
+  app.add_option("--save-every", options.save_every, "Steps between checkpoints");
+  app.add_option("--stop-after", options.stop_after, "Leave the run at this step, to be resumed");
+  app.add_option("--seed", options.data.seed);
 }
 
 void add_train_flags(CLI::App& app, TrainOptions& options) {
@@ -98,7 +132,7 @@ void add_train_flags(CLI::App& app, TrainOptions& options) {
 int main_with_status(int argc, char** argv) {
   CLI::App app("Trains the bundled model");
   app.require_subcommand(1);
-  app.set_config("--recipe", "", "A TOML file with the flags of `run` in a section [run]");
+  app.set_config("--recipe", "", "A TOML file with flags, in a section named as the subcommand");
   app.allow_config_extras(false);
   Arguments arguments;
   Status status;
@@ -135,6 +169,19 @@ int main_with_status(int argc, char** argv) {
   gguf->add_option("--name", arguments.gguf.name);
   gguf->add_option("--license", arguments.gguf.license);
   gguf->callback([&] { status = run_export(arguments); });
+
+  CLI::App* distill = app.add_subcommand("distill", "Train attention gates for a frozen model");
+  distill->add_option("--text", arguments.texts, "Texts; the last tenth is held out");
+  add_distill_flags(*distill, arguments.distill);
+  distill->callback([&] { status = run_distill(arguments); });
+
+  CLI::App* gates = app.add_subcommand("import-gates", "Write published gates as a gate file");
+  gates->add_option("--from", arguments.gates.folder, "attn_gate_weights.pth and config.json")
+      ->required();
+  gates->add_option("--model", arguments.gates.model, "GGUF file they are for")->required();
+  gates->add_option("--out", arguments.gates.path, "File to write")->required();
+  gates->add_option("--type", arguments.gates.type, "Type of the matrices: F16 or F32");
+  gates->callback([&] { status = import_gates(arguments.gates); });
 
   try {
     app.parse(argc, argv);

@@ -53,7 +53,7 @@ double planted_accuracy(const Attention& attention) {
   ModelWeights weights = init_weights(config);
   EXPECT_TRUE(plant_lookup(config, vocabulary, weights));
   Batch batch = Batch::empty(1, 512, vocabulary);
-  EXPECT_TRUE(batch.set_task(0, *make_path_task({.n_nodes = 80}, 1), true, vocabulary));
+  EXPECT_TRUE(batch.set_task(0, *make_path_task({.n_nodes = 80}, 1), kPathShape, vocabulary));
   const Tensor ids = at::tensor(at::ArrayRef<int64_t>(batch.ids)).unsqueeze(0);
   const Tensor hidden = forward(config, weights, ids, attention)[0];
   const Tensor chosen = at::linear(hidden, weights.embedding).argmax(-1);
