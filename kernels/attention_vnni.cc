@@ -43,30 +43,39 @@ LH_VNNI_INLINE void add_products(__m512i& sums, __m512i u, __m512i s) {
   asm("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(u), "v"(s));
 }
 
-// Walks over the lines of a group's tiles, two at a time, and asks for them in the L2 cache. In
-// ascending order and between other loads: this many requests at once are dropped (Zen 4).
+// Walks over the lines of a group's tiles, two at a time, and asks for them in the L2 cache, in
+// ascending order. Each request waits until a line of the present group is there: requests sent
+// ahead of stalled loads come in bursts, and what is too many at once is dropped.
 class Fetcher {
  public:
   LH_VNNI_INLINE Fetcher(const std::byte* const* tiles, size_t tile_bytes)
       : tiles_(tiles), bytes_(tile_bytes), at_(tiles[0]), end_(at_ + tile_bytes) {}
-  LH_VNNI_INLINE void fetch_two() {
+  LH_VNNI_INLINE void fetch_two(const std::byte* after) {
     if (at_ == end_) {
       at_ = *++tiles_;
       end_ = at_ + bytes_;
     }
-    _mm_prefetch(reinterpret_cast<const char*>(at_), _MM_HINT_T1);
-    _mm_prefetch(reinterpret_cast<const char*>(at_ + 64), _MM_HINT_T1);
+    const std::byte* at = at_ + zero_from(after);
+    _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T1);
+    _mm_prefetch(reinterpret_cast<const char*>(at + 64), _MM_HINT_T1);
     at_ += 128;
   }
 
  private:
+  // Zero, known only once the byte has been read.
+  LH_VNNI_INLINE static size_t zero_from(const std::byte* byte) {
+    size_t zero;
+    asm volatile("movzbl %1, %k0\n\tandl $0, %k0" : "=r"(zero) : "m"(*byte));
+    return zero;
+  }
+
   const std::byte* const* tiles_;
   size_t bytes_;
   const std::byte* at_;
   const std::byte* end_;
 };
 struct NoFetcher {
-  LH_VNNI_INLINE void fetch_two() {}
+  LH_VNNI_INLINE void fetch_two(const std::byte*) {}
 };
 
 // The integer sums of one query for kVectors vectors. Recursive, because compilers keep structs of
@@ -197,7 +206,7 @@ LH_VNNI_INLINE void score_tiles(const Queries& queries, size_t first, const std:
     Block<kQueries, kTiles> sums;
     sums.set(offsets);
     for (size_t quad = 0; quad < kChunkQuads; ++quad, q += 4 * kQueries, at += 64) {
-      for (size_t j = 0; j < kTiles; j += 2) ahead.fetch_two();
+      for (size_t j = 0; j < kTiles; j += 2) ahead.fetch_two(tiles[j] + at);
       sums.add_keys(load_tiles<kTiles>(tiles, at), q);
     }
     sums.add_to_scores(k_scales + c * kGroupTokens, q_scales, c == 0, scores);
@@ -237,7 +246,7 @@ template <size_t kQueries, class Fetch>
 LH_VNNI_INLINE void add_tile(const uint8_t* p, const std::byte* v, size_t j, size_t head_dim,
                              Fetch& ahead, Block<kQueries, 2>& sums) {
   LH_UNROLL for (size_t g = 0; g < kTileTokens / 4; ++g, v += head_dim * 4) {
-    ahead.fetch_two();
+    ahead.fetch_two(v);
     sums.add_values(load_values(v), p + 4 * (4 * g + j));
   }
 }
