@@ -114,7 +114,7 @@ void prepare_with(const LinearKernels& kernels, ThreadPool& pool, MatrixView<con
   activations.has_q8_ = quantise;
   if (!quantise) return;
   const size_t n_blocks = activations.n_blocks();
-  activations.blocks_.ensure(x.n_rows * n_blocks);
+  activations.blocks_.ensure(padded_rows(x.n_rows) * n_blocks);
   pool.run(divide_up(x.n_rows, kQuantiseRows), [&](size_t task, size_t) {
     const size_t row = task * kQuantiseRows;
     kernels.quantise(x.rows(row, std::min(kQuantiseRows, x.n_rows - row)),

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "hwy/targets.h"
 #include "kernels/linear.h"
 #include "kernels/linear_kernels.h"
 #include "quant/registry.h"
@@ -136,10 +137,22 @@ void run_matmul(benchmark::State& state, const LinearKernels& kernels, TensorTyp
       benchmark::Counter(ops * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
 }
 
+// The tables of the instruction sets that are measured: with VNNI, then AVX3 and AVX2 by Highway.
+std::vector<const LinearKernels*> tables() {
+  std::vector<const LinearKernels*> out;
+  if (vnni_linear_kernels() != nullptr) out.push_back(vnni_linear_kernels());
+  for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
+    hwy::SetSupportedTargetsForTest(target);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+    out.push_back(&simd_linear_kernels());
+  }
+  hwy::SetSupportedTargetsForTest(0);
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  return out;
+}
+
 void register_all() {
-  std::vector<const LinearKernels*> tables = {&simd_linear_kernels()};
-  if (vnni_linear_kernels() != nullptr) tables.insert(tables.begin(), vnni_linear_kernels());
-  for (const LinearKernels* kernels : tables) {
+  for (const LinearKernels* kernels : tables()) {
     for (const QuantTraits& traits : all_quants()) {
       const TensorType type = traits.type;
       if (kernels->find(type) == nullptr) continue;
@@ -156,9 +169,9 @@ void register_all() {
       };
       add("Gemv", 131072, 1024, 1);
       add("Gemv", 32768, 4096, 1);
-      add("Few", 65536, 1024, 8);
-      add("Gemm", 4864, 896, 256);
-      add("Gemm", 896, 4864, 256);
+      for (const size_t n_rows : {1, 2, 3, 4, 6, 8, 9, 16, 32}) add("Few", 65536, 1024, n_rows);
+      add("Gemm", 3072, 1024, 512);
+      add("Gemm", 1024, 3072, 512);
     }
   }
 }

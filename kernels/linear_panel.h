@@ -31,8 +31,9 @@ namespace longhaul {
 inline constexpr size_t kPanelRows = 16;
 inline constexpr size_t kBlockInputs = 32;
 
-// 32 activations of one row, rounded: x ~ scale * q. Rows are kept in groups of 8, then 4, 2 and 1
-// for what is left; in a group the blocks lie [n_blocks][rows of the group].
+// 32 activations of one row, rounded: x ~ scale * q. Rows are kept in groups of 8; what is left
+// is one group of 1, 2, 4 or 8, filled up with rows of zeros. In a group the blocks lie
+// [n_blocks][rows of the group].
 struct ActivationBlock {
   int8_t q[kBlockInputs];
   float scale;          // largest |x| / 127
@@ -44,7 +45,13 @@ inline constexpr size_t kMaxGroupRows = 8;
 
 // Rows of the group that starts where n_left rows are still to come.
 inline constexpr size_t group_rows(size_t n_left) {
-  return n_left >= 8 ? 8 : n_left >= 4 ? 4 : n_left >= 2 ? 2 : 1;
+  return n_left > 4 ? 8 : n_left > 2 ? 4 : n_left > 1 ? 2 : 1;
+}
+
+// Rows with those that fill up the last group; a multiple of 8 needs none.
+inline constexpr size_t padded_rows(size_t n_rows) {
+  const size_t n_left = n_rows % kMaxGroupRows;
+  return n_rows - n_left + (n_left == 0 ? 0 : group_rows(n_left));
 }
 
 // What the sizes of a panel of quantised weights follow from: scales of a group of blocks, then

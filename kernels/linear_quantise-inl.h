@@ -50,9 +50,13 @@ inline void quantise_rows(MatrixView<const float> x, ActivationBlock* blocks) no
   for (size_t first = 0, n; first < x.n_rows; first += n) {
     n = group_rows(x.n_rows - first);
     for (size_t r = 0; r < n; ++r) {
-      const float* row = x.row(first + r);
-      for (size_t b = 0; b < n_blocks; ++b)
-        quantise_block(row + b * kBlockInputs, blocks[b * n + r]);
+      for (size_t b = 0; b < n_blocks; ++b) {
+        if (first + r < x.n_rows) {
+          quantise_block(x.row(first + r) + b * kBlockInputs, blocks[b * n + r]);
+        } else {
+          blocks[b * n + r] = ActivationBlock{};
+        }
+      }
     }
     blocks += n * n_blocks;
   }

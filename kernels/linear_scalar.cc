@@ -135,7 +135,7 @@ void panels(const PanelWork& work) noexcept {
     const float bias = work.bias == nullptr ? 0.0F : work.bias[out];
     for (size_t first = 0, n; first < work.y.n_rows; first += n) {
       n = group_rows(work.y.n_rows - first);
-      for (size_t r = first; r < first + n; ++r) {
+      for (size_t r = first; r < std::min(first + n, work.y.n_rows); ++r) {
         const float sum =
             reads_q8(kType)
                 ? quantised_dot(work, kType, panel, work.blocks + first * n_blocks + (r - first), n,
@@ -202,7 +202,11 @@ void quantise(MatrixView<const float> x, ActivationBlock* blocks) noexcept {
     n = group_rows(x.n_rows - first);
     for (size_t r = 0; r < n; ++r) {
       for (size_t b = 0; b < n_blocks; ++b) {
-        quantise_block(x.row(first + r) + b * kBlockInputs, blocks[b * n + r]);
+        if (first + r < x.n_rows) {
+          quantise_block(x.row(first + r) + b * kBlockInputs, blocks[b * n + r]);
+        } else {
+          blocks[b * n + r] = ActivationBlock{};
+        }
       }
     }
     blocks += n * n_blocks;

@@ -20,6 +20,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 #include "kernels/linear_dot-inl.h"
 #include "kernels/linear_float-inl.h"
 #include "kernels/linear_quantise-inl.h"
+#include "kernels/linear_rows-inl.h"
 #include "kernels/linear_tile-inl.h"
 
 #endif  // LH_HAVE_VECTORS

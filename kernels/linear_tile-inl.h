@@ -1,81 +1,9 @@
-// Panels of quantised weights against rows of activations: the loops that every weight type shares.
-// A fragment: include it inside a target's namespace, after linear_unpack-inl.h, linear_float-inl.h
-// and `Dot`, `Quad` and `load_quad`, which multiply groups of codes by 4 activations.
+// Panels of quantised weights against many rows of activations, and the table of all kernels. A
+// fragment: include it inside a target's namespace, after linear_rows-inl.h.
 //
-// One row reads the panels as they come. Several rows share codes and scales that were unpacked, a
-// slab of inputs at a time. Either way the sum of an output element runs over the blocks in order,
-// one fused multiply-add for each scale and addend, on the same numbers: a row has the same bits in
-// both.
-
-// A block's products start here: the offset of its codes times the sum of their activations.
-template <class D, int kOffset>
-HWY_INLINE VI initial_dot(int32_t offset) {  // -128 * sum of q
-  if constexpr (kOffset == 0 || D::kSigned) return hn::Zero(DI());
-  constexpr int kShift = kOffset == 128 ? 0 : kOffset == 32 ? 2 : kOffset == 16 ? 3 : 4;
-  static_assert(kOffset == 0 || 128 >> kShift == kOffset);
-  return hn::ShiftRight<kShift>(hn::Set(DI(), offset));
-}
-
-// ActivationBlock::offset of groups kFirst to kLast - 1.
-template <size_t kFirst, size_t kLast>
-HWY_INLINE int32_t offset_of(const ActivationBlock& a) {
-  if constexpr (kLast - kFirst == kGroups) return a.offset;
-  return kFirst == 0 ? a.half_offset : a.offset - a.half_offset;
-}
-
-// Sums of one row over the blocks of a panel.
-template <class Q>
-struct RowSums {
-  using Scale = typename Q::Scale;
-  const ActivationBlock* a;
-  VF sums[kVectors];
-
-  template <size_t kFirst, size_t kLast>
-  HWY_INLINE void add_groups(const V8 (&w)[kGroups], VF scale, size_t v) {
-    using D = Dot<Q::Codes::kBits>;
-    D dot(initial_dot<D, Q::kOffset>(offset_of<kFirst, kLast>(*a)));
-    LH_UNROLL
-    for (size_t g = kFirst; g < kLast; ++g)
-      dot.add(g - kFirst, D::weight(w[g]), load_quad(a->q + 4 * g));
-    const VF factor = hn::Mul(scale, hn::Set(DF(), a->scale));
-    sums[v] = hn::MulAdd(hn::ConvertTo(DF(), dot.total()), factor, sums[v]);
-  }
-
-  HWY_INLINE void operator()(const uint8_t* codes, const uint8_t* scales,
-                             const typename Scale::Units (&units)[kVectors], size_t block) {
-    LH_UNROLL
-    for (size_t v = 0; v < kVectors; ++v) {
-      V8 w[kGroups];
-      Q::Codes::load(codes, v, w);
-      if constexpr (Scale::kHalves) {
-        add_groups<0, kGroups / 2>(w, Scale::scale(units[v], scales, block, 0, v), v);
-        add_groups<kGroups / 2, kGroups>(w, Scale::scale(units[v], scales, block, 1, v), v);
-      } else {
-        add_groups<0, kGroups>(w, Scale::scale(units[v], scales, block, 0, v), v);
-      }
-      if constexpr (Scale::kAffine) {
-        const VF addend = Scale::addend(units[v], scales, block, v);
-        sums[v] = hn::MulAdd(addend, hn::Set(DF(), a->scaled_sum), sums[v]);
-      }
-    }
-    ++a;
-  }
-};
-
-template <class Q>
-HWY_NOINLINE void multiply_row(const PanelWork& work) {
-  for (size_t panel = 0; panel < work.n_panels; ++panel) {
-    RowSums<Q> row;
-    row.a = work.blocks;
-    LH_UNROLL
-    for (size_t v = 0; v < kVectors; ++v) row.sums[v] = hn::Zero(DF());
-    visit_blocks<Q>(reinterpret_cast<const uint8_t*>(work.panels + panel * work.panel_bytes), 0,
-                    work.n_in / kBlockInputs, row);
-    const size_t column = panel * kPanelRows;
-    store_outputs(row.sums, work.bias == nullptr ? nullptr : work.bias + column,
-                  HWY_MIN(kPanelRows, work.n_out - column), work.y.row(0) + column);
-  }
-}
+// Many rows share codes and scales that were unpacked, a slab of inputs at a time. The sum of an
+// output element runs over the blocks in order, one fused multiply-add for each scale and addend,
+// on the same numbers as in linear_rows-inl.h: a row has the same bits in both.
 
 // 16 blocks of a panel, unpacked: of a size that two of them stay in the first-level cache.
 constexpr size_t kSlabBlocks = 16;
@@ -275,7 +203,7 @@ HWY_NOINLINE void multiply_rows(const PanelWork& work) {
   const size_t n_blocks = work.n_in / kBlockInputs;
   for (size_t panel = 0; panel < work.n_panels; panel += kSlabPanels) {
     const size_t n_panels = HWY_MIN(kSlabPanels, work.n_panels - panel);
-    std::memset(sums, 0, work.y.n_rows * kSumsPerRow * sizeof(float));
+    std::memset(sums, 0, padded_rows(work.y.n_rows) * kSumsPerRow * sizeof(float));
     for (size_t first = 0; first < n_blocks; first += kSlabBlocks) {
       const size_t n = HWY_MIN(kSlabBlocks, n_blocks - first);
       for (size_t p = 0; p < n_panels; ++p) fill_slab<Q>(work, panel + p, first, n, slabs[p]);
@@ -285,10 +213,13 @@ HWY_NOINLINE void multiply_rows(const PanelWork& work) {
   }
 }
 
+// Up to here unpacking costs more than it saves.
+constexpr size_t kFewRows = kVectors == 1 ? 32 : 8;
+
 template <class Q>
 void quantised_panels(const PanelWork& work) noexcept {
-  if (work.y.n_rows == 1) {
-    multiply_row<Q>(work);
+  if (work.y.n_rows <= kFewRows) {
+    multiply_few<Q>(work);
   } else {
     multiply_rows<Q>(work);
   }

@@ -54,6 +54,7 @@ class Dot {
 
 #include "kernels/linear_float-inl.h"
 #include "kernels/linear_quantise-inl.h"
+#include "kernels/linear_rows-inl.h"
 #include "kernels/linear_tile-inl.h"
 
 }  // namespace
