@@ -1,5 +1,6 @@
-// Attention over one group of 64 tokens in f32: tiles of any type become f32 once and serve all
-// queries. Included once per SIMD target (Highway); the vectors hold at most 16 lanes.
+// Attention over one group of 64 tokens in f32. Tiles of any type become f32 once and serve all
+// queries; where the queries are few, f16 tiles are converted in registers instead. Included once
+// per SIMD target (Highway); the vectors hold at most 16 lanes.
 
 #if defined(LONGHAUL_KERNELS_ATTENTION_F32_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LONGHAUL_KERNELS_ATTENTION_F32_INL_H_
@@ -121,9 +122,10 @@ struct Row {
     head = hn::Zero(DF());
     tail.SetZero();
   }
-  HWY_INLINE void Load(const float* from) {
-    head = hn::LoadU(DF(), from);
-    tail.Load(from + hn::Lanes(DF()));
+  template <class Matrix>
+  HWY_INLINE void Load(const Matrix& from, size_t k, size_t column) {
+    head = from.Load(k, column);
+    tail.Load(from, k, column + hn::Lanes(DF()));
   }
   HWY_INLINE void Store(float* to) const {
     hn::StoreU(head, DF(), to);
@@ -142,7 +144,8 @@ struct Row {
 template <>
 struct Row<0> {
   HWY_INLINE void SetZero() {}
-  HWY_INLINE void Load(const float*) {}
+  template <class Matrix>
+  HWY_INLINE void Load(const Matrix&, size_t, size_t) {}
   HWY_INLINE void Store(float*) const {}
   HWY_INLINE void AddProduct(VF, const Row&) {}
   HWY_INLINE void AddTo(float*, VF, VF) const {}
@@ -180,49 +183,104 @@ struct Rows<0, kVectors> {
   HWY_INLINE void AddTo(float*, size_t, const float*, const float*) const {}
 };
 
-// The sums of `depth` outer products: a[i, depth] by b[depth, columns], columns from the pointer
-// on.
-template <size_t kQueries, size_t kVectors>
-HWY_INLINE void Multiply(const float* HWY_RESTRICT a, size_t a_stride, const float* HWY_RESTRICT b,
-                         size_t b_stride, size_t depth, Rows<kQueries, kVectors>& sums) {
+// The matrices that queries and probabilities are multiplied by: K is [head_dim, 64 tokens], V [64
+// tokens, head_dim].
+struct FloatMatrix {
+  const float* at;
+  size_t stride;
+
+  HWY_INLINE VF Load(size_t k, size_t column) const {
+    return hn::LoadU(DF(), at + k * stride + column);
+  }
+  HWY_INLINE void Fetch(size_t, size_t, size_t) const {}
+  HWY_INLINE void StopFetching() {}
+};
+
+// Asks for the lines of next[i] in [at, at + n) bytes that begin there.
+HWY_INLINE void FetchLines(const std::byte* tile, size_t at, size_t n) {
+  for (size_t line = (at + 63) / 64 * 64; line < at + n; line += 64) {
+    __builtin_prefetch(tile + line, 0, 2);  // into L2: a group fills L1
+  }
+}
+
+// Tiles of f16 as they lie; `next`, if not null, are those to fetch meanwhile.
+struct HalfKeys {
+  const std::byte* const* tiles;
+  const std::byte* const* next;
+
+  HWY_INLINE VF Load(size_t k, size_t token) const {
+    return LoadHalf(tiles[token / kTileTokens] + (k * kTileTokens + token % kTileTokens) * 2);
+  }
+  HWY_INLINE void Fetch(size_t k, size_t first, size_t n) const {
+    if (next == nullptr) return;
+    for (size_t token = first; token < first + n; token += kTileTokens) {
+      FetchLines(next[token / kTileTokens], (k * kTileTokens + token % kTileTokens) * 2,
+                 HWY_MIN(n, kTileTokens) * 2);
+    }
+  }
+  HWY_INLINE void StopFetching() { next = nullptr; }
+};
+struct HalfValues {
+  const std::byte* const* tiles;
+  const std::byte* const* next;
+  size_t head_dim;
+
+  HWY_INLINE VF Load(size_t k, size_t dim) const {
+    return LoadHalf(tiles[k / kTileTokens] + (k % kTileTokens * head_dim + dim) * 2);
+  }
+  HWY_INLINE void Fetch(size_t k, size_t first, size_t n) const {
+    if (next == nullptr) return;
+    FetchLines(next[k / kTileTokens], (k % kTileTokens * head_dim + first) * 2, n * 2);
+  }
+  HWY_INLINE void StopFetching() { next = nullptr; }
+};
+
+// The sums of `depth` outer products: a[i, depth] by b[depth, columns], columns from `column` on.
+template <size_t kQueries, size_t kVectors, class Matrix>
+HWY_INLINE void Multiply(const float* HWY_RESTRICT a, size_t a_stride, const Matrix& b,
+                         size_t column, size_t depth, Rows<kQueries, kVectors>& sums) {
   sums.SetZero();
   for (size_t k = 0; k < depth; ++k) {
+    b.Fetch(k, column, kVectors * hn::Lanes(DF()));
     Row<kVectors> row;
-    row.Load(b + k * b_stride);
+    row.Load(b, k, column);
     sums.AddProducts(a + k, a_stride, row);
   }
 }
 
-template <size_t kQueries>
-HWY_INLINE void ScoresOf(const float* q, const float* k, size_t head_dim, float* scores) {
+template <size_t kQueries, class Keys>
+HWY_INLINE void ScoresOf(const float* q, const Keys& k, size_t head_dim, float* scores) {
   for (size_t t = 0; t < kGroupTokens; t += kSumVectors * hn::Lanes(DF())) {
     Rows<kQueries, kSumVectors> sums;
-    Multiply(q, head_dim, k + t, kGroupTokens, head_dim, sums);
+    Multiply(q, head_dim, k, t, head_dim, sums);
     sums.Store(scores + t, kGroupTokens);
   }
 }
 
-template <size_t kQueries>
-HWY_INLINE void ValuesOf(const float* p, const float* v, size_t head_dim, const float* keep,
+template <size_t kQueries, class Values>
+HWY_INLINE void ValuesOf(const float* p, const Values& v, size_t head_dim, const float* keep,
                          const float* add, float* o) {
   const size_t step = kSumVectors * hn::Lanes(DF());
   size_t dim = 0;
   for (; dim + step <= head_dim; dim += step) {
     Rows<kQueries, kSumVectors> sums;
-    Multiply(p, kGroupTokens, v + dim, head_dim, kGroupTokens, sums);
+    Multiply(p, kGroupTokens, v, dim, kGroupTokens, sums);
     sums.AddTo(o + dim, head_dim, keep, add);
   }
   if (dim < head_dim) {  // 32 dimensions
     Rows<kQueries, 2> sums;
-    Multiply(p, kGroupTokens, v + dim, head_dim, kGroupTokens, sums);
+    Multiply(p, kGroupTokens, v, dim, kGroupTokens, sums);
     sums.AddTo(o + dim, head_dim, keep, add);
   }
 }
 
 // scores[i, 64] = q[i] . k for rows of q [head_dim].
-void ScoresF32(size_t n_queries, const float* q, const float* k, size_t head_dim, float* scores) {
+template <class Keys>
+HWY_INLINE void ScoresF32(size_t n_queries, const float* q, Keys k, size_t head_dim,
+                          float* scores) {
   for (; n_queries > 4; n_queries -= 4, q += 4 * head_dim, scores += 4 * kGroupTokens) {
     ScoresOf<4>(q, k, head_dim, scores);
+    k.StopFetching();
   }
   switch (n_queries) {
     case 1:
@@ -237,10 +295,12 @@ void ScoresF32(size_t n_queries, const float* q, const float* k, size_t head_dim
 }
 
 // o[i] = o[i] * keep[i] + add[i] * sum over the 64 tokens of p[i, token] v[token].
-void ValuesF32(size_t n_queries, const float* p, const float* v, size_t head_dim, const float* keep,
-               const float* add, float* o) {
+template <class Values>
+HWY_INLINE void ValuesF32(size_t n_queries, const float* p, Values v, size_t head_dim,
+                          const float* keep, const float* add, float* o) {
   for (; n_queries > 4; n_queries -= 4, p += 4 * kGroupTokens, o += 4 * head_dim) {
     ValuesOf<4>(p, v, head_dim, keep, add, o);
+    v.StopFetching();
     keep += 4;
     add += 4;
   }

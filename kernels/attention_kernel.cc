@@ -125,20 +125,32 @@ HWY_INLINE void MergeGroup(const float* HWY_RESTRICT max, const float* HWY_RESTR
   }
 }
 
-// Asks for the scales of a group of q8_0 tiles; the rest is fetched between the products.
-HWY_INLINE void FetchScales(const SegmentTask& task, const TileGroup& group) {
-  const size_t at = kTileTokens * task.tiles.kv->head_dim;
-  const size_t end = at + at / kScaleDims * 2;
+// Asks for one line of each tile of a group, of q8_0 the scales: then its page is known when the
+// rest is asked for, between the products.
+HWY_INLINE void FetchFirst(KvType type, const std::byte* const* tiles, size_t head_dim) {
+  const size_t n_scales = kTileTokens * head_dim / kScaleDims;
+  const size_t at = type == KvType::kQ8_0 ? kTileTokens * head_dim : 0;
+  const size_t end = type == KvType::kQ8_0 ? at + n_scales * 2 : 1;
   for (size_t j = 0; j < kGroupTiles; ++j) {
-    for (size_t line = at; line < end; line += 64) {
-      if (task.int8_keys) hwy::Prefetch(group.k[j] + line);
-      if (task.int8_values) hwy::Prefetch(group.v[j] + line);
-    }
+    for (size_t line = at; line < end; line += 64) hwy::Prefetch(tiles[j] + line);
   }
 }
 
+// Which tiles of a group are multiplied as they lie: f16, for few queries that see it all (tokens
+// that nobody wrote may hold NaN). Either way a query has the same bits.
+struct InPlace {
+  bool keys = false;
+  bool values = false;
+};
+HWY_INLINE InPlace WhatIsReadInPlace(const SegmentTask& task, size_t n_queries, bool full) {
+  if (!full || n_queries > kMaxQueryBlock) return {};
+  const KvView& kv = *task.tiles.kv;
+  return {kv.k_type == KvType::kF16, kv.v_type == KvType::kF16};
+}
+
 // Reads what all query blocks share of a group.
-HWY_INLINE void PrepareGroup(const SegmentTask& task, const TileGroup& group, uint32_t last_pos) {
+HWY_INLINE void PrepareGroup(const SegmentTask& task, const TileGroup& group, uint32_t last_pos,
+                             InPlace in_place) {
   const KvView& kv = *task.tiles.kv;
   Scratch& scratch = *task.scratch;
   uint16_t masks[kGroupTiles];
@@ -146,10 +158,10 @@ HWY_INLINE void PrepareGroup(const SegmentTask& task, const TileGroup& group, ui
   if (task.int8_keys) prepare_keys_vnni(group, kv.head_dim, scratch.k.data());
   if (task.int8_values) prepare_values_vnni(group, masks, kv.head_dim, scratch.value_scales[0]);
   for (size_t j = 0; j < kGroupTiles; ++j) {
-    if (!task.int8_keys) {
+    if (!task.int8_keys && !in_place.keys) {
       KeysToF32(kv.k_type, group.k[j], kv.head_dim, scratch.k.data() + j * kTileTokens);
     }
-    if (!task.int8_values) {
+    if (!task.int8_values && !in_place.values) {
       ValuesToF32(kv.v_type, group.v[j], kv.head_dim, masks[j],
                   scratch.v.data() + j * kTileTokens * kv.head_dim);
     }
@@ -181,15 +193,20 @@ HWY_INLINE void FindValueScales(const SegmentTask& task, const TileGroup& group,
 // One group for queries first .. first + n_queries, at most kMaxQueryBlock. Fetches the group
 // `next` if there is one.
 void QueryBlock(const SegmentTask& task, const TileGroup& group, const TileGroup* next,
-                size_t first, size_t n_queries, bool full) {
+                size_t first, size_t n_queries, bool full, InPlace in_place) {
   const size_t head_dim = task.tiles.kv->head_dim;
   const Scratch& scratch = *task.scratch;
   float* scores = task.scratch->scores.data();
   if (task.int8_keys) {
     scores_vnni(n_queries, scratch.queries, first, group, next, scratch.k.data(), head_dim, scores);
   } else {
-    ScoresF32(n_queries, scratch.queries.f32.data() + first * head_dim, scratch.k.data(), head_dim,
-              scores);
+    const float* q = scratch.queries.f32.data() + first * head_dim;
+    if (in_place.keys) {
+      const HalfKeys k{group.k, next == nullptr ? nullptr : next->k};
+      ScoresF32(n_queries, q, k, head_dim, scores);
+    } else {
+      ScoresF32(n_queries, q, FloatMatrix{scratch.k.data(), kGroupTokens}, head_dim, scores);
+    }
   }
   for (size_t i = 0; !full && i < n_queries; ++i) {
     const auto pos = task.first_pos + static_cast<uint32_t>((first + i) / task.n_group);
@@ -211,7 +228,12 @@ void QueryBlock(const SegmentTask& task, const TileGroup& group, const TileGroup
   float sum[kMaxQueryBlock];
   Softmax(scores, n_queries, max, sum);
   MergeGroup(max, sum, n_queries, m, l, weights);
-  ValuesF32(n_queries, scores, scratch.v.data(), head_dim, weights.keep, weights.add, o);
+  if (in_place.values) {
+    const HalfValues v{group.v, next == nullptr ? nullptr : next->v, head_dim};
+    return ValuesF32(n_queries, scores, v, head_dim, weights.keep, weights.add, o);
+  }
+  const FloatMatrix v{scratch.v.data(), head_dim};
+  ValuesF32(n_queries, scores, v, head_dim, weights.keep, weights.add, o);
 }
 
 void AttendSegment(const SegmentTask& task) {
@@ -234,13 +256,17 @@ void AttendSegment(const SegmentTask& task) {
       next = nullptr;
     }
     const bool full = AllVisible(group, task.first_pos);
-    PrepareGroup(task, group, last_pos);
-    if (next != nullptr) FetchScales(task, *next);
+    const InPlace in_place = WhatIsReadInPlace(task, n_queries, full);
+    PrepareGroup(task, group, last_pos, in_place);
+    if (next != nullptr) {
+      FetchFirst(task.tiles.kv->k_type, next->k, task.tiles.kv->head_dim);
+      FetchFirst(task.tiles.kv->v_type, next->v, task.tiles.kv->head_dim);
+    }
     for (size_t first = 0; first < n_queries; first += block_size) {
       const size_t n = std::min(block_size, n_queries - first);
       const bool seen =
           full || group.first_pos[0] <= task.first_pos + (first + n - 1) / task.n_group;
-      if (seen) QueryBlock(task, group, first == 0 ? next : nullptr, first, n, full);
+      if (seen) QueryBlock(task, group, first == 0 ? next : nullptr, first, n, full, in_place);
     }
   }
 }
@@ -249,11 +275,11 @@ void SegmentScores(const SegmentTask& task, float* scores, size_t stride) {
   const size_t head_dim = task.tiles.kv->head_dim;
   for (size_t tile = 0; tile < task.tiles.n_tiles; tile += kGroupTiles) {
     const TileGroup group = GroupAt(task.tiles, tile);
-    PrepareGroup(task, group, task.first_pos);
+    PrepareGroup(task, group, task.first_pos, {});
     for (size_t i = 0; i < task.n_rows * task.n_group; ++i) {
       float* at = scores + i * stride + tile * kTileTokens;
-      ScoresF32(1, task.scratch->queries.f32.data() + i * head_dim, task.scratch->k.data(),
-                head_dim, at);
+      ScoresF32(1, task.scratch->queries.f32.data() + i * head_dim,
+                FloatMatrix{task.scratch->k.data(), kGroupTokens}, head_dim, at);
       MaskScores(group, task.first_pos + static_cast<uint32_t>(i / task.n_group), at);
     }
   }
