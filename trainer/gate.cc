@@ -11,9 +11,26 @@ namespace {
 
 using torch::Tensor;
 
-Tensor random_maps(int64_t n_heads, int64_t n_out, int64_t n_in) {
-  const double scale = 1 / std::sqrt(static_cast<double>(n_in));
-  return (at::randn({n_heads, n_out, n_in}) * scale).set_requires_grad(true);
+constexpr double kNoise = 0.1;  // of a first matrix, in the norm of its rows
+
+// Copies a head's dimensions, each of RoPE's pairs to one that turns about as fast, times `scale`:
+// [key_length, head_dim].
+Tensor copying(const GateConfig& config, double scale) {
+  const int64_t half = config.head_dim / 2, gate_half = config.key_length / 2;
+  Tensor map = at::zeros({config.key_length, config.head_dim});
+  for (int64_t j = 0; j < half; ++j) {
+    const int64_t to = j * gate_half / half;
+    map[to][j] = scale;
+    map[gate_half + to][half + j] = scale;
+  }
+  return map;
+}
+
+// `map` [key_length, n_in] for every KV head, with noise.
+Tensor first_matrix(const GateConfig& config, const Tensor& map) {
+  const Tensor maps = map.unsqueeze(0).repeat({config.n_kv_heads, 1, 1});
+  const double size = kNoise / std::sqrt(static_cast<double>(map.size(1)));
+  return (maps + at::randn_like(maps) * size).set_requires_grad(true);
 }
 
 // RMSNorm over key_length, then RoPE, as far as the gate has them.
@@ -32,8 +49,8 @@ Gates init_gates(const GateConfig& config) {
   Gates gates;
   for (int64_t i = 0; i < config.n_layers; ++i) {
     GateLayer gate;
-    gate.wq = random_maps(config.n_kv_heads, config.key_length, config.n_group() * config.head_dim);
-    gate.wk = random_maps(config.n_kv_heads, config.key_length, 3 * config.head_dim);
+    gate.wq = first_matrix(config, copying(config, 1).repeat({1, config.n_group()}));
+    gate.wk = first_matrix(config, copying(config, 1.0 / 3).repeat({1, 3}));
     if (config.qk_norm) {
       gate.q_norm = at::ones({config.key_length}).set_requires_grad(true);
       gate.k_norm = at::ones({config.key_length}).set_requires_grad(true);

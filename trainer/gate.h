@@ -34,7 +34,9 @@ struct GateLayer {
 
 using Gates = std::vector<GateLayer>;  // [n_layers]
 
-// Matrices drawn from torch's generator, norms of one, as leaves that require gradients.
+// First weights, as leaves that require gradients. The score begins as the product of the group's
+// mean query with the mean of the three pools, noise from torch's generator added: random matrices
+// need several times the steps to come as far (docs/gates.md).
 Gates init_gates(const GateConfig& config);
 
 // Every tensor under its name in a gate file, in the order of the file.
