@@ -23,15 +23,19 @@ struct BenchArguments {
   bool csv = false;
 };
 
-Status check(const BenchArguments& arguments) {
-  const EngineOptions& engine = arguments.engine;
+Status check(BenchArguments& arguments) {
+  EngineOptions& engine = arguments.engine;
   if (engine.model_path.empty() == engine.shape.empty()) {
     return bad_input("bench: expected one of --model and --shape, found {}",
                      engine.shape.empty() ? "none" : "both");
   }
   if (!arguments.write_path.empty() && engine.shape.empty())
     return bad_input("--write: expected a --shape to write, found a --model");
-  return validate(arguments.plan.attention, engine.block_size);
+  const AttentionOptions& attention = arguments.plan.attention;
+  engine.random_gates =
+      !engine.shape.empty() && engine.gates_path.empty() && attention.selector == "gate";
+  LH_RETURN_IF_ERROR(settle_block_size(engine));
+  return validate(attention, engine.block_size);
 }
 
 // The longest text of any test.
@@ -102,8 +106,9 @@ Result<std::vector<size_t>> parse_sizes(std::string_view text) {
   return sizes;
 }
 
-void add_plan_options(CLI::App& command, BenchPlan& plan) {
+void add_plan_options(CLI::App& command, EngineOptions& engine, BenchPlan& plan) {
   add_modes_option(command, plan.modes);
+  add_gates_option(command, engine, plan.attention);
   add_selection_options(command, plan.attention);
   auto store_depths = [&plan](std::vector<size_t> depths) { plan.depths = std::move(depths); };
   add_parsed(command, "-d,--depths", parse_sizes, store_depths, "tokens in the cache before a test")
@@ -152,7 +157,7 @@ void add_bench(CLI::App& app, CommandBody& chosen) {
       .add_option("--write", arguments->write_path,
                   "write the --shape to a GGUF file, for other engines, and measure nothing")
       ->type_name("FILE");
-  add_plan_options(command, arguments->plan);
+  add_plan_options(command, arguments->engine, arguments->plan);
   CLI::Option* json = command.add_flag("--json", arguments->json, "print one JSON document");
   command.add_flag("--csv", arguments->csv, "print comma-separated values")->excludes(json);
   command.add_option("--save", arguments->save_path, "write the JSON document to a file as well")

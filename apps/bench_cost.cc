@@ -14,8 +14,18 @@ CacheConfig cache_config(const BenchReport& report, size_t n_tokens) {
   cache.k_type = report.options.k_type;
   cache.v_type = report.options.v_type;
   cache.block_size = report.options.block_size;
+  cache.gate_dim = report.model.gate_dim;
   cache.max_tokens = n_tokens;
   return cache;
+}
+
+// What scoring the blocks of a context reads: their descriptors, or their gate keys and the weights
+// of the gate queries, which are in f16.
+double scored_bytes(const BenchReport& report, const CacheBytes& cache) {
+  if (report.attention.selector != "gate") return static_cast<double>(cache.bounds());
+  const ModelInfo& model = report.model;
+  return static_cast<double>(cache.gate_keys() +
+                             2 * model.n_layers * model.n_heads * model.head_dim * model.gate_dim);
 }
 
 // Elements of the matrices a row is multiplied with; `with_logits`: the output matrix too.
@@ -71,11 +81,11 @@ BenchCost bench_cost(const BenchReport& report, const BenchRow& row) {
                 static_cast<double>(times.n_tokens));
   };
   const auto packed = static_cast<double>(model.packed_bytes);
-  const double bounds = static_cast<double>(row.attention.sparse_steps) *
-                        static_cast<double>(bytes_for_tokens(cache, end).bounds());
+  const double scored = static_cast<double>(row.attention.sparse_steps) *
+                        scored_bytes(report, bytes_for_tokens(cache, end));
   cost.bytes_per_token =
       (static_cast<double>(passes.n_passes + chunks.n_passes) * packed +
-       (tiles_read(passes) + tiles_read(chunks)) * kv_bytes + (prefill ? 0 : bounds)) /
+       (tiles_read(passes) + tiles_read(chunks)) * kv_bytes + (prefill ? 0 : scored)) /
       n_tokens;
   const size_t chunk_logits =
       row.attention.drafted > 0 ? chunks.n_tokens : 0;  // verification needs them

@@ -181,6 +181,8 @@ nlohmann::ordered_json to_json(const BenchReport& report) {
       {"v_type", to_string(report.options.v_type)},
       {"block_size", report.options.block_size},
       {"selector", attention.selector},
+      {"gates", model.gates},
+      {"gate_threshold", attention.gate_threshold},
       {"sparse_ratio", attention.sparse_ratio},
       {"token_budget", attention.token_budget},
       {"rectify_every", attention.rectify_every},

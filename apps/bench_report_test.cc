@@ -27,6 +27,7 @@ BenchRow decode_row(AttentionMode mode, size_t n_attended) {
 
 BenchReport sample() {
   BenchReport report;
+  report.options.block_size = 16;
   report.model.n_layers = 2;
   report.model.n_heads = 4;
   report.model.n_kv_heads = 2;
@@ -82,6 +83,13 @@ TEST(BenchReport, ASparseTokenReadsItsBlocksAndAllBounds) {
   // Bounds: 17 groups of 2112 bytes per (layer, KV head), in whole pages of the system.
   EXPECT_NEAR(bench_cost(report, row).bytes_per_token, 1e6 + kKvBytes * 409.6 + 4 * 36864,
               0.02 * kKvBytes * 409.6);
+  // Gate keys: 17 groups of 16 blocks of 32 halves, and Wq of 4 heads by 64 by 32 halves in 2
+  // layers.
+  BenchReport gated = report;
+  gated.attention.selector = "gate";
+  gated.model.gate_dim = 32;
+  EXPECT_NEAR(bench_cost(gated, row).bytes_per_token,
+              1e6 + kKvBytes * 409.6 + 4 * 20480 + 2 * 4 * 64 * 32 * 2, 0.02 * kKvBytes * 409.6);
 }
 
 TEST(BenchReport, AChunkReadsATileOnceForAllItsRows) {

@@ -139,7 +139,8 @@ class ChatLoop {
   std::string last_ = "no answer yet";
 };
 
-Result<int> chat(const ChatArguments& arguments) {
+Result<int> chat(ChatArguments& arguments) {
+  LH_RETURN_IF_ERROR(settle_block_size(arguments.engine));
   LH_RETURN_IF_ERROR(validate(arguments.request.attention, arguments.engine.block_size));
   LH_ASSIGN_OR_RETURN(const auto engine, Engine::load(arguments.engine));
   print_warnings(*engine);
@@ -163,6 +164,7 @@ void add_chat(CLI::App& app, CommandBody& chosen) {
   command.add_option("--system", arguments->system, "the system message")->type_name("TEXT");
   add_count(command, "-n,--max-tokens", arguments->request.max_tokens, "longest answer", 1);
   add_mode_option(command, arguments->request.attention.mode);
+  add_gates_option(command, arguments->engine, arguments->request.attention);
   add_selection_options(command, arguments->request.attention);
   add_sampling_options(command, arguments->request.sampling);
   command.callback([&chosen, arguments] { chosen = [arguments] { return chat(*arguments); }; });

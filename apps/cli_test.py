@@ -61,6 +61,22 @@ class Usage(unittest.TestCase):
         self.refused([*generate, "--token-budget", "15"], "budget", "15")
         self.refused([*generate, "--local-blocks", "0"], "local", "0")
 
+    def test_gates(self):
+        gates = str(TREE / "fuzz/corpus/gates/whole.gguf")  # of no model there is
+        generate = ["generate", "-m", MODEL, "-p", "x", "--attention", "sparse"]
+        self.refused([*generate, "--gates", gates], "gates of another model", "tiny")
+        self.refused([*generate, "--gates", gates, "--block-size", "64"], "blocks of 16", "64")
+        self.refused([*generate, "--gates", MODEL], "not a gate file")
+        self.refused([*generate, "--selector", "gate"], "gate file", "found none")
+        self.refused([*generate, "--gate-threshold", "0.1"], "gate threshold", "minmax")
+        self.refused([*generate, "--gate-threshold", "0.1", "--sparse-ratio", "0.2"], "--gate-threshold", "--sparse-ratio")
+        self.refused(["eval", "-m", MODEL, "--gates", gates, "--block-size", "64"], "--gates", "64")
+        status, out, err = run("inspect", gates)
+        self.assertEqual((status, err), (0, ""))
+        self.assertIn(b"gates for tiny (qwen3, 1 layers, 2 heads, 1 KV heads", out)
+        self.assertEqual(json.loads(run("inspect", gates, "--json")[1])["gates"]["block_size"], 16)
+        self.refused(["inspect", str(TREE / "fuzz/corpus/gates/bad-extra.gguf")], "blk.1.attn_gate_q.weight")
+
     def test_prompt_sources(self):
         self.refused(["generate", "-m", MODEL], "-p", "found 0")
         self.refused(["generate", "-m", MODEL, "-p", "x", "--tokens", "1"], "found 2")

@@ -72,6 +72,9 @@ Result<std::vector<DemoJob>> run_jobs(const DemoArguments& arguments, Engine& en
 }
 
 Result<int> demo(DemoArguments& arguments) {
+  EngineOptions& options = arguments.engine;
+  if (options.block_size == 0 && options.gates_path.empty()) options.block_size = kBlockSize;
+  LH_RETURN_IF_ERROR(settle_block_size(options));
   LH_RETURN_IF_ERROR(validate(arguments.job.attention, arguments.engine.block_size));
   if (arguments.engine.model_path.empty()) {
     LH_ASSIGN_OR_RETURN(arguments.engine.model_path, find_bundled_model());
@@ -108,11 +111,13 @@ void add_demo(CLI::App& app, CommandBody& chosen) {
   CLI::App& command = *app.add_subcommand(
       "demo", "one long job with checkable answers, in every mode, on the bundled model");
   const auto arguments = std::make_shared<DemoArguments>();
-  arguments->engine.block_size = kBlockSize;
   add_engine_options(command, arguments->engine);
   command.get_option("--model")->required(false)->description(
       "a GGUF file; default: the bundled one");
+  command.get_option("--block-size")
+      ->default_str(fmt::format("{}, or that of --gates", kBlockSize));
   add_modes_option(command, arguments->job.modes);
+  add_gates_option(command, arguments->engine, arguments->job.attention);
   add_selection_options(command, arguments->job.attention);
   add_count(command, "--nodes", arguments->n_nodes, "nodes on the path that is asked for", 1, 1024);
   add_count(command, "--others", arguments->n_other, "nodes on other paths in the prompt", 0, 1023);

@@ -37,6 +37,7 @@ void print_result(const GenerateArguments& arguments, const GenerateResult& resu
 }
 
 Result<int> generate(GenerateArguments& arguments) {
+  LH_RETURN_IF_ERROR(settle_block_size(arguments.engine));
   LH_RETURN_IF_ERROR(validate(arguments.request.attention, arguments.engine.block_size));
   LH_ASSIGN_OR_RETURN(const auto engine, Engine::load(arguments.engine));
   print_warnings(*engine);
@@ -77,6 +78,7 @@ void add_generate(CLI::App& app, CommandBody& chosen) {
   command.add_flag("--ignore-eos", arguments->request.ignore_eos,
                    "go on after the end of the text");
   add_mode_option(command, arguments->request.attention.mode);
+  add_gates_option(command, arguments->engine, arguments->request.attention);
   add_selection_options(command, arguments->request.attention);
   add_sampling_options(command, arguments->request.sampling);
   command.add_option("--load-state", arguments->load_state, "start from a saved text and cache")

@@ -9,6 +9,7 @@
 #include "apps/options.h"
 #include "apps/output.h"
 #include "apps/table.h"
+#include "io/gate_file.h"
 #include "model/rope.h"
 
 namespace longhaul {
@@ -16,7 +17,7 @@ namespace {
 
 struct InspectArguments {
   std::string path;
-  size_t block_size = EngineOptions().block_size;
+  size_t block_size = 16;
   bool json = false;
 };
 
@@ -154,8 +155,50 @@ nlohmann::ordered_json plan_json(const MemoryPlan& plan) {
 }
 
 // Looks at any GGUF file; what the engine cannot run gets the reason in place of the memory plan.
+void print_gates(const GateWeights& gates) {
+  const GateBase& base = gates.base;
+  fmt::print("gates for {} ({}, {} layers, {} heads, {} KV heads, head size {}, fingerprint {})\n",
+             base.name, base.architecture, base.n_layers, base.n_heads, base.n_kv_heads,
+             base.head_dim, base.fingerprint);
+  fmt::print("blocks of {} tokens, {} dimensions, {}, {}\n", gates.block_size, gates.dim,
+             gates.qk_norm ? "normalised" : "not normalised",
+             gates.rope ? "rotated" : "not rotated");
+  if (!gates.source.empty()) fmt::print("imported from {}\n", gates.source);
+}
+
+nlohmann::ordered_json gates_json(const GateWeights& gates) {
+  const GateBase& base = gates.base;
+  return {{"base_model",
+           {{"name", base.name},
+            {"architecture", base.architecture},
+            {"fingerprint", base.fingerprint},
+            {"layers", base.n_layers},
+            {"heads", base.n_heads},
+            {"kv_heads", base.n_kv_heads},
+            {"head_dim", base.head_dim}}},
+          {"source", gates.source},
+          {"block_size", gates.block_size},
+          {"dim", gates.dim},
+          {"qk_norm", gates.qk_norm},
+          {"rope", gates.rope}};
+}
+
+Result<int> inspect_gates(const GgufFile& file, bool json) {
+  LH_ASSIGN_OR_RETURN(const GateWeights gates, read_gates(file));
+  if (json) {
+    nlohmann::ordered_json document = file_json(file);
+    document["gates"] = gates_json(gates);
+    print_json(document);
+  } else {
+    print_file(file);
+    print_gates(gates);
+  }
+  return 0;
+}
+
 Result<int> inspect(const InspectArguments& arguments) {
   LH_ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(arguments.path));
+  if (is_gate_file(file)) return inspect_gates(file, arguments.json);
   const Result<ModelConfig> config = read_model_config(file);
   if (arguments.json) {
     nlohmann::ordered_json json = file_json(file);

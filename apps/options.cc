@@ -99,7 +99,8 @@ void add_engine_options(CLI::App& app, EngineOptions& options) {
       "storage of values alone")
       ->type_name("TYPE");
   add_count(app, "--block-size", options.block_size,
-            "tokens per block that sparse attention selects: a power of two from 4 to 256", 1);
+            "tokens per block that sparse attention selects: a power of two from 4 to 256", 1)
+      ->default_str("16, or that of --gates");
 }
 
 void add_sampling_options(CLI::App& app, SamplingOptions& options) {
@@ -132,6 +133,17 @@ void add_budget_details(CLI::App& app, AttentionOptions& options) {
            "adaptive: estimated share of attention a KV head may miss", 0, 1);
 }
 
+void add_gates_option(CLI::App& app, EngineOptions& engine, AttentionOptions& attention) {
+  const auto store = [&](const std::string& path) {
+    engine.gates_path = path;
+    attention.selector = "gate";
+  };
+  app.add_option_function<std::string>(
+         "--gates", store, "learned gates for this model, a GGUF file; then the selector is gate")
+      ->check(CLI::ExistingFile)
+      ->type_name("FILE");
+}
+
 void add_selection_options(CLI::App& app, AttentionOptions& options) {
   std::string names;
   for (const auto name : selector_names()) names += (names.empty() ? "" : ", ") + std::string(name);
@@ -141,9 +153,14 @@ void add_selection_options(CLI::App& app, AttentionOptions& options) {
       "who chooses the blocks of a sparse step: " + names)
       ->type_name("NAME")
       ->default_str(options.selector);
-  add_real(app, "--sparse-ratio", options.sparse_ratio, "share of the blocks selected", 0, 1);
-  add_count(app, "--token-budget", options.token_budget,
-            "tokens selected, instead of a share; 0: use the share");
+  CLI::Option* ratio =
+      add_real(app, "--sparse-ratio", options.sparse_ratio, "share of the blocks selected", 0, 1);
+  CLI::Option* budget = add_count(app, "--token-budget", options.token_budget,
+                                  "tokens selected, instead of a share; 0: use the share");
+  add_real(app, "--gate-threshold", options.gate_threshold,
+           "gate: every block whose share of the gate's softmax is above X, instead; 0: off", 0, 1)
+      ->excludes(ratio)
+      ->excludes(budget);
   add_budget_details(app, options);
   add_count(app, "--rectify-every", options.rectify_every,
             "resa: tokens between dense passes; exact: the longest draft", 1);

@@ -67,7 +67,12 @@ void add_sampling_options(CLI::App& app, SamplingOptions& options);
 // --min-blocks, --local-blocks, --sink-blocks, --rectify-ratio, --rectify-tolerance.
 void add_budget_details(CLI::App& app, AttentionOptions& options);
 
-// Those, and --selector, --sparse-ratio, --token-budget, --rectify-every, --rectify.
+// --gates, which also makes `gate` the selector: to be added before the selection options, so that
+// --selector has the last word.
+void add_gates_option(CLI::App& app, EngineOptions& engine, AttentionOptions& attention);
+
+// Those, and --selector, --sparse-ratio, --token-budget, --gate-threshold, --rectify-every,
+// --rectify.
 void add_selection_options(CLI::App& app, AttentionOptions& options);
 
 // --attention with one mode, or with a list of modes. --auto-may is among the selection options.

@@ -21,6 +21,7 @@ std::string parse(AllOptions& options, std::vector<std::string> arguments) {
   add_engine_options(app, options.engine);
   add_sampling_options(app, options.sampling);
   add_mode_option(app, options.attention.mode);
+  add_gates_option(app, options.engine, options.attention);
   add_selection_options(app, options.attention);
   add_prompt_options(app, options.prompt);
   std::reverse(arguments.begin(), arguments.end());  // CLI11 reads a vector from its end
@@ -43,6 +44,20 @@ TEST(Options, DefaultsAreThoseOfTheApi) {
   EXPECT_EQ(options.attention.rectify_every, 32U);
   EXPECT_EQ(options.attention.mode, AttentionMode::kDense);
   EXPECT_EQ(options.sampling.temperature, 0.0F);
+}
+
+TEST(Options, GatesBringTheirSelectorUnlessAnotherIsNamed) {
+  AllOptions options;
+  ASSERT_EQ(parse(options, {"-m", kFile, "--gates", kFile}), "");
+  EXPECT_EQ(options.engine.gates_path, kFile);
+  EXPECT_EQ(options.attention.selector, "gate");
+  AllOptions named;
+  ASSERT_EQ(parse(named, {"-m", kFile, "--selector", "window", "--gates", kFile}), "");
+  EXPECT_EQ(named.attention.selector, "window");
+  AllOptions both;
+  EXPECT_NE(parse(both, {"-m", kFile, "--gate-threshold", "0.1", "--token-budget", "64"})
+                .find("--gate-threshold"),
+            std::string::npos);
 }
 
 TEST(Options, ReadsEveryGroup) {

@@ -99,6 +99,8 @@ RectifySelection::Choice RectifySelection::select(const Selector& selector,
     row_input.query = &row;
     row_input.n_blocks = row.first_pos / input.block_size + 1;
     row_input.bounds.n_blocks = row_input.n_blocks;
+    if (input.gate.gates != nullptr)
+      row_input.gate.angles = input.gate.angles + r * input.gate.gates->n_angles();
     (void)row_.select(selector, options, row_input, row.first_pos + 1, workspace);
     add_row(row_.scores().first(row_input.n_blocks), row_.block_ids());
   }

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "kernels/kv_tile.h"
+#include "kernels/ops.h"
 
 namespace longhaul {
 namespace {
@@ -13,6 +14,12 @@ namespace {
 // Bits [first, last) of a tile's mask.
 uint16_t mask_bits(size_t first, size_t last) {
   return static_cast<uint16_t>(((1U << last) - 1U) & ~((1U << first) - 1U));
+}
+
+size_t count_above(std::span<const float> scores, double threshold) {
+  return static_cast<size_t>(std::count_if(scores.begin(), scores.end(), [=](float score) {
+    return static_cast<double>(score) > threshold;
+  }));
 }
 
 }  // namespace
@@ -31,7 +38,9 @@ size_t n_selected_blocks(const AttentionOptions& options, const Selector& select
   const size_t n_sinks = std::max(options.sink_blocks, selector.least_sink_blocks);
   const size_t n_forced = std::min(n_blocks, options.local_blocks + n_sinks);
   size_t n_selected = 0;
-  if (options.token_budget > 0) {
+  if (options.gate_threshold > 0) {
+    n_selected = 0;
+  } else if (options.token_budget > 0) {
     n_selected = options.token_budget / block_size;
   } else {
     // The small term keeps 0.1 * 30 = 3.0000000000000004 from becoming 4 blocks.
@@ -59,12 +68,13 @@ std::span<const TileRef> SelectionBuffer::select(const Selector& selector,
                                                  AttentionWorkspace& workspace) {
   const size_t n_blocks = input.n_blocks;
   LH_CHECK(n_blocks > 0 && n_blocks <= scores_.size() && input.query->n_rows == 1);
-  const size_t n_selected = n_selected_blocks(options, selector, n_blocks, input.block_size);
+  size_t n_selected = n_selected_blocks(options, selector, n_blocks, input.block_size);
   mean_over_group(*input.query, q_mean_.data());
   input.q_mean = q_mean_.data();
 
   const auto scores = scores_.span().first(n_blocks);
   selector.score(input, scores, workspace);
+  if (options.gate_threshold > 0) softmax_in_place(scores.data(), n_tokens / input.block_size);
   constexpr float kForced = std::numeric_limits<float>::infinity();
   const size_t n_sinks =
       std::min(n_blocks, std::max(options.sink_blocks, selector.least_sink_blocks));
@@ -72,6 +82,7 @@ std::span<const TileRef> SelectionBuffer::select(const Selector& selector,
   std::fill(scores.begin(), scores.begin() + static_cast<std::ptrdiff_t>(n_sinks), kForced);
   std::fill(scores.end() - static_cast<std::ptrdiff_t>(n_local), scores.end(), kForced);
 
+  if (options.gate_threshold > 0) n_selected = count_above(scores, options.gate_threshold);
   top_k(scores, n_selected, ids_.data());
   n_ids_ = n_selected;
   const size_t n_tiles = expand_blocks(block_ids(), input.block_size, n_tokens, tiles_.span());

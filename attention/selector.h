@@ -9,11 +9,21 @@
 #include <string_view>
 
 #include "base/aligned_buffer.h"
+#include "cache/gates.h"
 #include "kernels/attention.h"
 #include "kernels/block_bounds.h"
 #include "longhaul/options.h"
 
 namespace longhaul {
+
+// What gates look at besides; empty in a cache without gates.
+struct GateInput {
+  const Gates* gates = nullptr;
+  size_t layer = 0;
+  size_t kv_head = 0;
+  const float* angles = nullptr;  // [rows of the query, gates->n_angles()] of their positions
+  HalfMatrixView keys;            // [complete blocks, gates->dim()]
+};
 
 // What a selector may look at. `query` is the job of the step: one row, its K and V.
 struct SelectionInput {
@@ -22,6 +32,7 @@ struct SelectionInput {
   const float* q_mean = nullptr;        // [head_dim], mean of q over the group
   size_t block_size = 0;                // tokens
   size_t n_blocks = 0;
+  GateInput gate;
 };
 
 // One way of scoring blocks; higher is better. Stateless, shared by threads.
@@ -31,6 +42,9 @@ struct Selector {
   void (*score)(const SelectionInput& input, std::span<float> scores,
                 AttentionWorkspace& workspace);
   size_t least_sink_blocks = 0;  // sinks that belong to the method itself
+  // It scores with gates. Its scores are logits of a distribution over the complete blocks, so that
+  // AttentionOptions::gate_threshold applies.
+  bool needs_gates = false;
 };
 
 // The selector of that name, or nullptr.
@@ -40,7 +54,8 @@ std::span<const Selector* const> all_selectors();
 
 // How many of n_blocks a step reads: max(ceil(ratio * n_blocks), min(n_blocks, min_blocks))
 // (methods/resa.md), or token_budget / block_size where a budget is given; never fewer than the
-// forced blocks, never more than there are.
+// forced blocks, never more than there are. With a threshold the number depends on the scores: then
+// the least it can be.
 size_t n_selected_blocks(const AttentionOptions& options, const Selector& selector, size_t n_blocks,
                          size_t block_size);
 

@@ -14,12 +14,12 @@ std::vector<TileRef> expand(std::vector<uint32_t> ids, size_t block_size, size_t
 }
 
 TEST(Selector, RegistryFindsEveryFolder) {
-  for (const char* name : {"minmax", "oracle", "window"}) {
+  for (const char* name : {"gate", "minmax", "oracle", "window"}) {
     ASSERT_NE(find_selector(name), nullptr) << name;
     EXPECT_EQ(find_selector(name)->name, name);
   }
   EXPECT_EQ(find_selector("nothing"), nullptr);
-  EXPECT_EQ(all_selectors().size(), 3U);
+  EXPECT_EQ(all_selectors().size(), 4U);
 }
 
 TEST(Selector, BudgetFollowsThePaper) {

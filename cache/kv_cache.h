@@ -74,6 +74,7 @@ class KvSequence {
 
   size_t n_tokens() const { return n_tokens_; }
   size_t block_size() const { return cache_->config().block_size; }  // tokens per descriptor
+  const Gates* gates() const { return cache_->gates_; }              // null without
 
   // Makes [first, first + count) writable: takes pages, copies those shared with another sequence,
   // raises n_tokens() to the end of the range. first <= n_tokens(). On Error (the pages needed and

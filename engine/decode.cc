@@ -25,6 +25,7 @@ namespace {
 AttentionOptions wide(AttentionOptions options) {
   options.sparse_ratio = options.rectify_ratio;
   options.token_budget = 0;
+  options.gate_threshold = 0;
   return options;
 }
 

@@ -7,6 +7,7 @@
 #include "cache/memory_plan.h"
 #include "engine/calibrate.h"
 #include "engine/engine_impl.h"
+#include "engine/load_gates.h"
 #include "engine/memory_check.h"
 #include "model/random_model.h"
 #include "tokenizer/chat_template.h"
@@ -41,7 +42,7 @@ ModelInfo describe_model(const Model& model, const GgufFile& file) {
   return info;
 }
 
-// The plan of a shape, from its sizes alone.
+// The plan of a shape, from its sizes alone; `options` with its block size filled in.
 LoadPlan plan_shape(const RandomModelSpec& spec, const EngineOptions& options) {
   ModelConfig config;
   config.n_layers = spec.n_layers;
@@ -53,8 +54,11 @@ LoadPlan plan_shape(const RandomModelSpec& spec, const EngineOptions& options) {
   EngineOptions effective = options;
   if (effective.ctx_size == 0) effective.ctx_size = spec.context_length;
   const size_t n_bytes = random_matrix_bytes(spec);
-  return {fmt::format("shape {} in {}", options.shape, options.shape_type), n_bytes, n_bytes,
-          Model::buffer_bytes(config, options.prefill_chunk), cache_config_for(config, effective)};
+  const size_t gate_dim = options.random_gates ? kRandomGateDim : 0;
+  return {fmt::format("shape {} in {}", options.shape, options.shape_type),
+          n_bytes + gate_weight_bytes(config, gate_dim), n_bytes,
+          Model::buffer_bytes(config, options.prefill_chunk),
+          cache_config_for(config, effective, gate_dim)};
 }
 
 // Opens the model file, or makes one in memory for a shape, if it will fit.
@@ -68,12 +72,13 @@ Result<GgufFile> open_model(const EngineOptions& options, std::vector<std::byte>
 }
 
 // The same check for a file, whose matrices are interleaved one after another.
-Status check_file_fits(const GgufFile& file, const EngineOptions& options) {
-  LH_ASSIGN_OR_RETURN(const ModelConfig config, read_model_config(file));
+Status check_file_fits(const GgufFile& file, const ModelConfig& config,
+                       const EngineOptions& options, size_t gate_dim) {
   EngineOptions effective = options;
   if (effective.ctx_size == 0) effective.ctx_size = config.context_length;
-  LoadPlan plan{options.model_path, 0, 0, Model::buffer_bytes(config, options.prefill_chunk),
-                cache_config_for(config, effective)};
+  LoadPlan plan{options.model_path, gate_weight_bytes(config, gate_dim), 0,
+                Model::buffer_bytes(config, options.prefill_chunk),
+                cache_config_for(config, effective, gate_dim)};
   LH_RETURN_IF_ERROR(validate(plan.cache));
   for (const GgufTensor& tensor : file.tensors()) plan.weight_bytes += tensor.data.size();
   LH_ASSIGN_OR_RETURN(const size_t available, available_memory());
@@ -83,6 +88,9 @@ Status check_file_fits(const GgufFile& file, const EngineOptions& options) {
 Status check_options(const EngineOptions& options) {
   if (options.shape.empty() == options.model_path.empty()) {
     return bad_input("model: expected either a path or a shape");
+  }
+  if (options.random_gates && (options.shape.empty() || !options.gates_path.empty())) {
+    return bad_input("random gates: expected a shape and no gate file");
   }
   if (options.prefill_chunk == 0)
     return bad_input("prefill chunk: expected at least 1 token, found 0");
@@ -100,13 +108,18 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   auto impl = std::make_unique<Impl>();
   impl->options = options;
   EngineOptions& effective = impl->options;
+  LH_RETURN_IF_ERROR(settle_block_size(effective));
   if (effective.n_threads == 0)
     effective.n_threads = std::max(1U, std::thread::hardware_concurrency());
   impl->pool = std::make_unique<ThreadPool>(effective.n_threads);
 
-  LH_ASSIGN_OR_RETURN(GgufFile file, open_model(options, impl->shape_bytes));
+  LH_ASSIGN_OR_RETURN(GgufFile file, open_model(effective, impl->shape_bytes));
   impl->file = std::make_unique<GgufFile>(std::move(file));
-  if (options.shape.empty()) LH_RETURN_IF_ERROR(check_file_fits(*impl->file, options));
+  LH_ASSIGN_OR_RETURN(const ModelConfig config, read_model_config(*impl->file));
+  LH_ASSIGN_OR_RETURN(const auto gates, load_gates(effective, *impl->file, config));
+  const size_t gate_dim = gates ? gates->dim : 0;
+  if (options.shape.empty())
+    LH_RETURN_IF_ERROR(check_file_fits(*impl->file, config, effective, gate_dim));
   LH_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::load(*impl->file));
   impl->tokenizer = std::make_unique<Tokenizer>(std::move(tokenizer));
   LH_ASSIGN_OR_RETURN(impl->model, Model::load(*impl->file, *impl->pool, effective.prefill_chunk));
@@ -125,8 +138,14 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
                     effective.ctx_size, impl->info.context_length));
   }
 
+  if (gates) {
+    impl->gates = std::make_unique<Gates>(*gates, impl->model->gate_rope());
+    impl->info.gates = describe(*gates);
+    impl->info.gate_dim = gate_dim;
+  }
   LH_ASSIGN_OR_RETURN(impl->cache,
-                      KvCache::create(cache_config_for(impl->model->config(), effective)));
+                      KvCache::create(cache_config_for(impl->model->config(), effective, gate_dim),
+                                      impl->gates.get()));
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
 
@@ -138,6 +157,12 @@ Status write_shape(std::string_view shape, std::string_view shape_type, const st
 const ModelInfo& Engine::model_info() const { return impl_->info; }
 const EngineOptions& Engine::options() const { return impl_->options; }
 std::span<const std::string> Engine::warnings() const { return impl_->warnings; }
+
+Status Engine::Impl::check_selector(const Selector& selector) const {
+  if (!selector.needs_gates || gates != nullptr) return {};
+  return bad_input("selector {}: expected a gate file for {}, found none", selector.name,
+                   info.name);
+}
 
 Status Engine::Impl::ensure_calibration() {
   if (calibration) return {};

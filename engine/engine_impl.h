@@ -26,11 +26,14 @@ struct Engine::Impl {
   std::unique_ptr<GgufFile> file;      // the mapping behind model and tokenizer
   std::unique_ptr<Model> model;
   std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<Gates> gates;  // null without
   std::unique_ptr<KvCache> cache;
   std::optional<Calibration> calibration;
 
   // Names the model in state files: they restore only into the same weights.
   std::string model_id() const;
+  // Error if the selector needs gates and there are none.
+  Status check_selector(const Selector& selector) const;
   // Measures unless that was done before.
   Status ensure_calibration();
 };

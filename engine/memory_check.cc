@@ -6,7 +6,8 @@
 
 namespace longhaul {
 
-CacheConfig cache_config_for(const ModelConfig& model, const EngineOptions& options) {
+CacheConfig cache_config_for(const ModelConfig& model, const EngineOptions& options,
+                             size_t gate_dim) {
   CacheConfig cache;
   cache.n_layers = model.n_layers;
   cache.n_kv_heads = model.n_kv_heads;
@@ -14,6 +15,7 @@ CacheConfig cache_config_for(const ModelConfig& model, const EngineOptions& opti
   cache.k_type = options.k_type;
   cache.v_type = options.v_type;
   cache.block_size = options.block_size;
+  cache.gate_dim = gate_dim;
   // One page more for each session: a fork copies the page it writes to.
   const size_t page_tokens = kBoundsGroupBlocks * std::max<size_t>(1, options.block_size);
   const size_t session_pages = (options.ctx_size + page_tokens - 1) / page_tokens + 1;

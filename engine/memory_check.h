@@ -9,8 +9,10 @@
 
 namespace longhaul {
 
-// The cache that sessions with these options (zeros filled in) need.
-CacheConfig cache_config_for(const ModelConfig& model, const EngineOptions& options);
+// The cache that sessions with these options (zeros filled in) need, with gate keys of gate_dim
+// dimensions.
+CacheConfig cache_config_for(const ModelConfig& model, const EngineOptions& options,
+                             size_t gate_dim = 0);
 
 // What loading will take.
 struct LoadPlan {

@@ -51,6 +51,26 @@ Result<T> value_of(const std::array<Named<T>, N>& table, std::string_view name,
   return bad_input("{}: expected one of {}, found '{}'", what, fmt::join(names, ", "), name);
 }
 
+Status validate_threshold(const AttentionOptions& options) {
+  const double threshold = options.gate_threshold;
+  if (!(threshold >= 0.0 && threshold < 1.0))
+    return bad_input("gate threshold: expected 0 (off) to below 1, found {}", threshold);
+  if (threshold == 0.0) return {};
+  if (!find_selector(options.selector)->needs_gates) {
+    return bad_input("gate threshold: expected the selector gate, found '{}'", options.selector);
+  }
+  if (options.token_budget != 0) {
+    return bad_input("gate threshold: expected no token budget beside it, found {}",
+                     options.token_budget);
+  }
+  if (options.mode == AttentionMode::kAuto) {
+    return bad_input(
+        "gate threshold: expected a mode other than auto, which cannot tell beforehand how many "
+        "blocks a threshold reads");
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string_view to_string(AttentionMode mode) { return name_of(kModes, mode); }
@@ -95,6 +115,7 @@ Status validate(const AttentionOptions& options, size_t block_size) {
     return bad_input("token budget: expected at least one block of {} tokens, found {}", block_size,
                      options.token_budget);
   }
+  LH_RETURN_IF_ERROR(validate_threshold(options));
   if (options.rectify_every == 0)
     return bad_input("rectify every: expected at least 1 token, found 0");
   if (!(options.rectify_ratio > 0.0 && options.rectify_ratio <= 1.0)) {

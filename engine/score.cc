@@ -77,7 +77,11 @@ Result<ScoreResult> Session::score(const ScoreRequest& request) {
   Engine::Impl& engine = *impl_->engine;
   LH_RETURN_IF_ERROR(validate(request.attention, engine.options.block_size));
   LH_RETURN_IF_ERROR(check_mode(request.attention.mode));
+  LH_RETURN_IF_ERROR(engine.check_selector(*find_selector(request.attention.selector)));
   LH_ASSIGN_OR_RETURN(const auto selectors, find_selectors(request.recall_of));
+  for (const Selector* selector : selectors) LH_RETURN_IF_ERROR(engine.check_selector(*selector));
+  if (!selectors.empty() && request.attention.gate_threshold > 0)
+    return bad_input("recall: expected a budget that all selectors share, found a gate threshold");
   if (state.tokens.empty())
     return bad_input("score: the session is empty, so nothing is predicted");
   LH_RETURN_IF_ERROR(impl_->check_tokens(request.tokens));

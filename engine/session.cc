@@ -52,6 +52,7 @@ Status Session::Impl::check_tokens(std::span<const int32_t> tokens) const {
 
 Status Session::Impl::check_request(const GenerateRequest& request) const {
   LH_RETURN_IF_ERROR(validate(request.attention, engine->options.block_size));
+  LH_RETURN_IF_ERROR(engine->check_selector(*find_selector(request.attention.selector)));
   if (state.tokens.empty() && request.prompt.empty()) {
     return bad_input("the prompt is empty and so is the session: nothing to continue");
   }

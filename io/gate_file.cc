@@ -84,33 +84,6 @@ Status check_sizes(const GateWeights& gates, const std::string& file) {
   return {};
 }
 
-Result<GateWeights> read_keys(const GgufFile& file) {
-  if (!is_gate_file(file)) {
-    return bad_input(
-        "{}: not a gate file: expected keys \"general.type\" \"adapter\" and \"adapter.type\" "
-        "\"{}\"",
-        file.path(), kKind);
-  }
-  GateWeights gates;
-  GateBase& base = gates.base;
-  LH_ASSIGN_OR_RETURN(base.architecture, file.get_string("general.architecture"));
-  LH_ASSIGN_OR_RETURN(base.name, file.get_string("gate.base_model.name"));
-  LH_ASSIGN_OR_RETURN(base.fingerprint, file.get_string("gate.base_model.fingerprint"));
-  LH_ASSIGN_OR_RETURN(base.n_layers, file.get_u64("gate.block_count"));
-  LH_ASSIGN_OR_RETURN(base.n_heads, file.get_u64("gate.head_count"));
-  LH_ASSIGN_OR_RETURN(base.n_kv_heads, file.get_u64("gate.head_count_kv"));
-  LH_ASSIGN_OR_RETURN(base.head_dim, file.get_u64("gate.head_dim"));
-  LH_ASSIGN_OR_RETURN(gates.source, file.get_string_or("gate.source", ""));
-  LH_ASSIGN_OR_RETURN(gates.block_size, file.get_u64("gate.block_size"));
-  LH_ASSIGN_OR_RETURN(gates.dim, file.get_u64("gate.key_length"));
-  LH_ASSIGN_OR_RETURN(gates.rope, file.get_bool("gate.rope"));
-  LH_ASSIGN_OR_RETURN(gates.qk_norm, file.get_bool("gate.qk_norm"));
-  LH_ASSIGN_OR_RETURN(const double eps, file.get_f64("gate.norm_eps"));
-  gates.norm_eps = static_cast<float>(eps);
-  LH_RETURN_IF_ERROR(check_sizes(gates, file.path()));
-  return gates;
-}
-
 // Every tensor the gates need and no other, or an error that names all that are wrong.
 Status check_tensor_names(const GgufFile& file, const std::set<std::string>& expected) {
   std::vector<std::string> missing;
@@ -179,8 +152,35 @@ bool is_gate_file(const GgufFile& file) {
   return type && *type == "adapter" && adapter && *adapter == kKind;
 }
 
+Result<GateWeights> read_gate_keys(const GgufFile& file) {
+  if (!is_gate_file(file)) {
+    return bad_input(
+        "{}: not a gate file: expected keys \"general.type\" \"adapter\" and \"adapter.type\" "
+        "\"{}\"",
+        file.path(), kKind);
+  }
+  GateWeights gates;
+  GateBase& base = gates.base;
+  LH_ASSIGN_OR_RETURN(base.architecture, file.get_string("general.architecture"));
+  LH_ASSIGN_OR_RETURN(base.name, file.get_string("gate.base_model.name"));
+  LH_ASSIGN_OR_RETURN(base.fingerprint, file.get_string("gate.base_model.fingerprint"));
+  LH_ASSIGN_OR_RETURN(base.n_layers, file.get_u64("gate.block_count"));
+  LH_ASSIGN_OR_RETURN(base.n_heads, file.get_u64("gate.head_count"));
+  LH_ASSIGN_OR_RETURN(base.n_kv_heads, file.get_u64("gate.head_count_kv"));
+  LH_ASSIGN_OR_RETURN(base.head_dim, file.get_u64("gate.head_dim"));
+  LH_ASSIGN_OR_RETURN(gates.source, file.get_string_or("gate.source", ""));
+  LH_ASSIGN_OR_RETURN(gates.block_size, file.get_u64("gate.block_size"));
+  LH_ASSIGN_OR_RETURN(gates.dim, file.get_u64("gate.key_length"));
+  LH_ASSIGN_OR_RETURN(gates.rope, file.get_bool("gate.rope"));
+  LH_ASSIGN_OR_RETURN(gates.qk_norm, file.get_bool("gate.qk_norm"));
+  LH_ASSIGN_OR_RETURN(const double eps, file.get_f64("gate.norm_eps"));
+  gates.norm_eps = static_cast<float>(eps);
+  LH_RETURN_IF_ERROR(check_sizes(gates, file.path()));
+  return gates;
+}
+
 Result<GateWeights> read_gates(const GgufFile& file) {
-  LH_ASSIGN_OR_RETURN(GateWeights gates, read_keys(file));
+  LH_ASSIGN_OR_RETURN(GateWeights gates, read_gate_keys(file));
   gates.layers.resize(gates.base.n_layers);
   std::vector<Part<std::vector<float>>> parts;
   for (size_t i = 0; i < gates.layers.size(); ++i) {

@@ -49,6 +49,9 @@ struct GateWeights {
 // True if the file says that it holds gates.
 bool is_gate_file(const GgufFile& file);
 
+// Reads all but the weights: `layers` stays empty.
+Result<GateWeights> read_gate_keys(const GgufFile& file);
+
 // Reads gates from an open file. Errors name the file and the key or tensor; missing and unexpected
 // tensors are all named in one. No weight of the result is larger than 65504, the largest f16.
 Result<GateWeights> read_gates(const GgufFile& file);

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "io/gate_file.h"
 #include "io/gguf.h"
 #include "kernels/ops.h"
 
@@ -65,5 +66,9 @@ std::span<const Architecture* const> all_architectures();
 // other, sizes the kernels can run, no feature the engine does not have. Errors name the file and
 // the key.
 Result<ModelConfig> read_model_config(const GgufFile& file);
+
+// What gates for the model of this file and configuration name as their base. Error: the file has
+// no norm weights to tell it by.
+Result<GateBase> gate_base(const GgufFile& file, const ModelConfig& config);
 
 }  // namespace longhaul

@@ -30,6 +30,7 @@ Status Model::forward(std::span<const Chunk> chunks, MatrixView<float> logits, F
   m.timer.start(times);
   LH_RETURN_IF_ERROR(m.begin(chunks));
   m.embed();
+  m.prepare_gates(chunks);
   for (size_t layer = 0; layer < m.config.n_layers; ++layer) {
     const LayerWeights& w = m.weights.layers[layer];
     m.norm(m.x, w.attn_norm.data());
@@ -91,6 +92,24 @@ void Model::Impl::embed() {
               static_cast<size_t>(rows[r].token), x.data() + r * config.d_model);
     rope.angles(rows[r].pos, cos.data() + r * n_angles, sin.data() + r * n_angles);
   });
+}
+
+// The angles of the rows whose blocks gates will choose, once for all layers.
+void Model::Impl::prepare_gates(std::span<const Chunk> chunks) {
+  size_t row = 0;
+  for (const Chunk& chunk : chunks) {
+    const Gates* gates = chunk.sequence->gates();
+    const bool is_asked =
+        chunk.observer != nullptr || (chunk.selector != nullptr && chunk.selector->needs_gates);
+    if (gates != nullptr && is_asked) {
+      gate_angles.ensure(max_rows * gates->n_angles());
+      for (size_t i = 0; i < chunk.tokens.size(); ++i) {
+        gates->query_angles(chunk.first_pos + i,
+                            gate_angles.data() + (row + i) * gates->n_angles());
+      }
+    }
+    row += chunk.tokens.size();
+  }
 }
 
 // normed = RMSNorm(x) * weight
@@ -206,9 +225,18 @@ SelectionInput Model::Impl::selection_input(const Chunk& chunk, size_t layer,
   LH_CHECK(n_tokens == chunk.sequence->n_tokens());
   SelectionInput input;
   input.query = &jobs[job_index];
-  input.bounds = chunk.sequence->bounds(layer, job_index % config.n_kv_heads);
+  const size_t kv_head = job_index % config.n_kv_heads;
+  input.bounds = chunk.sequence->bounds(layer, kv_head);
   input.block_size = chunk.sequence->block_size();
   input.n_blocks = (n_tokens + input.block_size - 1) / input.block_size;
+  if (const Gates* gates = chunk.sequence->gates(); gates != nullptr) {
+    const size_t row = chunk_rows[job_index / config.n_kv_heads];
+    input.gate = {.gates = gates,
+                  .layer = layer,
+                  .kv_head = kv_head,
+                  .angles = gate_angles.data() + row * gates->n_angles(),
+                  .keys = chunk.sequence->gate_keys(layer, kv_head)};
+  }
   return input;
 }
 

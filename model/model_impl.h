@@ -19,6 +19,7 @@ struct Model::Impl {
 
   Status begin(std::span<const Chunk> chunks);
   void embed();
+  void prepare_gates(std::span<const Chunk> chunks);
   void norm(const AlignedBuffer<float>& input, const float* weight);
   void project_qkv(const LayerWeights& w);
   void rotate_and_store(std::span<const Chunk> chunks, size_t layer, const LayerWeights& w);
@@ -55,6 +56,7 @@ struct Model::Impl {
   AlignedBuffer<float> up;             // [rows, d_ff]
   AlignedBuffer<float> cos;            // [rows, rope.dim / 2]
   AlignedBuffer<float> sin;            // [rows, rope.dim / 2]
+  AlignedBuffer<float> gate_angles;    // [rows, Gates::n_angles()], of rows that gates may look at
   Activations activations;             // of the product being computed
 
   std::vector<AttentionJob> jobs;           // [chunks, n_kv_heads]

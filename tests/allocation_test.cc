@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdlib>
 
+#include "io/random_gates.h"
 #include "model/model.h"
 #include "tests/tiny_model.h"
 
@@ -41,7 +42,10 @@ TEST(Allocation, DecodeStepsAllocateNothing) {
   config.n_kv_heads = (*model)->config().n_kv_heads;
   config.head_dim = (*model)->config().head_dim;
   config.max_tokens = 4096;
-  auto cache = KvCache::create(config);
+  config.gate_dim = 32;
+  const Gates gates(random_gates(gate_base(*file, (*model)->config()).value(), 16, 32, 1),
+                    (*model)->gate_rope());
+  auto cache = KvCache::create(config, &gates);
   ASSERT_TRUE(cache.has_value());
   auto sequence = (*cache)->new_sequence();
   const auto tokens = random_tokens(2048, 1);
@@ -57,12 +61,12 @@ TEST(Allocation, DecodeStepsAllocateNothing) {
     Chunk chunk{&sequence, all.subspan(pos, 512), pos, 0, nullptr, nullptr};
     ASSERT_TRUE((*model)->forward({&chunk, 1}, {}).has_value());
   }
-  const Selector* minmax = find_selector("minmax");
+  const Selector* selectors[] = {nullptr, find_selector("minmax"), find_selector("gate")};
   ASSERT_TRUE(step(1024, nullptr, options));
-  ASSERT_TRUE(step(1025, minmax, options));
+  ASSERT_TRUE(step(1025, find_selector("gate"), options));
   const size_t before = n_allocations.load();
   for (size_t pos = 1026; pos < 1426; ++pos) {
-    if (!step(pos, pos % 2 == 0 ? minmax : nullptr, options)) FAIL();
+    if (!step(pos, selectors[pos % 3], options)) FAIL();
   }
   EXPECT_EQ(n_allocations.load() - before, 0U);
   EXPECT_GT(before, 0U);  // the counter works

@@ -420,7 +420,7 @@ TEST(Modes, ImpossibleOptionsAreNamed) {
   EXPECT_NE(validate(options, 16).error().message.find("magic"), std::string::npos);
   EngineOptions engine_options;
   engine_options.model_path = write_tiny_model({});
-  engine_options.block_size = 0;
+  engine_options.block_size = 3;
   const auto engine = Engine::load(engine_options);
   ASSERT_FALSE(engine.has_value());
   EXPECT_NE(engine.error().message.find("block"), std::string::npos) << engine.error().message;

@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "io/random_gates.h"
 #include "kernels/kv_tile.h"
 #include "model/model.h"
 #include "tests/tiny_model.h"
@@ -19,7 +20,7 @@ struct Case {
   KvType v_type;
 };
 
-// A model with its own pool, cache and file bytes.
+// A model with its own pool, cache, random gates and file bytes.
 struct Rig {
   Rig(const Case& c, size_t n_threads) : bytes(make_tiny_model(spec_of(c))), pool(n_threads) {
     auto parsed = GgufFile::parse(bytes, "tiny");
@@ -35,7 +36,11 @@ struct Rig {
     config.k_type = c.k_type;
     config.v_type = c.v_type;
     config.max_tokens = 16384;
-    auto created = KvCache::create(config);
+    config.gate_dim = 32;
+    gates = std::make_unique<Gates>(
+        random_gates(gate_base(*file, model->config()).value(), config.block_size, 32, 1),
+        model->gate_rope());
+    auto created = KvCache::create(config, gates.get());
     EXPECT_TRUE(created.has_value());
     cache = std::move(*created);
   }
@@ -53,6 +58,7 @@ struct Rig {
   ThreadPool pool;
   std::unique_ptr<GgufFile> file;
   std::unique_ptr<Model> model;
+  std::unique_ptr<Gates> gates;
   std::unique_ptr<KvCache> cache;
 };
 
@@ -75,6 +81,23 @@ std::vector<float> all_logits(Rig& rig, KvSequence& sequence, std::span<const in
     pos += n;
   }
   return logits;
+}
+
+// The gate keys of all complete blocks, layers and heads.
+std::vector<float> gate_keys(const Rig& rig, const KvSequence& sequence) {
+  std::vector<float> all;
+  std::vector<float> row(rig.gates->dim());
+  for (size_t layer = 0; layer < rig.model->config().n_layers; ++layer) {
+    for (size_t head = 0; head < rig.model->config().n_kv_heads; ++head) {
+      const HalfMatrixView keys = sequence.gate_keys(layer, head);
+      for (size_t i = 0; i < keys.n_rows; ++i) {
+        half_tile_read_row(keys.base + keys.pages[i / kHalfTileRows] * keys.tile_stride,
+                           i % kHalfTileRows, row.data(), row.size());
+        all.insert(all.end(), row.begin(), row.end());
+      }
+    }
+  }
+  return all;
 }
 
 // The first row that differs in its bits, or -1.
@@ -111,11 +134,14 @@ TEST_P(SameBits, AnyChunking) {
   const auto tokens = random_tokens(300, 7);
   auto alone = rig.cache->new_sequence();
   const auto expected = all_logits(rig, alone, tokens, 1);
+  const auto expected_gate_keys = gate_keys(rig, alone);
+  EXPECT_EQ(expected_gate_keys.size(), 2 * 2 * (300 / 16) * 32U);
   for (const size_t chunk_size : {2, 7, 16, 33, 64, 256}) {
     auto sequence = rig.cache->new_sequence();
     const auto found = all_logits(rig, sequence, tokens, chunk_size);
     EXPECT_EQ(first_difference(expected, found, rig.vocab_size()), -1)
         << "chunks of " << chunk_size;
+    EXPECT_EQ(gate_keys(rig, sequence), expected_gate_keys) << "chunks of " << chunk_size;
   }
 }
 
@@ -173,7 +199,7 @@ TEST_P(SameBits, SparseWithEveryBlockIsDense) {
   const auto expected = all_logits(rig, dense, tokens, 1);
   AttentionOptions all;
   all.sparse_ratio = 1.0;
-  for (const char* name : {"minmax", "window", "oracle"}) {
+  for (const char* name : {"gate", "minmax", "window", "oracle"}) {
     auto sparse = rig.cache->new_sequence();
     const auto found = all_logits(rig, sparse, tokens, 1, find_selector(name), &all);
     EXPECT_EQ(first_difference(expected, found, rig.vocab_size()), -1) << name;
@@ -205,6 +231,7 @@ TEST_P(SameBits, RectificationRestoresTheDenseCache) {
     Chunk step{&repaired, all.subspan(pos, 1), pos, 0, find_selector("minmax"), &few};
     ASSERT_TRUE(rig.model->forward({&step, 1}, {}).has_value());
   }
+  const auto stale_gate_keys = gate_keys(rig, repaired);
   Chunk rectify{&repaired, all.subspan(160, 32), 160, 0, nullptr, nullptr};
   ASSERT_TRUE(rig.model->forward({&rectify, 1}, {}).has_value());
   std::vector<float> logits(8 * rig.vocab_size());
@@ -215,6 +242,11 @@ TEST_P(SameBits, RectificationRestoresTheDenseCache) {
                                 expected.end());
   EXPECT_EQ(first_difference(tail, logits, rig.vocab_size()), -1);
 
+  EXPECT_EQ(gate_keys(rig, repaired), gate_keys(rig, dense));
+  repaired.truncate(192);
+  EXPECT_NE(gate_keys(rig, repaired), stale_gate_keys);
+  ASSERT_TRUE(rig.model->forward({&rest, 1}, MatrixView<float>(logits.data(), 8, rig.vocab_size()))
+                  .has_value());
   // The stored keys and values too, byte for byte, and the descriptors.
   for (size_t layer = 0; layer < rig.model->config().n_layers; ++layer) {
     std::vector<float> a(rig.model->config().head_dim);

@@ -21,7 +21,7 @@ class ScoreTest : public testing::Test {
     EngineOptions options;
     options.model_path = write_tiny_model({});
     options.n_threads = 2;
-    options.block_size = 4;
+    options.gates_path = write_tiny_gates(options.model_path, 4);
     options.max_sessions = 3;
     auto engine = Engine::load(options);
     ASSERT_TRUE(engine) << engine.error().message;

@@ -8,6 +8,8 @@
 #include <random>
 
 #include "base/check.h"
+#include "io/random_gates.h"
+#include "model/config.h"
 
 namespace longhaul {
 
@@ -25,6 +27,14 @@ std::string write_tiny_model(const TinyModelSpec& spec) {
   std::ofstream(path, std::ios::binary)
       .write(reinterpret_cast<const char*>(bytes.data()),
              static_cast<std::streamsize>(bytes.size()));
+  return path;
+}
+
+std::string write_tiny_gates(const std::string& model_path, size_t block_size) {
+  const GgufFile file = GgufFile::open(model_path).value();
+  const GateBase base = gate_base(file, read_model_config(file).value()).value();
+  const std::string path = fmt::format("{}.gates-{}", model_path, block_size);
+  EXPECT_TRUE(write_gate_file(random_gates(base, block_size, 32, 1), path, TensorType::kF16));
   return path;
 }
 

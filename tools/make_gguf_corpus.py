@@ -38,8 +38,8 @@ def padding(n_bytes, alignment):
     return bytes(-n_bytes % alignment)
 
 
-def gguf(keys=(), tensors=(), version=3, alignment=32):
-    """A file; `tensors` are (name, shape, type id)."""
+def gguf(keys=(), tensors=(), version=3, alignment=32, most=250):
+    """A file; `tensors` are (name, shape, type id), their bytes count up to `most` over and over."""
     infos = b""
     data = b""
     for name, shape, kind in tensors:
@@ -50,7 +50,7 @@ def gguf(keys=(), tensors=(), version=3, alignment=32):
             n_elements *= extent
         _, block_len, block_bytes = TENSOR_TYPES[kind]
         n_bytes = n_elements // block_len * block_bytes
-        data += bytes(i % 251 for i in range(n_bytes)) + padding(n_bytes, alignment)
+        data += bytes(i % (most + 1) for i in range(n_bytes)) + padding(n_bytes, alignment)
     head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(keys)) + b"".join(keys) + infos
     return head + padding(len(head), alignment) + data
 
@@ -76,8 +76,8 @@ def seeds():
     yield "bad-truncated", gguf([key("k", STRING, "text")], [("t", [64], 0)])[:-100]
 
 
-def gates(kind=0, qk_norm=1, head_count=2, extra=(), leave_out=0):
-    """A gate file of one layer with one KV head; `kind` is the type of its matrices."""
+def gates(kind=0, qk_norm=1, head_count=2, extra=(), leave_out=0, most=59):
+    """A gate file of one layer with one KV head; `kind` is the type of its matrices. With 59 they are small numbers."""
     keys = [key("general.type", STRING, "adapter"), key("adapter.type", STRING, "attention_gate"),
             key("general.architecture", STRING, "qwen3"), key("gate.base_model.name", STRING, "tiny"),
             key("gate.base_model.fingerprint", STRING, "0123456789abcdef"), key("gate.block_size", U32, 16),
@@ -87,13 +87,14 @@ def gates(kind=0, qk_norm=1, head_count=2, extra=(), leave_out=0):
     tensors = [("blk.0.attn_gate_q.weight", [4, 32, 1], kind), ("blk.0.attn_gate_k.weight", [6, 32, 1], kind)]
     if qk_norm:
         tensors += [("blk.0.attn_gate_q_norm.weight", [32], 0), ("blk.0.attn_gate_k_norm.weight", [32], 0)]
-    return gguf(keys[leave_out:], tensors + list(extra))
+    return gguf(keys[leave_out:], tensors + list(extra), most=most)
 
 
 def gate_seeds():
     yield "whole", gates()
     yield "plain", gates(qk_norm=0)
-    yield "bad-not-finite", gates(kind=1)
+    yield "halves", gates(kind=1)
+    yield "bad-not-finite", gates(kind=1, most=250)
     yield "bad-shape", gates(head_count=4)
     yield "bad-heads", gates(head_count=0)
     yield "bad-extra", gates(extra=[("blk.1.attn_gate_q.weight", [4, 32, 1], 0)])

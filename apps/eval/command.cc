@@ -29,6 +29,7 @@ struct Prepared {
 Result<Prepared> prepare(Plan& plan) {
   EngineOptions options = plan.engine;
   options.block_size = plan.block_sizes.front();
+  options.gates_path = plan.gates_for(options.block_size);
   LH_ASSIGN_OR_RETURN(const auto engine, Engine::load(options));
   print_warnings(*engine);
   plan.engine.n_threads = engine->options().n_threads;
@@ -67,6 +68,7 @@ Status report(const Plan& plan, const Prepared& prepared, const std::vector<Sett
 }
 
 Result<int> run_eval(Plan& plan) {
+  LH_RETURN_IF_ERROR(settle_gates(plan));
   LH_ASSIGN_OR_RETURN(const auto settings, make_settings(plan));
   if (plan.tasks.empty() && plan.questions.empty()) plan.tasks = {"path", "sum"};
   if (plan.engine.model_path.empty()) {
@@ -132,7 +134,15 @@ void add_setting_options(CLI::App& command, Plan& plan) {
   add_modes_option(command, plan.modes);
   add_list(command, "--selector", parse_selector, plan.selectors, "who chooses the blocks")
       ->type_name("NAMES")
-      ->default_str("minmax");
+      ->default_str("minmax; with --gates gate");
+  add_list(
+      command, "--gates",
+      [](std::string_view path) -> Result<std::string> { return std::string(path); },
+      plan.gate_paths, "learned gates, one file for each block size")
+      ->type_name("FILE,FILE,..");
+  add_list(command, "--gate-threshold", parse_share, plan.gate_thresholds,
+           "gate: every block whose share of the gate's softmax is above X")
+      ->type_name("X,X,..");
   add_list(command, "--sparse-ratio", parse_real, plan.ratios, "shares of the blocks selected")
       ->type_name("X,X,..")
       ->default_str(fmt::format("{}", AttentionOptions{}.sparse_ratio));
@@ -140,7 +150,7 @@ void add_setting_options(CLI::App& command, Plan& plan) {
       ->type_name("N,N,..");
   add_list(command, "--block-size", parse_size, plan.block_sizes, "tokens per block")
       ->type_name("N,N,..")
-      ->default_str("16");
+      ->default_str("16, or those of --gates");
   add_list(command, "--rectify-every", parse_size, plan.periods,
            "resa: tokens between dense passes; exact: the longest draft")
       ->type_name("N,N,..")

@@ -65,6 +65,35 @@ bool Plan::measures_any(Measure measure) const {
   return std::find(measures.begin(), measures.end(), measure) != measures.end();
 }
 
+std::string Plan::gates_for(size_t block_size) const {
+  const auto found = gates.find(block_size);
+  return found == gates.end() ? "" : found->second;
+}
+
+Status settle_gates(Plan& plan) {
+  for (const std::string& path : plan.gate_paths) {
+    EngineOptions options;
+    options.gates_path = path;
+    LH_RETURN_IF_ERROR(settle_block_size(options));
+    if (!plan.gates.emplace(options.block_size, path).second) {
+      return bad_input("--gates: two files for blocks of {} tokens: {} and {}", options.block_size,
+                       plan.gates_for(options.block_size), path);
+    }
+  }
+  if (plan.selectors.empty()) plan.selectors = {plan.gates.empty() ? "minmax" : "gate"};
+  if (plan.block_sizes.empty()) {
+    for (const auto& entry : plan.gates) plan.block_sizes.push_back(entry.first);
+    if (plan.gates.empty()) plan.block_sizes = {16};
+  }
+  const auto& selectors = plan.selectors;
+  if (std::find(selectors.begin(), selectors.end(), "gate") == selectors.end()) return {};
+  for (const size_t block_size : plan.block_sizes) {
+    if (plan.gates_for(block_size).empty())
+      return bad_input("--gates: expected a file for blocks of {} tokens, found none", block_size);
+  }
+  return {};
+}
+
 nlohmann::ordered_json to_json(const Plan& plan) {
   nlohmann::ordered_json json = {
       {"model", std::filesystem::path(plan.engine.model_path).filename().string()},
@@ -100,6 +129,12 @@ nlohmann::ordered_json to_json(const Plan& plan) {
       {"local-blocks", plan.attention.local_blocks},
       {"sink-blocks", plan.attention.sink_blocks},
   };
+  if (!plan.gate_thresholds.empty()) json["gate-threshold"] = plan.gate_thresholds;
+  for (const auto& [block_size, path] : plan.gates) {
+    json["gates"].push_back({{"file", std::filesystem::path(path).filename().string()},
+                             {"block_size", block_size},
+                             {"hash", sampled_hash(path)}});
+  }
   return json;
 }
 

@@ -2,6 +2,7 @@
 // compare.
 #pragma once
 
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
@@ -40,10 +41,12 @@ struct Plan {
 
   std::vector<AttentionMode> modes = {AttentionMode::kDense, AttentionMode::kSparse,
                                       AttentionMode::kResa, AttentionMode::kExact};
-  std::vector<std::string> selectors = {"minmax"};
-  std::vector<double> ratios;  // both empty: the default ratio
+  std::vector<std::string> selectors;   // empty: gate if there are gates, else minmax
+  std::vector<std::string> gate_paths;  // at most one for each block size
+  std::vector<double> ratios;           // both empty: the default ratio
   std::vector<size_t> token_budgets;
-  std::vector<size_t> block_sizes = {16};
+  std::vector<double> gate_thresholds;  // of the selector gate, beside the budgets
+  std::vector<size_t> block_sizes;      // empty: those of the gates, or 16
   std::vector<size_t> periods = {32};
   std::vector<RectifyKind> rectify = {RectifyKind::kDense};
   std::vector<KvType> kv_types = {KvType::kF16};
@@ -55,7 +58,16 @@ struct Plan {
   size_t n_jobs = 0;  // items at once; 0: chosen by the size of the model
 
   bool measures_any(Measure measure) const;
+  // The gate file for a block size; empty: none. For a settled plan.
+  std::string gates_for(size_t block_size) const;
+
+  std::map<size_t, std::string> gates;  // by block size, see settle_gates()
 };
+
+// Fills in which gates serve which block size, and the selectors and block sizes that were not
+// asked for. Error: a gate file that cannot be read, two for one block size, or the selector gate
+// with a block size that has none.
+Status settle_gates(Plan& plan);
 
 // Everything that decides results, by option name: what an --out directory is checked against.
 nlohmann::ordered_json to_json(const Plan& plan);

@@ -21,6 +21,11 @@ std::vector<AttentionOptions> budgets(const Plan& plan) {
     options.token_budget = n_tokens;
     list.push_back(options);
   }
+  options = plan.attention;
+  for (const double threshold : plan.gate_thresholds) {
+    options.gate_threshold = threshold;
+    list.push_back(options);
+  }
   if (list.empty()) list.push_back(plan.attention);
   return list;
 }
@@ -54,6 +59,7 @@ void for_each_combination(const Plan& plan, Visit visit) {
           for (const AttentionOptions& budget : budgets(plan))
             for (const size_t period : plan.periods)
               for (const RectifyKind rectify : plan.rectify) {
+                if (budget.gate_threshold > 0 && selector != "gate") continue;
                 Setting setting{{}, {kv_type, block_size}, budget};
                 setting.attention.mode = mode;
                 setting.attention.selector = selector;
@@ -70,6 +76,7 @@ bool Setting::can_be_forced() const {
 }
 
 std::string budget_name(const AttentionOptions& attention) {
+  if (attention.gate_threshold > 0) return fmt::format("S>{:.4g}", attention.gate_threshold);
   if (attention.token_budget > 0) return fmt::format("{} tokens", attention.token_budget);
   return fmt::format("{:.4g}%", attention.sparse_ratio * 100);
 }
@@ -94,6 +101,7 @@ std::vector<RecallSetting> make_recall_settings(const Plan& plan) {
   std::vector<RecallSetting> settings;
   std::set<std::string> names;
   for_each_combination(plan, [&](const Setting& combination) {
+    if (combination.attention.gate_threshold > 0) return;  // recall is compared at one budget
     RecallSetting setting{
         fmt::format("{} b{} {}", budget_name(combination.attention), combination.engine.block_size,
                     to_string(combination.engine.kv_type)),

@@ -40,7 +40,7 @@ struct RecallSetting {
 std::vector<RecallSetting> make_recall_settings(const Plan& plan);
 std::vector<std::string> recall_selectors(const Plan& plan);
 
-// "10%" or "512 tokens".
+// "10%", "512 tokens" or, for a threshold, "S>0.001".
 std::string budget_name(const AttentionOptions& attention);
 
 }  // namespace longhaul::eval

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 
 namespace longhaul::eval {
 namespace {
@@ -15,8 +16,41 @@ std::vector<std::string> names(const Plan& plan) {
   return list;
 }
 
-TEST(Settings, WhatDoesNotMatterToAModeIsNoSecondRow) {
+// A plan with what is left open filled in, from gates of a file for each of these block sizes.
+Plan settled_plan(std::map<size_t, std::string> gates = {}) {
   Plan plan;
+  plan.gates = std::move(gates);
+  EXPECT_TRUE(settle_gates(plan));
+  return plan;
+}
+
+TEST(Settings, GatesAreTheSelectorOfTheirBlockSizes) {
+  Plan plan = settled_plan({{16, "a"}, {64, "b"}});
+  plan.modes = {AttentionMode::kSparse};
+  EXPECT_EQ(names(plan),
+            (std::vector<std::string>{"sparse gate 10% b16 f16", "sparse gate 10% b64 f16"}));
+  EXPECT_EQ(plan.gates_for(64), "b");
+  EXPECT_EQ(plan.gates_for(32), "");
+  plan.block_sizes = {16, 32};
+  const auto status = settle_gates(plan);
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().message, "--gates: expected a file for blocks of 32 tokens, found none");
+}
+
+TEST(Settings, ThresholdsAreForGatesAlone) {
+  Plan plan = settled_plan({{64, "b"}});
+  plan.modes = {AttentionMode::kSparse};
+  plan.selectors = {"minmax", "gate"};
+  plan.gate_thresholds = {0.001};
+  plan.token_budgets = {512};
+  EXPECT_EQ(names(plan), (std::vector<std::string>{"sparse minmax 512 tokens b64 f16",
+                                                   "sparse gate 512 tokens b64 f16",
+                                                   "sparse gate S>0.001 b64 f16"}));
+  EXPECT_EQ(make_recall_settings(plan).size(), 1U);
+}
+
+TEST(Settings, WhatDoesNotMatterToAModeIsNoSecondRow) {
+  Plan plan = settled_plan();
   plan.block_sizes = {4, 16};
   plan.periods = {8, 32};
   plan.ratios = {0.1, 0.25};
@@ -31,7 +65,7 @@ TEST(Settings, WhatDoesNotMatterToAModeIsNoSecondRow) {
 }
 
 TEST(Settings, BudgetsMayBeSharesAndTokens) {
-  Plan plan;
+  Plan plan = settled_plan();
   plan.modes = {AttentionMode::kSparse};
   EXPECT_EQ(names(plan), std::vector<std::string>{"sparse minmax 10% b16 f16"});
   plan.token_budgets = {512};
@@ -41,7 +75,7 @@ TEST(Settings, BudgetsMayBeSharesAndTokens) {
 }
 
 TEST(Settings, ImpossibleOnesAreNamed) {
-  Plan plan;
+  Plan plan = settled_plan();
   plan.modes = {AttentionMode::kSparse};
   plan.token_budgets = {8};
   const auto settings = make_settings(plan);
@@ -51,7 +85,7 @@ TEST(Settings, ImpossibleOnesAreNamed) {
 }
 
 TEST(Settings, RecallIsMeasuredOncePerBudgetBesideTheOracle) {
-  Plan plan;
+  Plan plan = settled_plan();
   plan.ratios = {0.1, 0.2};
   plan.selectors = {"minmax", "window"};
   EXPECT_EQ(make_recall_settings(plan).size(), 2U);

@@ -14,6 +14,7 @@ EngineOptions options_for(const Plan& plan, const EngineKey& key, size_t n_threa
   EngineOptions options = plan.engine;
   options.k_type = options.v_type = key.kv_type;
   options.block_size = key.block_size;
+  options.gates_path = plan.gates_for(key.block_size);
   options.n_threads = n_threads;
   options.max_sessions = 2;  // the one that is tested and its reference
   return options;

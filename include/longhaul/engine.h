@@ -27,7 +27,10 @@ struct EngineOptions {
   size_t ctx_size = 0;  // tokens a session can hold; 0: the length the model was trained for
   KvType k_type = KvType::kF16;
   KvType v_type = KvType::kF16;
-  size_t block_size = 16;      // tokens per selection block: a power of two from 4 to 256
+  size_t block_size = 0;   // tokens per selection block: a power of two from 4 to 256; 0: that of
+                           // the gates, or 16 without
+  std::string gates_path;  // gates for the selector `gate`, a file beside the model; empty: none
+  bool random_gates = false;   // with a shape: random gates, to measure their speed
   size_t prefill_chunk = 512;  // tokens per pass over a prompt; never changes the result
   size_t max_sessions = 1;     // the cache has room for this many sessions of ctx_size tokens
 };
@@ -43,6 +46,8 @@ struct ModelInfo {
   size_t packed_bytes = 0;  // of the matrices that every token reads
   std::string weight_type;  // of most of the bytes: "Q8_0"
   std::string rope;         // the effective set-up, in words
+  std::string gates;        // the same; empty without gates
+  size_t gate_dim = 0;      // dimensions of a gate key; 0 without
 };
 
 enum class FinishReason : uint8_t { kStop, kLength, kCancelled };
@@ -229,6 +234,10 @@ class Engine {
   std::unique_ptr<Impl> impl_;
 };
 
+// Fills in a block size of 0: that of the gates, or 16 without. Error: the gate file cannot be
+// read, or its gates were trained for blocks of another size; both are named.
+Status settle_block_size(EngineOptions& options);
+
 // Refuses impossible options (ratio 0, a budget below one block) with the field, what is allowed,
 // and what was found.
 Status validate(const AttentionOptions& options, size_t block_size);
@@ -238,7 +247,7 @@ std::vector<std::string_view> shape_names();
 // Writes a GGUF file of random weights, the one `shape` and `shape_type` stand for.
 Status write_shape(std::string_view shape, std::string_view shape_type, const std::string& path);
 
-// The selectors this build has, for messages and help: "minmax", "oracle", "window".
+// The selectors this build has, for messages and help: "gate", "minmax", "oracle", "window".
 std::vector<std::string_view> selector_names();
 
 // "dense", "q8_0", "stop": the names of the command line, both ways.
