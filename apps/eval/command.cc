@@ -70,7 +70,7 @@ Status report(const Plan& plan, const Prepared& prepared, const std::vector<Sett
 Result<int> run_eval(Plan& plan) {
   LH_RETURN_IF_ERROR(settle_gates(plan));
   LH_ASSIGN_OR_RETURN(const auto settings, make_settings(plan));
-  if (plan.tasks.empty() && plan.questions.empty()) plan.tasks = {"path", "sum"};
+  if (plan.tasks.empty() && plan.questions.empty()) plan.tasks = {"path", "sum", "recall"};
   if (plan.engine.model_path.empty()) {
     LH_ASSIGN_OR_RETURN(plan.engine.model_path, find_bundled_model());
   }
@@ -103,7 +103,7 @@ void add_item_options(CLI::App& command, Plan& plan) {
   add_list(command, "--tasks", parse_task, plan.tasks,
            fmt::format("{}", fmt::join(task_names_known(), ", ")))
       ->type_name("NAMES")
-      ->default_str("path,sum; with --questions none");
+      ->default_str("path,sum,recall; with --questions none");
   command
       .add_option("--questions", plan.questions,
                   "JSONL files with prompt (or question), answer, perhaps choices")
