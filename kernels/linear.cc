@@ -141,8 +141,9 @@ void matmul_with(const LinearKernels& kernels, ThreadPool& pool, const Activatio
 }
 
 const LinearKernels& best_linear_kernels() {
-  const LinearKernels* vnni = vnni_linear_kernels();
-  return vnni != nullptr ? *vnni : simd_linear_kernels();
+  if (const LinearKernels* kernels = avx512_vnni_linear_kernels()) return *kernels;
+  if (const LinearKernels* kernels = avx_vnni_linear_kernels()) return *kernels;
+  return simd_linear_kernels();
 }
 
 void prepare(ThreadPool& pool, MatrixView<const float> x, Activations& activations, bool quantise) {

@@ -105,7 +105,7 @@ __attribute__((target("avx512f,avx512vnni"))) int32_t spin_vnni(size_t n) {
 }
 
 void BM_Int8Peak(benchmark::State& state) {
-  if (vnni_linear_kernels() == nullptr) return state.SkipWithError("no AVX-512 VNNI");
+  if (avx512_vnni_linear_kernels() == nullptr) return state.SkipWithError("no AVX-512 VNNI");
   constexpr size_t kSteps = 100000;
   for (auto _ : state) {
     pool().run(pool().n_threads(),
@@ -137,10 +137,12 @@ void run_matmul(benchmark::State& state, const LinearKernels& kernels, TensorTyp
       benchmark::Counter(ops * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
 }
 
-// The tables of the instruction sets that are measured: with VNNI, then AVX3 and AVX2 by Highway.
+// The tables of all instruction sets of this processor, the best first.
 std::vector<const LinearKernels*> tables() {
   std::vector<const LinearKernels*> out;
-  if (vnni_linear_kernels() != nullptr) out.push_back(vnni_linear_kernels());
+  for (const LinearKernels* vnni : {avx512_vnni_linear_kernels(), avx_vnni_linear_kernels()}) {
+    if (vnni != nullptr) out.push_back(vnni);
+  }
   for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
     hwy::SetSupportedTargetsForTest(target);
     hwy::GetChosenTarget().Update(hwy::SupportedTargets());

@@ -38,10 +38,11 @@ struct LinearKernels {
   PanelKernel (*find)(TensorType type) noexcept;
 };
 
-// Highway's best set for this processor, and the same with AVX-512 VNNI, or nullptr where the
-// processor lacks it.
+// Highway's best set for this processor.
 const LinearKernels& simd_linear_kernels();
-const LinearKernels* vnni_linear_kernels();
+// With VNNI of 512 bits, of 256 bits (AVX-VNNI); nullptr where the processor lacks it.
+const LinearKernels* avx512_vnni_linear_kernels();
+const LinearKernels* avx_vnni_linear_kernels();
 // The one that matmul() uses.
 const LinearKernels& best_linear_kernels();
 

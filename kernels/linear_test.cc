@@ -41,7 +41,9 @@ std::vector<const LinearKernels*> all_kernels() {
   }
   hwy::SetSupportedTargetsForTest(0);
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  if (vnni_linear_kernels() != nullptr) tables.push_back(vnni_linear_kernels());
+  for (const LinearKernels* vnni : {avx512_vnni_linear_kernels(), avx_vnni_linear_kernels()}) {
+    if (vnni != nullptr) tables.push_back(vnni);
+  }
   tables.push_back(&scalar_linear_kernels());
   return tables;
 }
@@ -259,15 +261,18 @@ TEST_P(EveryTarget, NanAndInfinityAreNotSwallowed) {
   }
 }
 
-TEST(Linear, VnniHasTheBitsOfAvx3) {
-  if (vnni_linear_kernels() == nullptr) GTEST_SKIP() << "no AVX-512 VNNI on this processor";
+TEST(Linear, VnniHasTheBitsOfHighwaysTarget) {
   ThreadPool pool(1);
   const std::vector<float> x = random_floats(5 * 512, 9);
   const MatrixView<const float> rows(x.data(), 5, 512);
-  for (const TensorType type : kernel_types()) {
-    const PackedMatrix w = weights(type, 40, 512).pack(pool);
-    EXPECT_EQ(multiply(simd_linear_kernels(), pool, w, rows, nullptr),
-              multiply(*vnni_linear_kernels(), pool, w, rows, nullptr));
+  for (const LinearKernels* vnni : {avx512_vnni_linear_kernels(), avx_vnni_linear_kernels()}) {
+    if (vnni == nullptr) continue;
+    for (const TensorType type : kernel_types()) {
+      SCOPED_TRACE(testing::Message() << vnni->name << " " << tensor_type_info(type).name);
+      const PackedMatrix w = weights(type, 40, 512).pack(pool);
+      EXPECT_EQ(multiply(simd_linear_kernels(), pool, w, rows, nullptr),
+                multiply(*vnni, pool, w, rows, nullptr));
+    }
   }
 }
 

@@ -70,7 +70,7 @@ HWY_NOINLINE void fill_slab(const PanelWork& work, size_t panel, size_t first, s
 // A tile is some rows by some vectors of a pair of panels: as many as leave registers for the sums,
 // the dots and the codes.
 constexpr size_t kTileRows = 4;
-constexpr size_t kTileVectors = kVectors == 1 ? 2 : 1;
+constexpr size_t kTileVectors = kVectors == 1 || kCodesOfOneSize ? 2 : 1;
 constexpr size_t kSumsPerRow = kSlabPanels * kPanelRows;
 
 // Where vector v of a pair of slabs has its part of a plane or a row of numbers.
