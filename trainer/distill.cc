@@ -64,6 +64,10 @@ Status check_options(const DistillOptions& options) {
   if (std::find(known.begin(), known.end(), options.block_size) == known.end()) {
     return bad_input("--block-size {}: expected 16, 32, 64 or 128", options.block_size);
   }
+  if (options.key_length < 0 || options.key_length > 256 || options.key_length % 32 != 0) {
+    return bad_input("--key-length {}: expected 0 or a multiple of 32 up to 256",
+                     options.key_length);
+  }
   // Sequences are a quarter of the length at least, and queries need blocks to choose from.
   if (options.data.length < 16 * options.block_size) {
     return bad_input("--length {}: expected at least 16 blocks of {} tokens", options.data.length,
@@ -250,12 +254,6 @@ Status distill(const DistillOptions& options) {
   config.key_length =
       options.key_length > 0 ? options.key_length : std::min(kPublishedKeyLength, config.head_dim);
   Gates gates = fresh_gates(config, options.data.seed, device);
-  const auto file = [&](const Gates& which) { return to_gate_weights(config, which, model, ""); };
-  // What the file cannot state is refused now.
-  {
-    const GateWeights weights = file(gates);
-    LH_ASSIGN_OR_RETURN(const GgufWriter writer, gate_writer(weights, type));
-  }
   LH_ASSIGN_OR_RETURN(const Tokenizer tokenizer, Tokenizer::load(model.file));
   LH_ASSIGN_OR_RETURN(Sequences sequences, Sequences::make(tokenizer, options.data));
   LH_ASSIGN_OR_RETURN(Checkpoint frozen, load_frozen(options.model, device));
@@ -266,7 +264,8 @@ Status distill(const DistillOptions& options) {
   Distiller distiller(options, config, std::move(frozen), std::move(sequences), std::move(gates),
                       run_identity(options, config, model.base));
   LH_RETURN_IF_ERROR(distiller.run());
-  return write_gate_file(file(distiller.gates()), options.out + "/gates.gguf", type);
+  return write_gate_file(to_gate_weights(config, distiller.gates(), model, ""),
+                         options.out + "/gates.gguf", type);
 }
 
 }  // namespace longhaul::trainer

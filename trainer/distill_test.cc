@@ -118,7 +118,7 @@ TEST(Distill, RefusesBeforeAnyWork) {
   };
   expect(refusal([](auto& o) { o.block_size = 24; }),
          "--block-size 24: expected 16, 32, 64 or 128");
-  expect(refusal([](auto& o) { o.key_length = 33; }), "gate.key_length");
+  expect(refusal([](auto& o) { o.key_length = 33; }), "--key-length 33");
   expect(refusal([](auto& o) { o.data.length = 100; }), "--length 100");
   expect(refusal([](auto& o) { o.data.tasks = {"riddle"}; }), "--tasks riddle");
   expect(refusal([](auto& o) { o.data.text.resize(100); }), "--text");
