@@ -255,7 +255,7 @@ TEST(BundledGates, BelongToTheBundledModel) {
   const std::string models = LONGHAUL_SOURCE_DIR "/models/longhaul-pathfinder-";
   const auto model = GgufFile::open(models + "q8_0.gguf");
   ASSERT_TRUE(model) << model.error().message;
-  for (const size_t block_size : {16U, 64U}) {
+  for (const size_t block_size : {16U, 32U, 64U}) {
     const auto gates = read_gate_file(models + "gates-" + std::to_string(block_size) + ".gguf");
     ASSERT_TRUE(gates) << gates.error().message;
     EXPECT_EQ(gates->block_size, block_size);
