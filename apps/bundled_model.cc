@@ -14,7 +14,8 @@ Result<std::string> find_bundled_model() {
   for (const fs::path& folder : {fs::path("models"), tree / "models"}) {
     std::vector<std::string> found;
     for (const auto& entry : fs::directory_iterator(folder, error)) {
-      if (entry.path().extension() == ".gguf") found.push_back(entry.path().string());
+      const bool is_gates = entry.path().stem().string().find("-gates-") != std::string::npos;
+      if (entry.path().extension() == ".gguf" && !is_gates) found.push_back(entry.path().string());
     }
     if (!found.empty()) return *std::min_element(found.begin(), found.end());
   }
