@@ -128,7 +128,7 @@ void add_budget_details(CLI::App& app, AttentionOptions& options) {
   add_count(app, "--local-blocks", options.local_blocks, "newest blocks always selected");
   add_count(app, "--sink-blocks", options.sink_blocks, "first blocks always selected");
   add_real(app, "--rectify-ratio", options.rectify_ratio,
-           "wide, adaptive: share of the blocks that the pass reads", 0, 1);
+           "wide, adaptive: share of the blocks each token of the pass asks for", 0, 1);
   add_real(app, "--rectify-tolerance", options.rectify_tolerance,
            "adaptive: estimated share of attention a KV head may miss", 0, 1);
 }

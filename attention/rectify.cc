@@ -2,15 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "base/check.h"
 #include "kernels/kv_tile.h"
 
 namespace longhaul {
 namespace {
-
-constexpr float kInf = std::numeric_limits<float>::infinity();
 
 // Every how many rows the missed mass is estimated: two more looks at all descriptors for each
 // probed row.
@@ -63,27 +60,13 @@ float estimate_missed_mass(const SelectionInput& input, std::span<const uint32_t
 void RectifySelection::reserve(size_t n_blocks, size_t block_size, size_t head_dim) {
   row_.reserve(n_blocks, block_size, head_dim);
   q_mean_.ensure(head_dim);
-  if (n_blocks <= wanted_.size()) return;
-  n_blocks = std::max(n_blocks, 2 * wanted_.size());
-  wanted_.ensure(n_blocks);
-  ids_.ensure(n_blocks);
+  if (n_blocks <= chosen_.size()) return;
+  n_blocks = std::max(n_blocks, 2 * chosen_.size());
+  chosen_.resize(n_blocks);
+  ids_.resize(n_blocks);
   tiles_.resize(n_blocks * std::max<size_t>(1, block_size / kTileTokens));
   upper_.ensure(n_blocks);
   lower_.ensure(n_blocks);
-}
-
-void RectifySelection::add_row(std::span<const float> scores, std::span<const uint32_t> selected) {
-  float lowest = kInf;
-  float highest = -kInf;
-  for (const uint32_t id : selected) {
-    if (scores[id] == kInf) continue;  // forced
-    lowest = std::min(lowest, scores[id]);
-    highest = std::max(highest, scores[id]);
-  }
-  constexpr float kLeastSpread = 1e-6F;  // all selected scores may be equal
-  const float scale = 1.0F / std::max(highest - lowest, kLeastSpread);
-  for (size_t i = 0; i < scores.size(); ++i)
-    wanted_[i] = std::max(wanted_[i], scores[i] == kInf ? kInf : (scores[i] - lowest) * scale);
 }
 
 RectifySelection::Choice RectifySelection::select(const Selector& selector,
@@ -91,8 +74,7 @@ RectifySelection::Choice RectifySelection::select(const Selector& selector,
                                                   const SelectionInput& input,
                                                   AttentionWorkspace& workspace) {
   const AttentionJob& job = *input.query;
-  const auto wanted = wanted_.span().first(input.n_blocks);
-  std::fill(wanted.begin(), wanted.end(), -kInf);
+  std::fill_n(chosen_.begin(), input.n_blocks, uint8_t{0});
   for (size_t r = 0; r < job.n_rows; ++r) {
     const AttentionJob row = row_job(job, r);
     SelectionInput row_input = input;
@@ -102,12 +84,12 @@ RectifySelection::Choice RectifySelection::select(const Selector& selector,
     if (input.gate.gates != nullptr)
       row_input.gate.angles = input.gate.angles + r * input.gate.gates->n_angles();
     (void)row_.select(selector, options, row_input, row.first_pos + 1, workspace);
-    add_row(row_.scores().first(row_input.n_blocks), row_.block_ids());
+    for (const uint32_t id : row_.block_ids()) chosen_[id] = 1;
   }
-  const auto n_forced = static_cast<size_t>(std::count(wanted.begin(), wanted.end(), kInf));
-  const size_t n_ids =
-      std::max(n_forced, n_selected_blocks(options, selector, input.n_blocks, input.block_size));
-  top_k(wanted, n_ids, ids_.data());
+  size_t n_ids = 0;
+  for (size_t i = 0; i < input.n_blocks; ++i) {
+    if (chosen_[i] != 0) ids_[n_ids++] = static_cast<uint32_t>(i);
+  }
   const std::span<const uint32_t> ids(ids_.data(), n_ids);
   if (n_ids == input.n_blocks) return {true, {}, n_ids};
   for (size_t r = 0; tolerance >= 0 && r < job.n_rows; r += kProbeEvery) {

@@ -1,6 +1,6 @@
-// Which blocks a partial rectification pass reads: as many as one row may select, those that its
-// rows want most; or every block where these would miss too much attention (`adaptive`).
-// docs/modes.md says what each promises.
+// Which blocks a partial rectification pass reads: the union, over the rows of the pass, of the
+// blocks each row's selection asks for; or every block where that union would miss too much
+// attention (`adaptive`). docs/modes.md says what each promises.
 #pragma once
 
 #include <span>
@@ -27,13 +27,10 @@ class RectifySelection {
   // Makes room for contexts of up to n_blocks blocks.
   void reserve(size_t n_blocks, size_t block_size, size_t head_dim);
 
-  // The tiles that all rows of `input.query` attend to. A row wants a block by where its score s
-  // lies between the lowest score t that the row itself would select and its highest m:
-  // (s - t) / (m - t), which compares rows of any selector and any spread. A block counts what the
-  // row that wants it most wants it, the best of them fill the budget of `options`; blocks that are
-  // forced for a row always belong to it. With a tolerance of at least 0: nothing (read every tile)
-  // if the estimated missed mass of a probed row exceeds it. `input.n_blocks` covers the last row.
-  // The tiles stay valid until the next call.
+  // The tiles that the rows of `input.query` attend to: the union of what `selector` chooses for
+  // each row under `options`. With a tolerance of at least 0: nothing (read every tile) if the
+  // estimated missed mass of a probed row exceeds it. `input.n_blocks` covers the last row. The
+  // tiles stay valid until the next call.
   struct Choice {
     bool all_tiles = false;
     std::span<const TileRef> tiles;
@@ -43,12 +40,9 @@ class RectifySelection {
                 const SelectionInput& input, AttentionWorkspace& workspace);
 
  private:
-  // Raises wanted_ to what this row wants.
-  void add_row(std::span<const float> scores, std::span<const uint32_t> selected);
-
   SelectionBuffer row_;
-  AlignedBuffer<float> wanted_;  // [n_blocks]
-  AlignedBuffer<uint32_t> ids_;
+  std::vector<uint8_t> chosen_;  // [n_blocks], 1 if some row wants the block
+  std::vector<uint32_t> ids_;
   std::vector<TileRef> tiles_;
   AlignedBuffer<float> upper_, lower_, q_mean_;
 };

@@ -75,9 +75,7 @@ class SelectionBuffer {
   std::span<const TileRef> select(const Selector& selector, const AttentionOptions& options,
                                   SelectionInput input, size_t n_tokens,
                                   AttentionWorkspace& workspace);
-  // The scores behind the last answer, +infinity for the forced blocks; n_blocks of them are valid.
-  std::span<const float> scores() const { return scores_.span(); }
-  // The blocks it chose, ascending.
+  // The blocks behind the last answer, ascending.
   std::span<const uint32_t> block_ids() const { return {ids_.data(), n_ids_}; }
 
  private:

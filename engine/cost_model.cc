@@ -47,15 +47,6 @@ double CostModel::dense_pass_ms(size_t n_rows, size_t n_tokens) const {
          at_rows(calibration_.attention_ns, n_rows) * static_cast<double>(n_tokens) / kNsPerMs;
 }
 
-double CostModel::rectify_ms(size_t n_rows, size_t n_tokens) const {
-  if (options_.rectify != RectifyKind::kWide) return dense_pass_ms(n_rows, n_tokens);
-  const double n_read = options_.rectify_ratio * static_cast<double>(n_tokens);
-  const double n_scored = static_cast<double>(n_rows * n_blocks(n_tokens));
-  return at_rows(calibration_.pass_ms, n_rows) +
-         (at_rows(calibration_.attention_ns, n_rows) * n_read + n_scored * calibration_.select_ns) /
-             kNsPerMs;
-}
-
 ModeCost CostModel::dense(size_t n_tokens) const {
   return {AttentionMode::kDense, dense_pass_ms(1, n_tokens), 0};
 }
@@ -67,7 +58,7 @@ ModeCost CostModel::sparse(size_t n_tokens) const {
 ModeCost CostModel::resa(size_t n_tokens) const {
   const double step = sparse_step_ms(n_tokens);
   const auto cost = [&](size_t every) {
-    return step + rectify_ms(every, n_tokens) / static_cast<double>(every);
+    return step + dense_pass_ms(every, n_tokens) / static_cast<double>(every);
   };
   const double cheapest = cost(options_.rectify_every);
   size_t every = 1;

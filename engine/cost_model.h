@@ -21,9 +21,10 @@ class CostModel {
         selector_(selector),
         block_size_(block_size) {}
 
-  // Each for a text of n_tokens tokens. `every` of the answer is the period of `resa`: the shortest
-  // within 5% of the cheapest, since a shorter one repairs sooner; and the cheapest draft of
-  // `exact`, at most rectify_every.
+  // Each for a text of n_tokens tokens; a partial rectification counts as a dense one, the most
+  // that it can cost. `every` of the answer is the period of `resa`: the shortest within 5% of the
+  // cheapest, since a shorter one repairs sooner; and the cheapest draft of `exact`, at most
+  // rectify_every.
   ModeCost dense(size_t n_tokens) const;
   ModeCost sparse(size_t n_tokens) const;
   ModeCost resa(size_t n_tokens) const;
@@ -43,8 +44,6 @@ class CostModel {
  private:
   double sparse_step_ms(size_t n_tokens) const;
   double dense_pass_ms(size_t n_rows, size_t n_tokens) const;
-  // `adaptive` is priced as dense: the most that it can cost.
-  double rectify_ms(size_t n_rows, size_t n_tokens) const;
   size_t n_blocks(size_t n_tokens) const { return (n_tokens + block_size_ - 1) / block_size_; }
 
   const Calibration& calibration_;

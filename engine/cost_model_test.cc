@@ -46,13 +46,6 @@ TEST_F(CostModelTest, BetweenMeasuredRowsCostsGoStraight) {
   EXPECT_NEAR(model().resa(100000).ms_per_token, 24.625 + (21.0 + 45) / 2, 1e-9);
 }
 
-TEST_F(CostModelTest, AWidePassReadsItsShare) {
-  options_.rectify = RectifyKind::kWide;
-  options_.rectify_ratio = 0.25;
-  options_.rectify_every = 1;
-  EXPECT_NEAR(model().resa(100000).ms_per_token, 24.625 + 20 + 10 + 0.625, 1e-9);
-}
-
 TEST_F(CostModelTest, ExpectedTokensOfADraft) {
   EXPECT_DOUBLE_EQ(expected_tokens(0, 5), 1);
   EXPECT_DOUBLE_EQ(expected_tokens(1, 5), 6);

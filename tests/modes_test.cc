@@ -228,7 +228,7 @@ TEST(Modes, PartialRectificationReadsLessAndIsNotTakenForDense) {
     auto request = request_of(AttentionMode::kResa, 321, random_tokens(700, 13));
     request.attention.rectify = kind;
     request.attention.rectify_ratio = 0.05;
-    request.attention.rectify_tolerance = 0.97;
+    request.attention.rectify_tolerance = 0.9;
     const auto result = session->generate(request);
     ASSERT_TRUE(result.has_value());
     EXPECT_EQ(result->attention.rectifications, 10U);

@@ -26,7 +26,7 @@ enum class AttentionMode : uint8_t {
 // What the rectification pass of `resa` reads. See docs/modes.md.
 enum class RectifyKind : uint8_t {
   kDense,     // every block: the published method; afterwards the cache is that of a dense prefill
-  kWide,      // one larger list of blocks for all rows of the pass
+  kWide,      // the union of a larger list of blocks for every row of the pass
   kAdaptive,  // as kWide, but every block for the KV heads that the descriptors say would miss too
               // much
 };
