@@ -28,8 +28,8 @@ struct ForcedRecord {
   std::vector<double> nll;
   std::vector<int> same_top;  // 0 or 1
   std::vector<size_t> stale;  // tokens since the last dense pass
-  // Of what the mode left in the cache for good: relative errors of keys and values.
-  double key_error = 0, value_error = 0;
+  // Of what the mode left in the cache for good: relative errors of keys and values; below 0: none.
+  double key_error = -1, value_error = -1;
 };
 
 struct RecallRecord {

@@ -70,15 +70,17 @@ size_t curve_bin(size_t stale) {
 
 ForcedRow forced_row(const Records& records) {
   ForcedRow row;
-  std::vector<double> kl, nll;
+  std::vector<double> kl, nll, key_errors, value_errors;
   size_t n_same = 0;
   std::map<size_t, ForcedRow::Point> bins;
   for (const Record* record : records) {
     const ForcedRecord& forced = *record->forced;
     kl.insert(kl.end(), forced.kl.begin(), forced.kl.end());
     nll.insert(nll.end(), forced.nll.begin(), forced.nll.end());
-    row.key_error += forced.key_error / static_cast<double>(records.size());
-    row.value_error += forced.value_error / static_cast<double>(records.size());
+    if (forced.key_error >= 0) {
+      key_errors.push_back(forced.key_error);
+      value_errors.push_back(forced.value_error);
+    }
     for (const int same : forced.same_top) n_same += same != 0 ? 1 : 0;
     for (size_t i = 0; i < forced.kl.size(); ++i) {
       auto& bin = bins[curve_bin(forced.stale[i])];
@@ -90,6 +92,10 @@ ForcedRow forced_row(const Records& records) {
   row.n_tokens = kl.size();
   row.mean_kl = mean(kl);
   row.perplexity = std::exp(mean(nll));
+  if (!key_errors.empty()) {
+    row.key_error = mean(key_errors);
+    row.value_error = mean(value_errors);
+  }
   row.same_top = share(n_same, kl.size());
   row.high_kl = quantile(std::move(kl), 0.999);
   for (auto& [index, bin] : bins) {
@@ -227,9 +233,11 @@ Json to_json(const Summary& summary) {
                               {"kl_99.9", row.high_kl},
                               {"same_top", row.same_top},
                               {"perplexity", row.perplexity},
-                              {"key_error", row.key_error},
-                              {"value_error", row.value_error},
                               {"curve", std::move(curve)}});
+    if (row.key_error >= 0) {
+      json["forced"].back()["key_error"] = row.key_error;
+      json["forced"].back()["value_error"] = row.value_error;
+    }
   }
   for (const RecallRow& row : summary.recall) {
     json["recall"].push_back({{"task", row.task},

@@ -31,10 +31,10 @@ struct ForcedRow {
   std::string task, setting;
   size_t length = 0;
   size_t n_tokens = 0;
-  double mean_kl = 0, high_kl = 0;        // nats; the latter the 99.9% quantile
-  double same_top = 0;                    // share
-  double perplexity = 0;                  // exp of the mean negative log likelihood
-  double key_error = 0, value_error = 0;  // of the cache, relative; means of the items
+  double mean_kl = 0, high_kl = 0;          // nats; the latter the 99.9% quantile
+  double same_top = 0;                      // share
+  double perplexity = 0;                    // exp of the mean negative log likelihood
+  double key_error = -1, value_error = -1;  // of the cache, relative, items' mean; below 0: none
   struct Point {
     double stale = 0, kl = 0;
     size_t n = 0;

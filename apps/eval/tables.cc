@@ -9,6 +9,10 @@ namespace {
 
 std::string percent_of(double share) { return fmt::format("{:.1f}%", share * 100); }
 
+std::string error_cell(double error) {
+  return error < 0 ? "-" : fmt::format("{:.4f}%", error * 100);
+}
+
 std::string length_cell(size_t length) { return length == 0 ? "-" : fmt::format("{}", length); }
 
 TableText answers_table(const Summary& summary) {
@@ -49,9 +53,8 @@ TableText forced_table(const Summary& summary) {
     table.rows.push_back({row.task, length_cell(row.length), row.setting,
                           fmt::format("{}", row.n_tokens), fmt::format("{:.5f}", row.mean_kl),
                           fmt::format("{:.4f}", row.high_kl), percent_of(row.same_top),
-                          fmt::format("{:.4f}", row.perplexity),
-                          fmt::format("{:.4f}%", row.key_error * 100),
-                          fmt::format("{:.4f}%", row.value_error * 100)});
+                          fmt::format("{:.4f}", row.perplexity), error_cell(row.key_error),
+                          error_cell(row.value_error)});
   }
   return table;
 }
