@@ -74,8 +74,8 @@ Gates::Gates(const GateWeights& weights, GateRope rope)
   offset_cos_.resize(block_size_ * n_frequencies);
   offset_sin_.resize(block_size_ * n_frequencies);
   for (size_t t = 0; t < block_size_; ++t) {
-    set_angles(rope_.frequencies, t, 1.0, &offset_cos_[t * n_frequencies],
-               &offset_sin_[t * n_frequencies]);
+    set_angles(rope_.frequencies, t, 1.0, offset_cos_.data() + t * n_frequencies,
+               offset_sin_.data() + t * n_frequencies);
   }
 }
 
