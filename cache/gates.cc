@@ -100,8 +100,8 @@ void Gates::encode_key(size_t layer, size_t kv_head, size_t block, ReadKey read,
   for (size_t t = 0; t < block_size_; ++t) {
     alignas(64) float x[kMaxHeadDim];
     float cos[kMaxHeadDim / 2], sin[kMaxHeadDim / 2];
-    const float* const offset_cos = &offset_cos_[t * n_frequencies];
-    const float* const offset_sin = &offset_sin_[t * n_frequencies];
+    const float* const offset_cos = offset_cos_.data() + t * n_frequencies;
+    const float* const offset_sin = offset_sin_.data() + t * n_frequencies;
     for (size_t i = 0; i < n_frequencies; ++i) {  // minus the sum of both angles
       cos[i] = first_cos[i] * offset_cos[i] - first_sin[i] * offset_sin[i];
       sin[i] = -(first_sin[i] * offset_cos[i] + first_cos[i] * offset_sin[i]);
