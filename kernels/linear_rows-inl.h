@@ -74,8 +74,8 @@ struct RowSums {
 // Rows [row, row + kRows) of the product with one panel; those past the last row are padding. Their
 // activations start at `a`.
 template <class Q, size_t kRows>
-HWY_NOINLINE void multiply_panel(const PanelWork& work, size_t panel, size_t row,
-                                 const ActivationBlock* a, size_t stride) {
+HWY_INLINE void multiply_panel(const PanelWork& work, size_t panel, size_t row,
+                               const ActivationBlock* a, size_t stride) {
   RowSums<Q, kRows> rows;
   rows.a = a;
   rows.stride = stride;
@@ -95,6 +95,20 @@ HWY_NOINLINE void multiply_panel(const PanelWork& work, size_t panel, size_t row
   }
 }
 
+// The same as a function of its own: one copy of the code for each number of rows.
+template <class Q, size_t kRows>
+HWY_NOINLINE void call_multiply_panel(const PanelWork& work, size_t panel, size_t row,
+                                      const ActivationBlock* a, size_t stride) {
+  multiply_panel<Q, kRows>(work, panel, row, a, stride);
+}
+
+// Every step of decoding: one row, one loop over all panels.
+template <class Q>
+HWY_NOINLINE void multiply_one(const PanelWork& work) {
+  for (size_t panel = 0; panel < work.n_panels; ++panel)
+    multiply_panel<Q, 1>(work, panel, 0, work.blocks, 1);
+}
+
 // As many rows at once as leave registers for the sums and the dots.
 constexpr size_t kRowsAtOnce = kVectors == 1 ? 8 : 4;
 
@@ -104,20 +118,21 @@ HWY_INLINE void multiply_group(const PanelWork& work, size_t panel, size_t row, 
   const ActivationBlock* a = work.blocks + row * (work.n_in / kBlockInputs);
   switch (n) {
     case 1:
-      return multiply_panel<Q, 1>(work, panel, row, a, n);
+      return call_multiply_panel<Q, 1>(work, panel, row, a, n);
     case 2:
-      return multiply_panel<Q, 2>(work, panel, row, a, n);
+      return call_multiply_panel<Q, 2>(work, panel, row, a, n);
     case 4:
-      return multiply_panel<Q, 4>(work, panel, row, a, n);
+      return call_multiply_panel<Q, 4>(work, panel, row, a, n);
     default:
       for (size_t r = 0; r < n; r += kRowsAtOnce)
-        multiply_panel<Q, kRowsAtOnce>(work, panel, row + r, a + r, n);
+        call_multiply_panel<Q, kRowsAtOnce>(work, panel, row + r, a + r, n);
   }
 }
 
 // The panels are read once: the groups after the first find theirs in a cache.
 template <class Q>
 HWY_NOINLINE void multiply_few(const PanelWork& work) {
+  if (work.y.n_rows == 1) return multiply_one<Q>(work);
   for (size_t panel = 0; panel < work.n_panels; ++panel) {
     for (size_t row = 0, n; row < work.y.n_rows; row += n) {
       n = group_rows(work.y.n_rows - row);
