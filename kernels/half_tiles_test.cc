@@ -6,7 +6,7 @@
 #include <random>
 #include <vector>
 
-#include "hwy/tests/hwy_gtest.h"
+#include "kernels/per_target_test.h"
 #include "kernels/reference/half_tiles.h"
 #include "quant/half.h"
 
@@ -44,17 +44,7 @@ struct Matrix {
   }
 };
 
-class HalfTiles : public hwy::TestWithParamTarget {
- protected:
-  void SetUp() override {
-    hwy::TestWithParamTarget::SetUp();
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
-  void TearDown() override {
-    hwy::TestWithParamTarget::TearDown();
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
-};
+class HalfTiles : public PerTargetTest {};
 HWY_TARGET_INSTANTIATE_TEST_SUITE_P(HalfTiles);
 
 void expect_product(const HalfMatrixView& view) {

@@ -7,7 +7,7 @@
 #include <random>
 #include <vector>
 
-#include "hwy/tests/hwy_gtest.h"
+#include "kernels/per_target_test.h"
 #include "kernels/reference/ops.h"
 
 namespace longhaul {
@@ -46,17 +46,7 @@ const std::vector<size_t>& lengths() {
   return all;
 }
 
-class Ops : public hwy::TestWithParamTarget {
- protected:
-  void SetUp() override {
-    hwy::TestWithParamTarget::SetUp();
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
-  void TearDown() override {
-    hwy::TestWithParamTarget::TearDown();
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
-};
+class Ops : public PerTargetTest {};
 HWY_TARGET_INSTANTIATE_TEST_SUITE_P(Ops);
 
 TEST_P(Ops, RmsNorm) {

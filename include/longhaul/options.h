@@ -49,7 +49,7 @@ struct AttentionOptions {
   // exact); kResa: resa too; kSparse: any.
   AttentionMode auto_may = AttentionMode::kDense;
   RectifyKind rectify = RectifyKind::kDense;
-  double rectify_ratio = 0.2;  // wide, adaptive: share of the blocks that the pass reads, in (0, 1]
+  double rectify_ratio = 0.2;  // wide, adaptive: share of the blocks each row asks for, in (0, 1]
   double rectify_tolerance =
       0.1;  // adaptive: estimated share of attention a KV head may miss, in [0, 1]
 };
