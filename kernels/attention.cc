@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "base/check.h"
+#include "kernels/attention_int8.h"
 #include "kernels/attention_kernel.h"
-#include "kernels/attention_vnni.h"
 #include "parallel/shares.h"
 #include "parallel/thread_pool.h"
 
@@ -59,7 +59,7 @@ void check(const AttentionJob& job) {
 }  // namespace
 
 struct AttentionWorkspace::Impl {
-  bool int8 = false;
+  const Int8Kernels* int8 = nullptr;  // null: f32
   std::vector<Scratch> workers;
   std::vector<RowBlock> blocks;
   std::vector<Range> ranges;
@@ -68,11 +68,17 @@ struct AttentionWorkspace::Impl {
 };
 
 AttentionWorkspace::AttentionWorkspace(bool use_int8) : impl_(std::make_unique<Impl>()) {
-  impl_->int8 = use_int8 && has_vnni();
+  if (use_int8) impl_->int8 = best_int8_kernels();
 }
 AttentionWorkspace::~AttentionWorkspace() = default;
 AttentionWorkspace::AttentionWorkspace(AttentionWorkspace&&) noexcept = default;
 AttentionWorkspace& AttentionWorkspace::operator=(AttentionWorkspace&&) noexcept = default;
+
+AttentionWorkspace attention::workspace_with(const Int8Kernels* kernels) {
+  AttentionWorkspace workspace(false);
+  workspace.impl().int8 = kernels;
+  return workspace;
+}
 
 namespace {
 
@@ -124,7 +130,7 @@ States reserve_states(AlignedBuffer<float>& m, AlignedBuffer<float>& l, AlignedB
 }
 
 // Gathers the rows of a block, times the scale and log2(e).
-void prepare_queries(const RowBlock& block, bool int8, Queries& queries) {
+void prepare_queries(const RowBlock& block, const Int8Kernels* int8, Queries& queries) {
   const AttentionJob& job = *block.job;
   const size_t row_size = job.n_group * job.kv.head_dim;
   const float factor = job.scale * kLog2E;
@@ -134,20 +140,20 @@ void prepare_queries(const RowBlock& block, bool int8, Queries& queries) {
     float* to = queries.f32.data() + r * row_size;
     for (size_t i = 0; i < row_size; ++i) to[i] = from[i] * factor;
   }
-  if (int8) round_queries_vnni(block.n_queries(), job.kv.head_dim, queries);
+  if (int8 != nullptr) int8->round_queries(block.n_queries(), job.kv.head_dim, queries);
 }
 
 // Makes the worker ready for the rows of a block: prepared queries and room for tiles.
-SegmentTask task_of(const RowBlock& block, bool int8, Scratch& scratch) {
+SegmentTask task_of(const RowBlock& block, const Int8Kernels* int8, Scratch& scratch) {
   const AttentionJob& job = *block.job;
-  const bool int8_keys = int8 && job.kv.k_type == KvType::kQ8_0;
-  const bool int8_values = int8 && job.kv.v_type == KvType::kQ8_0;
-  if (scratch.block != &block) prepare_queries(block, int8_keys, scratch.queries);
+  const bool int8_keys = int8 != nullptr && job.kv.k_type == KvType::kQ8_0;
+  const bool int8_values = int8 != nullptr && job.kv.v_type == KvType::kQ8_0;
+  if (scratch.block != &block) prepare_queries(block, int8_keys ? int8 : nullptr, scratch.queries);
   scratch.block = &block;
   scratch.k.ensure(kMaxHeadDim * kGroupTokens);
   scratch.v.ensure(kMaxHeadDim * kGroupTokens);
   scratch.scores.ensure(kMaxQueryBlock * kGroupTokens);
-  scratch.p.ensure(kMaxHeadDim / kScaleDims * kMaxQueryBlock * kGroupTokens);
+  scratch.p.ensure(kMaxHeadDim / kScaleDims * kMaxQueryBlock * kPBytes);
   scratch.value_scales.ensure(kMaxQueryBlock + 1);
   return {.tiles = {},
           .following = nullptr,
@@ -156,6 +162,7 @@ SegmentTask task_of(const RowBlock& block, bool int8, Scratch& scratch) {
           .first_pos = block.first_pos(),
           .int8_keys = int8_keys,
           .int8_values = int8_values,
+          .int8 = int8,
           .scratch = &scratch,
           .states = {}};
 }
@@ -293,7 +300,7 @@ void block_masses(const AttentionJob& job, size_t block_size, size_t n_blocks, f
   if (plan.workers.empty()) plan.workers.resize(1);
   const RowBlock block{&job, 0, 1, 0, 1, 0};
   plan.workers[0].block = nullptr;
-  SegmentTask task = task_of(block, false, plan.workers[0]);
+  SegmentTask task = task_of(block, nullptr, plan.workers[0]);
   task.tiles = {&job.kv, job.all_tiles ? nullptr : job.tiles.data(), 0, n_tiles};
   const size_t stride = (n_tiles + kGroupTiles - 1) / kGroupTiles * kGroupTokens;
   AlignedBuffer<float> scores(job.n_group * stride);

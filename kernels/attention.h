@@ -12,9 +12,9 @@
 //   state of their
 //     segment and segments into the total, in ascending order. A group without a visible token
 //     changes no bit, so a row inside a chunk and the row alone agree.
-//   - f32 arithmetic (f16 caches, CPUs without AVX512-VNNI): K and V are read as read_k and read_v
-//   give them.
-//   - int8 arithmetic (q8_0, AVX512-VNNI): q is rounded per (row, head, 32 dimensions) to 8 bits
+//   - f32 arithmetic (f16 caches, and where Highway has no vectors): K and V are read as read_k and
+//   read_v give them.
+//   - int8 arithmetic (q8_0): q is rounded per (row, head, 32 dimensions) to 8 bits
 //   and p * v_scale per
 //     (row, head, 32 dimensions, group) to 8 bits, relative to the largest p * v_scale that the row
 //     sees in the group (m is then the highest score plus log2 of v_scale), so that a token of high
@@ -75,8 +75,7 @@ struct AttentionJob {
 // nothing per token. One call at a time.
 class AttentionWorkspace {
  public:
-  // use_int8: work in int8 on q8_0 caches where the CPU has AVX512-VNNI; otherwise in f32
-  // everywhere.
+  // use_int8: work in int8 on q8_0 caches; otherwise in f32 everywhere.
   explicit AttentionWorkspace(bool use_int8 = true);
   ~AttentionWorkspace();
   AttentionWorkspace(AttentionWorkspace&&) noexcept;

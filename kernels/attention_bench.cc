@@ -4,6 +4,7 @@
 // Arguments: heads per group, head_dim, type (0 f16, 1 q8_0), context, rows, threads, pages (0 of
 // 4 KiB, 1 huge).
 //   attention_bench --benchmark_filter='attention|peak|read'
+// The benchmarks set/... do it with every instruction set of this processor.
 #include <benchmark/benchmark.h>
 #include <sys/mman.h>
 
@@ -11,10 +12,14 @@
 #include <cstring>
 #include <memory>
 #include <random>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "base/aligned_buffer.h"
+#include "hwy/highway.h"
 #include "kernels/attention.h"
+#include "kernels/attention_int8.h"
 #include "kernels/attention_vnni.h"
 #include "kernels/block_bounds.h"
 #include "parallel/thread_pool.h"
@@ -118,27 +123,82 @@ struct Layer {
   }
 };
 
-void attention(benchmark::State& state) {
-  const auto n_group = static_cast<size_t>(state.range(0));
-  const auto head_dim = static_cast<size_t>(state.range(1));
-  const KvType type = state.range(2) == 0 ? KvType::kF16 : KvType::kQ8_0;
-  const auto context = static_cast<size_t>(state.range(3));
-  const auto n_rows = static_cast<size_t>(state.range(4));
+struct Shape {
+  size_t n_group, head_dim;
+  KvType type;
+  size_t context, n_rows, n_threads;
+  bool huge;
+};
+
+void measure(benchmark::State& state, const Shape& shape, AttentionWorkspace workspace) {
   // Decoding must not find its tokens in the caches; chunks do, of one head.
-  Layer layer(type, head_dim, n_group, n_rows == 1 ? 8 : 2, n_rows, context, state.range(6) != 0);
-  ThreadPool pool(static_cast<size_t>(state.range(5)));
-  AttentionWorkspace workspace;
+  Layer layer(shape.type, shape.head_dim, shape.n_group, shape.n_rows == 1 ? 8 : 2, shape.n_rows,
+              shape.context, shape.huge);
+  ThreadPool pool(shape.n_threads);
   for (auto _ : state) {
     attend(pool, layer.jobs, workspace);
     benchmark::DoNotOptimize(layer.out.data());
   }
   const auto n = static_cast<double>(state.iterations());
-  const double ops = 4.0 * static_cast<double>(layer.q.size()) *
-                     (static_cast<double>(context) - static_cast<double>(n_rows - 1) / 2);
+  const double ops =
+      4.0 * static_cast<double>(layer.q.size()) *
+      (static_cast<double>(shape.context) - static_cast<double>(shape.n_rows - 1) / 2);
   state.counters["KV_GB"] = benchmark::Counter(n * static_cast<double>(layer.kv.n_bytes) * 1e-9,
                                                benchmark::Counter::kIsRate);
   state.counters["GOP"] = benchmark::Counter(n * ops * 1e-9, benchmark::Counter::kIsRate);
 }
+
+void attention(benchmark::State& state) {
+  const auto at = [&](size_t i) { return static_cast<size_t>(state.range(i)); };
+  const KvType type = state.range(2) == 0 ? KvType::kF16 : KvType::kQ8_0;
+  measure(state, {at(0), at(1), type, at(3), at(4), at(5), state.range(6) != 0},
+          AttentionWorkspace());
+}
+
+void force_target(int64_t target) {
+  hwy::SetSupportedTargetsForTest(target);  // 0: all again
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+}
+
+// The same on q8_0 tiles with one thread, as a processor with no more than the target and these
+// kernels would do it; null: in f32.
+void register_set(int64_t target, const attention::Int8Kernels* kernels) {
+  const std::string name = std::string("set/") + hwy::TargetName(target) + "/" +
+                           (kernels == nullptr ? "f32" : kernels->name);
+  const auto add = [&](const Shape& shape) {
+    benchmark::RegisterBenchmark(
+        (name + "/g:" + std::to_string(shape.n_group) + "/d:" + std::to_string(shape.head_dim) +
+         "/rows:" + std::to_string(shape.n_rows))
+            .c_str(),
+        [=](benchmark::State& state) {
+          force_target(target);
+          measure(state, shape, attention::workspace_with(kernels));
+          force_target(0);
+        })
+        ->UseRealTime()
+        ->Unit(benchmark::kMillisecond);
+  };
+  for (const auto& [n_group, head_dim] : {std::pair<size_t, size_t>{7, 64}, {2, 128}}) {
+    add({n_group, head_dim, KvType::kQ8_0, 32768, 1, 1, true});
+    for (const size_t n_rows : {32, 512}) {
+      add({n_group, head_dim, KvType::kQ8_0, 8192, n_rows, 1, true});
+    }
+  }
+}
+
+void register_sets() {
+  for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
+    force_target(target);
+    const attention::Int8Kernels* simd = attention::simd_int8_kernels();
+    force_target(0);
+    register_set(target, nullptr);
+    if (simd != nullptr) register_set(target, simd);
+  }
+  if (const auto* kernels = attention::avx_vnni_int8_kernels()) register_set(HWY_AVX2, kernels);
+  if (const auto* kernels = attention::avx512_vnni_int8_kernels()) register_set(HWY_AVX3, kernels);
+}
+
+const bool kRegistered = (register_sets(), true);
 
 // Decoding over lists of a tenth of the tiles, in layers that take turns so that none is in the
 // caches. Arguments: heads per group, head_dim, type, context, threads.

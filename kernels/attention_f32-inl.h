@@ -12,18 +12,11 @@
 #include <hwy/highway.h>
 
 #include "kernels/attention_kernel.h"
-#include "kernels/kv_tile_f16-inl.h"
+#include "kernels/attention_math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace longhaul::attention {
 namespace HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
-
-using longhaul::HWY_NAMESPACE::DF;
-using longhaul::HWY_NAMESPACE::LoadHalf;
-using longhaul::HWY_NAMESPACE::VF;
-using DI = hn::RebindToSigned<DF>;
-using DU = hn::RebindToUnsigned<DF>;
 
 // Vectors of sums per query; 4 queries at a time fill 16 of 32 registers or 8 of 16.
 #if HWY_TARGET == HWY_AVX3
@@ -31,27 +24,6 @@ inline constexpr size_t kSumVectors = 4;
 #else
 inline constexpr size_t kSumVectors = 2;
 #endif
-
-// 2^x for x <= 0, within 1.5 ulp; exactly 1 at 0, 0 below -100, NaN for NaN. The constant leaves
-// the nearest integer in the low bits of the sum; the polynomial is the Chebyshev fit of (2^f - 1)
-// / f on [-0.5, 0.5].
-HWY_INLINE VF Exp2(VF x) {
-  const DF df;
-  const DI di;
-  const VF magic = hn::Set(df, 12582912.0F);  // 1.5 * 2^23
-  const VF sum = hn::Add(x, magic);
-  const VF f = hn::Sub(x, hn::Sub(sum, magic));
-  VF p = hn::Set(df, 0x1.44138Ap-13F);
-  p = hn::MulAdd(p, f, hn::Set(df, 0x1.5F0890p-10F));
-  p = hn::MulAdd(p, f, hn::Set(df, 0x1.3B2A54p-7F));
-  p = hn::MulAdd(p, f, hn::Set(df, 0x1.C6AF6Cp-5F));
-  p = hn::MulAdd(p, f, hn::Set(df, 0x1.EBFBE0p-3F));
-  p = hn::MulAdd(p, f, hn::Set(df, 0x1.62E430p-1F));
-  p = hn::MulAdd(p, f, hn::Set(df, 1.0F));
-  const auto exponent = hn::ShiftLeft<23>(hn::BitCast(di, sum));
-  const VF y = hn::BitCast(df, hn::Add(hn::BitCast(di, p), exponent));
-  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(df, -100.0F)), y);
-}
 
 // k[dim, 64] of tile j (columns 16 j ..) from a K tile.
 HWY_INLINE void KeysToF32(KvType type, const std::byte* tile, size_t head_dim,
@@ -195,13 +167,6 @@ struct FloatMatrix {
   HWY_INLINE void Fetch(size_t, size_t, size_t) const {}
   HWY_INLINE void StopFetching() {}
 };
-
-// Asks for the lines of next[i] in [at, at + n) bytes that begin there.
-HWY_INLINE void FetchLines(const std::byte* tile, size_t at, size_t n) {
-  for (size_t line = (at + 63) / 64 * 64; line < at + n; line += 64) {
-    __builtin_prefetch(tile + line, 0, 2);  // into L2: a group fills L1
-  }
-}
 
 // Tiles of f16 as they lie; `next`, if not null, are those to fetch meanwhile.
 struct HalfKeys {

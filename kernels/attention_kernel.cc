@@ -5,10 +5,9 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
-#include <limits>
 
 #include "hwy/cache_control.h"
-#include "kernels/attention_vnni.h"
+#include "kernels/attention_int8.h"
 
 // GCC warns of its own _mm512_undefined_* (its bug 105593).
 #if defined(__GNUC__) && !defined(__clang__)
@@ -26,8 +25,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace longhaul::attention {
 namespace HWY_NAMESPACE {
-
-constexpr float kMinusInf = -std::numeric_limits<float>::infinity();
 
 // Pointers and masks of the group that starts at the range's tile `first`.
 HWY_INLINE TileGroup GroupAt(const TileRange& tiles, size_t first) {
@@ -106,25 +103,6 @@ HWY_NOINLINE void Softmax(float* HWY_RESTRICT scores, size_t n_rows, float* HWY_
     sum[i] = hn::GetLane(hn::SumOfLanes(df, hn::LoadU(df, sums + i * n)));
 }
 
-// Updates m and l of some queries with the maxima and sums of a group, and says how o is to be
-// updated. The higher of the two maxima stays: only the other side needs a power.
-HWY_INLINE void MergeGroup(const float* HWY_RESTRICT max, const float* HWY_RESTRICT sum,
-                           size_t n_queries, float* HWY_RESTRICT m, float* HWY_RESTRICT l,
-                           GroupWeights& weights) {
-  const DF df;
-  for (size_t i = 0; i < n_queries; ++i) {
-    weights.keep[i] = 1.0F;
-    weights.add[i] = 0.0F;
-    if (max[i] == kMinusInf) continue;
-    const float rise = max[i] - m[i];
-    const float power = hn::GetLane(Exp2(hn::Set(df, rise > 0.0F ? -rise : rise)));
-    weights.keep[i] = rise > 0.0F ? power : 1.0F;
-    weights.add[i] = rise > 0.0F ? 1.0F : power;
-    m[i] = rise > 0.0F ? max[i] : m[i];
-    l[i] = l[i] * weights.keep[i] + sum[i] * weights.add[i];
-  }
-}
-
 // Asks for one line of each tile of a group, of q8_0 the scales: then its page is known when the
 // rest is asked for, between the products.
 HWY_INLINE void FetchFirst(KvType type, const std::byte* const* tiles, size_t head_dim) {
@@ -155,8 +133,9 @@ HWY_INLINE void PrepareGroup(const SegmentTask& task, const TileGroup& group, ui
   Scratch& scratch = *task.scratch;
   uint16_t masks[kGroupTiles];
   for (size_t j = 0; j < kGroupTiles; ++j) masks[j] = visible(group, j, last_pos);
-  if (task.int8_keys) prepare_keys_vnni(group, kv.head_dim, scratch.k.data());
-  if (task.int8_values) prepare_values_vnni(group, masks, kv.head_dim, scratch.value_scales[0]);
+  if (task.int8_keys) task.int8->prepare_keys(group, kv.head_dim, scratch.k.data());
+  if (task.int8_values)
+    task.int8->prepare_values(group, masks, kv.head_dim, scratch.value_scales[0]);
   for (size_t j = 0; j < kGroupTiles; ++j) {
     if (!task.int8_keys && !in_place.keys) {
       KeysToF32(kv.k_type, group.k[j], kv.head_dim, scratch.k.data() + j * kTileTokens);
@@ -184,7 +163,7 @@ HWY_INLINE void FindValueScales(const SegmentTask& task, const TileGroup& group,
       for (size_t j = 0; j < kGroupTiles; ++j) {
         masks[j] = visible(group, j, task.first_pos + static_cast<uint32_t>(row));
       }
-      prepare_values_vnni(group, masks, task.tiles.kv->head_dim, of_rows[1 + i]);
+      task.int8->prepare_values(group, masks, task.tiles.kv->head_dim, of_rows[1 + i]);
       scales[i] = of_rows + 1 + i;
     }
   }
@@ -198,7 +177,8 @@ void QueryBlock(const SegmentTask& task, const TileGroup& group, const TileGroup
   const Scratch& scratch = *task.scratch;
   float* scores = task.scratch->scores.data();
   if (task.int8_keys) {
-    scores_vnni(n_queries, scratch.queries, first, group, next, scratch.k.data(), head_dim, scores);
+    task.int8->scores(n_queries, scratch.queries, first, group, next, scratch.k.data(), head_dim,
+                      scores);
   } else {
     const float* q = scratch.queries.f32.data() + first * head_dim;
     if (in_place.keys) {
@@ -220,8 +200,8 @@ void QueryBlock(const SegmentTask& task, const TileGroup& group, const TileGroup
     const ValueScales* scales[kMaxQueryBlock];
     FindValueScales(task, group, first, n_queries, full, scales);
     uint8_t* p = task.scratch->p.data();
-    softmax_vnni(n_queries, scales, head_dim, scores, m, l, weights, p);
-    values_vnni(n_queries, p, group, next, scales, head_dim, weights, o);
+    task.int8->softmax(n_queries, scales, head_dim, scores, m, l, weights, p);
+    task.int8->values(n_queries, p, group, next, scales, head_dim, weights, o);
     return;
   }
   float max[kMaxQueryBlock];

@@ -16,11 +16,15 @@
 
 namespace longhaul::attention {
 
+struct Int8Kernels;  // attention_int8.h
+
 inline constexpr size_t kGroupTiles = 4;
 inline constexpr size_t kGroupTokens = kGroupTiles * kTileTokens;
 inline constexpr size_t kSegmentTiles = 128;
 // Queries that pass a group of tiles together: in int8 their sums fill 16 registers.
 inline constexpr size_t kMaxQueryBlock = 8;
+// Of the 8-bit p of a query and 32 dimensions; without VNNI they take 16 bits.
+inline constexpr size_t kPBytes = 2 * kGroupTokens;
 inline constexpr float kLog2E = 1.44269504F;
 
 // Softmax states of queries; a query is one head of one row. The empty state is m = -inf, l = 0, o
@@ -41,7 +45,7 @@ inline size_t query_block_size(size_t n_queries) {
 // of n queries lie together, so that the kernel finds them at constant distances.
 struct Queries {
   AlignedBuffer<float> f32;     // [n_queries, head_dim] times scale * log2(e)
-  AlignedBuffer<int8_t> bytes;  // per block [head_dim / 4, n, 4]
+  AlignedBuffer<int8_t> bytes;  // per block [head_dim / 4, n, 4]; without VNNI 16 bits each
   AlignedBuffer<float> scales;  // per block [head_dim / 32, n]
   // Per block [head_dim / 32, n]: -128 * sum of the integers, since K is stored with 128 added.
   AlignedBuffer<int32_t> offsets;
@@ -66,7 +70,7 @@ struct Scratch {
   // int8: [1 + kMaxQueryBlock], of a group that all rows see whole, then of single rows.
   AlignedBuffer<ValueScales> value_scales;
   AlignedBuffer<float> scores;   // [kMaxQueryBlock, 64 tokens]
-  AlignedBuffer<uint8_t> p;      // int8: [head_dim / 32, queries of a block, 64 tokens]
+  AlignedBuffer<uint8_t> p;      // int8: [head_dim / 32, queries of a block, up to kPBytes]
   AlignedBuffer<float> m, l, o;  // states of the segment
   AlignedBuffer<float> total_m, total_l, total_o;  // states of the walk
 };
@@ -110,8 +114,9 @@ struct SegmentTask {
   uint32_t first_pos;  // of the first row
   bool int8_keys;
   bool int8_values;
-  Scratch* scratch;  // holds the prepared queries
-  States states;     // written from empty
+  const Int8Kernels* int8;  // if either
+  Scratch* scratch;         // holds the prepared queries
+  States states;            // written from empty
 };
 
 // Runs one task on the SIMD target of this CPU.

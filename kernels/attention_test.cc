@@ -7,6 +7,7 @@
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <map>
 #include <numeric>
 #include <random>
 #include <string>
@@ -14,8 +15,8 @@
 
 #include "base/aligned_buffer.h"
 #include "hwy/highway.h"
+#include "kernels/attention_int8.h"
 #include "kernels/attention_kernel.h"
-#include "kernels/attention_vnni.h"
 #include "kernels/reference/attention.h"
 #include "parallel/thread_pool.h"
 
@@ -113,27 +114,40 @@ std::vector<TileRef> every_tile(size_t n_tokens) {
   return tiles;
 }
 
-void run(std::span<const AttentionJob> jobs, size_t n_threads, bool int8) {
+using attention::Int8Kernels;
+
+// In 8-bit integers with the kernels given, or in f32.
+void run(std::span<const AttentionJob> jobs, size_t n_threads, const Int8Kernels* int8) {
   ThreadPool pool(n_threads);
-  AttentionWorkspace workspace(int8);
+  AttentionWorkspace workspace = attention::workspace_with(int8);
   attend(pool, jobs, workspace);
 }
 
-void run(const AttentionJob& job, size_t n_threads, bool int8) { run({&job, 1}, n_threads, int8); }
+void run(const AttentionJob& job, size_t n_threads, const Int8Kernels* int8) {
+  run({&job, 1}, n_threads, int8);
+}
 
-// Calls `body` for every SIMD target of this CPU, and for int8 arithmetic where it is to be had.
-void for_each_kernel(const std::function<void(bool int8)>& body) {
+// Calls `body` for every SIMD target of this CPU, with its kernels for 8-bit integers and with null
+// for f32, then for those with VNNI.
+void for_each_kernel(const std::function<void(const Int8Kernels* int8)>& body) {
   for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
     hwy::SetSupportedTargetsForTest(target);
     hwy::GetChosenTarget().Update(hwy::SupportedTargets());
     SCOPED_TRACE(hwy::TargetName(target));
-    body(false);
+    body(nullptr);
+    if (const Int8Kernels* int8 = attention::simd_int8_kernels()) {
+      SCOPED_TRACE("int8");
+      body(int8);
+    }
   }
   hwy::SetSupportedTargetsForTest(0);
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  if (!attention::has_vnni()) return;
-  SCOPED_TRACE("VNNI");
-  body(true);
+  for (const Int8Kernels* vnni :
+       {attention::avx512_vnni_int8_kernels(), attention::avx_vnni_int8_kernels()}) {
+    if (vnni == nullptr) continue;
+    SCOPED_TRACE(vnni->name);
+    body(vnni);
+  }
 }
 
 // The largest error of one query's output that f32 arithmetic allows against exact arithmetic: each
@@ -183,12 +197,12 @@ void expect_close(Case c) {
   reference::attend_int8(c.job);
   const std::vector<float> rounded = c.out;
   const double step = 17.0 / 16 / 255 * c.v_max;
-  for_each_kernel([&](bool int8) {
+  for_each_kernel([&](const Int8Kernels* int8) {
     std::fill(c.out.begin(), c.out.end(), kSentinel);
     run(c.job, 1, int8);
-    const Errors errors = errors_of(c.out, int8 ? rounded : exact);
-    EXPECT_LE(errors.worst, int8 ? 2 * step : f32_tolerance(c));
-    EXPECT_LE(errors.rms, int8 ? step / 100 : f32_tolerance(c));
+    const Errors errors = errors_of(c.out, int8 != nullptr ? rounded : exact);
+    EXPECT_LE(errors.worst, int8 != nullptr ? 2 * step : f32_tolerance(c));
+    EXPECT_LE(errors.rms, int8 != nullptr ? step / 100 : f32_tolerance(c));
   });
 }
 
@@ -281,11 +295,10 @@ struct Plain {
 // What rounding q and p to 8 bits adds is of the size of what storing K and V in 8 bits costs:
 // docs/kv-arithmetic.md has the figures.
 TEST(Attention, TheErrorOfInt8IsAtTheLevelOfTheCache) {
-  if (!attention::has_vnni()) GTEST_SKIP() << "this CPU has no AVX512-VNNI";
   for (const float spread : {0.3F, 1.0F, 2.0F, 4.0F}) {
     for (const bool sink : {false, true}) {
       double of_cache = 0;
-      double of_int8 = 0;
+      std::map<std::string, double> of_int8;  // by kernels and target
       for (unsigned seed = 0; seed < 16; ++seed) {
         const Plain plain(spread, sink, seed);
         Cache cache(KvType::kQ8_0, KvType::kQ8_0, Plain::kDim, Plain::kTokens, 1);
@@ -300,19 +313,26 @@ TEST(Attention, TheErrorOfInt8IsAtTheLevelOfTheCache) {
         const std::vector<double> want = plain.attend();
         reference::attend(c.job);
         const std::vector<float> of_bytes = c.out;
-        run(c.job, 1, true);
-        for (size_t d = 0; d < Plain::kDim; ++d) {
-          of_cache += std::pow(of_bytes[d] - want[d], 2);
-          of_int8 += std::pow(double{c.out[d]} - of_bytes[d], 2);
-        }
+        for (size_t d = 0; d < Plain::kDim; ++d) of_cache += std::pow(of_bytes[d] - want[d], 2);
+        for_each_kernel([&](const Int8Kernels* int8) {
+          if (int8 == nullptr) return;
+          run(c.job, 1, int8);
+          double& sum = of_int8[int8->name];
+          for (size_t d = 0; d < Plain::kDim; ++d) {
+            sum += std::pow(double{c.out[d]} - of_bytes[d], 2);
+          }
+        });
       }
-      EXPECT_LE(std::sqrt(of_int8), 1.5 * std::sqrt(of_cache)) << spread << " " << sink;
+      for (const auto& [name, sum] : of_int8) {
+        EXPECT_LE(std::sqrt(sum), 1.5 * std::sqrt(of_cache))
+            << name << " " << spread << " " << sink;
+      }
     }
   }
 }
 
 TEST(Attention, ARowInAChunkHasTheBitsOfTheRowAlone) {
-  for_each_kernel([](bool int8) {
+  for_each_kernel([](const Int8Kernels* int8) {
     for (const Types types : kTypes) {
       const Cache cache(types.k, types.v, 64, 4096 + 150, 8, 3.0F);
       for (const size_t n_group : {1, 3, 7}) {
@@ -335,7 +355,7 @@ TEST(Attention, ARowInAChunkHasTheBitsOfTheRowAlone) {
 }
 
 TEST(Attention, TheListOfAllTilesHasTheBitsOfAllTiles) {
-  for_each_kernel([](bool int8) {
+  for_each_kernel([](const Int8Kernels* int8) {
     const Cache cache(KvType::kQ8_0, KvType::kQ8_0, 64, 4096 + 333, 10);
     const auto tiles = every_tile(cache.n_tokens);
     for (const uint32_t pos : {0U, 100U, 4095U, 4096U, 4428U}) {
@@ -353,8 +373,9 @@ TEST(Attention, TheListOfAllTilesHasTheBitsOfAllTiles) {
 TEST(Attention, ThreadsAndOtherJobsDoNotChangeBits) {
   const Cache cache(KvType::kQ8_0, KvType::kQ8_0, 64, 3 * 4096 + 77, 12);
   const Cache other(KvType::kF16, KvType::kQ8_0, 128, 300, 13);
+  const Int8Kernels* int8 = attention::best_int8_kernels();
   Case want(cache, 30, 7, 3 * 4096 + 40, 14);
-  run(want.job, 1, true);
+  run(want.job, 1, int8);
   for (const size_t n_threads : {1, 2, 3, 5}) {
     for (const size_t n_others : {0, 1, 40}) {
       Case got(cache, 30, 7, 3 * 4096 + 40, 14);
@@ -366,7 +387,7 @@ TEST(Attention, ThreadsAndOtherJobsDoNotChangeBits) {
         jobs.push_back(c.job);
       }
       jobs.insert(jobs.begin() + static_cast<ptrdiff_t>(n_others / 2), got.job);
-      run(jobs, n_threads, true);
+      run(jobs, n_threads, int8);
       EXPECT_EQ(got.out, want.out);
       for (const Case& c : others) EXPECT_EQ(c.out, others[0].out);
     }
@@ -404,7 +425,7 @@ TEST(Attention, PagesAndUnwrittenTokensDoNotMatter) {
       write_v(b.v_type, b.v_tile(t), slot, x.data(), 64);
     }
   }
-  for_each_kernel([&](bool int8) {
+  for_each_kernel([&](const Int8Kernels* int8) {
     Case ca(a, 5, 7, 95, 21);
     Case cb(b, 5, 7, 95, 21);
     run(ca.job, 1, int8);
@@ -416,19 +437,21 @@ TEST(Attention, PagesAndUnwrittenTokensDoNotMatter) {
 TEST(Attention, ARowWithoutTokensGetsZeros) {
   const Cache cache(KvType::kQ8_0, KvType::kQ8_0, 32, 64, 22);
   const std::vector<TileRef> tiles = {{2, 0xFFFF}};
-  for (const size_t n_tiles : {0, 1}) {
-    Case c(cache, 3, 2, 10, 23);
-    c.job.all_tiles = false;
-    c.job.tiles = std::span(tiles).first(n_tiles);
-    run(c.job, 2, true);
-    for (size_t r = 0; r < 3; ++r) {
-      for (size_t i = 0; i < 64; ++i) EXPECT_EQ(c.out[r * c.job.out_stride + i], 0.0F);
+  for_each_kernel([&](const Int8Kernels* int8) {
+    for (const size_t n_tiles : {0, 1}) {
+      Case c(cache, 3, 2, 10, 23);
+      c.job.all_tiles = false;
+      c.job.tiles = std::span(tiles).first(n_tiles);
+      run(c.job, 2, int8);
+      for (size_t r = 0; r < 3; ++r) {
+        for (size_t i = 0; i < 64; ++i) EXPECT_EQ(c.out[r * c.job.out_stride + i], 0.0F);
+      }
     }
-  }
+  });
 }
 
 TEST(Attention, NanKeysAreNotHidden) {
-  for_each_kernel([](bool int8) {
+  for_each_kernel([](const Int8Kernels* int8) {
     for (const KvType type : {KvType::kF16, KvType::kQ8_0}) {
       Cache cache(type, type, 64, 100, 24);
       std::vector<float> x(64, std::numeric_limits<float>::quiet_NaN());

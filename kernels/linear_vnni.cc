@@ -6,7 +6,6 @@
 #include "hwy/detect_targets.h"
 
 #if HWY_ARCH_X86
-#include <cpuid.h>
 #undef HWY_DISABLED_TARGETS
 #define HWY_DISABLED_TARGETS (HWY_SSE4 | HWY_SSSE3)
 #endif
@@ -16,6 +15,7 @@
 // foreach_target.h comes first
 #include "hwy/highway.h"
 #include "kernels/linear_kernels.h"
+#include "kernels/vnni.h"
 
 #undef LH_VNNI
 #if HWY_TARGET == HWY_AVX3
@@ -106,21 +106,9 @@ const LinearKernels* avx512_vnni_linear_kernels() { return nullptr; }
 namespace N_AVX2 {
 const LinearKernels& vnni_table();
 }
-namespace {
-
-// Leaf 7.1, EAX, bit 4: clang 14 has no name for it in __builtin_cpu_supports.
-bool has_avx_vnni() {
-  unsigned a = 0;
-  unsigned b = 0;
-  unsigned c = 0;
-  unsigned d = 0;
-  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a >> 4 & 1) != 0;
-}
-
-}  // namespace
 
 const LinearKernels* avx_vnni_linear_kernels() {
-  static const bool usable = (hwy::SupportedTargets() & HWY_AVX2) != 0 && has_avx_vnni();
+  static const bool usable = has_avx_vnni();
   return usable ? &N_AVX2::vnni_table() : nullptr;
 }
 #else

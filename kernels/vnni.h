@@ -1,0 +1,9 @@
+// Which VNNI instructions (sums of products of 4 bytes) this processor has.
+#pragma once
+
+namespace longhaul {
+
+// AVX2 as Highway takes it, and AVX-VNNI.
+bool has_avx_vnni();
+
+}  // namespace longhaul
