@@ -67,17 +67,9 @@ class CacheModel {
     const KvView view = sequence.view(layer, kv_head);
     std::vector<float> row(config_.head_dim);
     for (size_t t = 0; t < head.keys.size(); ++t) {
-      const uint32_t page = view.pages[t / kTileTokens / view.tiles_per_page];
-      const size_t tile = t / kTileTokens % view.tiles_per_page;
-      read_k(view.k_type,
-             view.k_base + page * view.k_page_stride +
-                 tile * k_tile_bytes(view.k_type, config_.head_dim),
-             t % kTileTokens, row.data(), config_.head_dim);
+      read_k(view.k_type, view.k_tile(t / kTileTokens), t % kTileTokens, row.data(), view.head_dim);
       if (!same_bits(row, head.keys[t])) return false;
-      read_v(view.v_type,
-             view.v_base + page * view.v_page_stride +
-                 tile * v_tile_bytes(view.v_type, config_.head_dim),
-             t % kTileTokens, row.data(), config_.head_dim);
+      read_v(view.v_type, view.v_tile(t / kTileTokens), t % kTileTokens, row.data(), view.head_dim);
       if (!same_bits(row, head.values[t])) return false;
     }
     return bounds_match(sequence.bounds(layer, kv_head), head.keys) &&

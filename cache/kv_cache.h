@@ -118,6 +118,7 @@ class KvSequence {
   friend class KvCache;
   explicit KvSequence(KvCache& cache);
 
+  std::byte* tile(size_t layer, size_t kv_head, size_t pos) const;
   void store_tokens(size_t layer, size_t kv_head, size_t first, size_t count, const float* k,
                     const float* v, size_t stride);
   void update_bounds(size_t layer, size_t kv_head, size_t first, size_t end, size_t n_valid);

@@ -214,7 +214,7 @@ TEST(KvCache, HeadsMayBeWrittenInParallel) {
     for (std::thread& thread : threads) thread.join();
   }
   float key[32];
-  read_k(KvType::kF16, sequence.view(0, 3).k_base, 7, key, 32);
+  read_k(KvType::kF16, sequence.view(0, 3).k_tile(0), 7, key, 32);
   EXPECT_EQ(key[31], 0.5F);
 }
 

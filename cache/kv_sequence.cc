@@ -111,21 +111,24 @@ void KvSequence::write(size_t layer, size_t kv_head, size_t first, size_t count,
   written = std::max(written, static_cast<uint32_t>(end));
 }
 
+// The K tile of the token at `pos`; the V tile lies right behind it.
+std::byte* KvSequence::tile(size_t layer, size_t kv_head, size_t pos) const {
+  const size_t page_tokens = cache_->config_.page_tokens();
+  return cache_->stores_[kTiles].unit(layer, kv_head, pages_[pos / page_tokens],
+                                      pos % page_tokens / kTileTokens);
+}
+
 void KvSequence::store_tokens(size_t layer, size_t kv_head, size_t first, size_t count,
                               const float* k, const float* v, size_t stride) {
   const CacheConfig& config = cache_->config_;
-  const PagedStore& keys = cache_->stores_[kKeys];
-  const PagedStore& values = cache_->stores_[kValues];
+  const size_t d = config.head_dim;
   for (size_t i = 0; i < count; ++i) {
     const size_t pos = first + i;
-    const uint32_t page = pages_[pos / config.page_tokens()];
-    const size_t tile = pos % config.page_tokens() / kTileTokens;
-    const size_t slot = pos % kTileTokens;
-    LH_DCHECK(!cache_->pool_.is_shared(page));
-    write_k(config.k_type, keys.unit(layer, kv_head, page, tile), slot, k + i * stride,
-            config.head_dim);
-    write_v(config.v_type, values.unit(layer, kv_head, page, tile), slot, v + i * stride,
-            config.head_dim);
+    LH_DCHECK(!cache_->pool_.is_shared(pages_[pos / config.page_tokens()]));
+    std::byte* const k_tile = tile(layer, kv_head, pos);
+    std::byte* const v_tile = k_tile + k_tile_bytes(config.k_type, d);
+    write_k(config.k_type, k_tile, pos % kTileTokens, k + i * stride, d);
+    write_v(config.v_type, v_tile, pos % kTileTokens, v + i * stride, d);
   }
 }
 
@@ -144,18 +147,15 @@ void KvSequence::update_bounds(size_t layer, size_t kv_head, size_t first, size_
   }
 }
 
-// Finds the element-wise least and greatest of the keys at [first, end), all of one page.
+// Finds the element-wise least and greatest of the keys at [first, end).
 void KvSequence::key_box(size_t layer, size_t kv_head, size_t first, size_t end, float* lowest,
                          float* highest) const {
   const CacheConfig& config = cache_->config_;
   const size_t d = config.head_dim;
-  const PagedStore& keys = cache_->stores_[kKeys];
-  const uint32_t page = pages_[first / config.page_tokens()];
   alignas(64) float key[kMaxHeadDim];
   for (size_t pos = first; pos < end; ++pos) {
-    const size_t tile = pos % config.page_tokens() / kTileTokens;
     float* const to = pos == first ? lowest : key;
-    read_k(config.k_type, keys.unit(layer, kv_head, page, tile), pos % kTileTokens, to, d);
+    read_k(config.k_type, tile(layer, kv_head, pos), pos % kTileTokens, to, d);
     if (pos == first) {
       std::copy_n(lowest, d, highest);
       continue;
@@ -193,18 +193,16 @@ void KvSequence::update_gate_keys(size_t layer, size_t kv_head, size_t first, si
                                   size_t n_valid) {
   if (cache_->gates_ == nullptr) return;
   const CacheConfig& config = cache_->config_;
-  const PagedStore& keys = cache_->stores_[kKeys];
   const size_t n_complete = std::max(n_valid, end) / config.block_size;
   for (size_t block = first / config.block_size;
        block < n_complete && block * config.block_size < end; ++block) {
-    const uint32_t page = pages_[block / kBoundsGroupBlocks];
-    const size_t begin = block % kBoundsGroupBlocks * config.block_size;  // within the page
     const auto read = [&](size_t t, float* key) {
-      read_k(config.k_type, keys.unit(layer, kv_head, page, (begin + t) / kTileTokens),
-             (begin + t) % kTileTokens, key, config.head_dim);
+      const size_t pos = block * config.block_size + t;
+      read_k(config.k_type, tile(layer, kv_head, pos), pos % kTileTokens, key, config.head_dim);
     };
     alignas(64) float gate_key[kMaxGateDim];
     cache_->gates_->encode_key(layer, kv_head, block, read, gate_key);
+    const uint32_t page = pages_[block / kBoundsGroupBlocks];
     half_tile_set_row(cache_->stores_[kGateKeys].unit(layer, kv_head, page, 0),
                       block % kBoundsGroupBlocks, gate_key, config.gate_dim);
   }
@@ -213,19 +211,14 @@ void KvSequence::update_gate_keys(size_t layer, size_t kv_head, size_t first, si
 KvView KvSequence::view(size_t layer, size_t kv_head) const {
   const CacheConfig& config = cache_->config_;
   LH_CHECK(layer < config.n_layers && kv_head < config.n_kv_heads);
-  const PagedStore& keys = cache_->stores_[kKeys];
-  const PagedStore& values = cache_->stores_[kValues];
-  KvView view;
-  view.k_base = keys.base(layer, kv_head);
-  view.v_base = values.base(layer, kv_head);
-  view.k_page_stride = keys.page_stride();
-  view.v_page_stride = values.page_stride();
-  view.pages = pages_.data();
-  view.tiles_per_page = config.tiles_per_page();
-  view.k_type = config.k_type;
-  view.v_type = config.v_type;
-  view.head_dim = config.head_dim;
-  return view;
+  const PagedStore& store = cache_->stores_[kTiles];
+  return {.base = store.base(layer, kv_head),
+          .page_stride = store.page_stride(),
+          .pages = pages_.data(),
+          .tiles_per_page = config.tiles_per_page(),
+          .k_type = config.k_type,
+          .v_type = config.v_type,
+          .head_dim = config.head_dim};
 }
 
 BoundsView KvSequence::bounds(size_t layer, size_t kv_head) const {

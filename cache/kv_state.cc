@@ -51,14 +51,11 @@ uint64_t store_bytes(const StoreSpec& spec, const CacheConfig& config, size_t n_
 void blank_tail(StoreKind kind, const CacheConfig& config, size_t n_used, std::byte* unit) {
   const std::vector<float> zeros(config.head_dim, 0.0F);
   switch (kind) {
-    case kKeys:
+    case kTiles:
       for (size_t slot = n_used; slot < kTileTokens; ++slot) {
         write_k(config.k_type, unit, slot, zeros.data(), config.head_dim);
-      }
-      return;
-    case kValues:
-      for (size_t slot = n_used; slot < kTileTokens; ++slot) {
-        write_v(config.v_type, unit, slot, zeros.data(), config.head_dim);
+        write_v(config.v_type, unit + k_tile_bytes(config.k_type, config.head_dim), slot,
+                zeros.data(), config.head_dim);
       }
       return;
     case kBounds: {

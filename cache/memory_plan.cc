@@ -21,6 +21,15 @@ size_t head_bytes(const StoreSpec& spec, const CacheConfig& config, size_t n_tok
   return round_up(n_full * spec.head_bytes() + n_units * spec.unit_bytes, kOsPageBytes);
 }
 
+// Finds what of the tiles is K, once their bytes are known.
+CacheBytes with_keys(CacheBytes bytes, const CacheConfig& config) {
+  const size_t k_bytes = k_tile_bytes(config.k_type, config.head_dim);
+  const size_t unit = k_bytes + v_tile_bytes(config.v_type, config.head_dim);
+  const size_t all = bytes.by_store[kTiles];
+  bytes.n_key_bytes = all / unit * k_bytes + all % unit * k_bytes / unit;  // cannot overflow
+  return bytes;
+}
+
 // A number in a one-line file, or `otherwise`: the control group says "max" for no limit.
 size_t read_number(const char* path, size_t otherwise) {
   std::ifstream in(path);
@@ -57,7 +66,7 @@ CacheBytes bytes_per_token(const CacheConfig& config) {
     const size_t page_bytes = config.n_layers * config.n_kv_heads * specs[i].head_bytes();
     bytes.by_store[i] = (page_bytes + config.page_tokens() - 1) / config.page_tokens();
   }
-  return bytes;
+  return with_keys(bytes, config);
 }
 
 CacheBytes bytes_for_tokens(const CacheConfig& config, size_t n_tokens) {
@@ -67,17 +76,17 @@ CacheBytes bytes_for_tokens(const CacheConfig& config, size_t n_tokens) {
     bytes.by_store[i] =
         config.n_layers * config.n_kv_heads * head_bytes(specs[i], config, n_tokens);
   }
-  return bytes;
+  return with_keys(bytes, config);
 }
 
 std::string describe_plan(const CacheConfig& config, size_t n_tokens) {
   const CacheBytes bytes = bytes_for_tokens(config, n_tokens);
   const StoreSpecs specs = store_specs(config);
-  std::string parts;
-  for (size_t i = 0; i < kStoreCount; ++i) {
+  std::string parts =
+      fmt::format("keys {}, values {}", format_bytes(bytes.keys()), format_bytes(bytes.values()));
+  for (size_t i = kTiles + 1; i < kStoreCount; ++i) {
     if (specs[i].unit_bytes == 0) continue;
-    parts +=
-        fmt::format("{}{} {}", i == 0 ? "" : ", ", specs[i].name, format_bytes(bytes.by_store[i]));
+    parts += fmt::format(", {} {}", specs[i].name, format_bytes(bytes.by_store[i]));
   }
   return fmt::format("{} for {} tokens ({})", format_bytes(bytes.total()), n_tokens, parts);
 }

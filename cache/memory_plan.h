@@ -12,12 +12,13 @@
 
 namespace longhaul {
 
-// Bytes of each store, by StoreKind.
+// Bytes of each store, by StoreKind, and of its tiles those of K.
 struct CacheBytes {
   std::array<size_t, kStoreCount> by_store{};
+  size_t n_key_bytes = 0;
 
-  size_t keys() const { return by_store[kKeys]; }
-  size_t values() const { return by_store[kValues]; }
+  size_t keys() const { return n_key_bytes; }
+  size_t values() const { return by_store[kTiles] - n_key_bytes; }
   size_t bounds() const { return by_store[kBounds]; }
   size_t gate_keys() const { return by_store[kGateKeys]; }
   size_t total() const;

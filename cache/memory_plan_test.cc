@@ -37,6 +37,10 @@ TEST(MemoryPlan, BytesPerToken) {
   EXPECT_EQ(f16.bounds(), 24U * 2 * (2 * 64 + 2 * 2) / 16);
   const CacheBytes q8 = bytes_per_token(half_billion(KvType::kQ8_0, 1024));
   EXPECT_EQ(q8.keys(), 24U * 2 * (64 + 4));
+  CacheConfig mixed = half_billion(KvType::kF16, 1024);
+  mixed.v_type = KvType::kQ8_0;
+  EXPECT_EQ(bytes_for_tokens(mixed, 1024).keys(), 1024U * f16.keys());
+  EXPECT_EQ(bytes_for_tokens(mixed, 1024).values(), 1024U * q8.values());
 }
 
 TEST(MemoryPlan, GateKeysCountOnlyWithGates) {

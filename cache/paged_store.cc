@@ -22,13 +22,11 @@ size_t round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multipl
 }  // namespace
 
 StoreSpecs store_specs(const CacheConfig& config) {
-  const size_t n_tiles = config.tiles_per_page();
   const size_t d = config.head_dim;
   StoreSpecs specs;
-  specs[kKeys] = {section_tag("KEYS"), "keys", kTileTokens, k_tile_bytes(config.k_type, d),
-                  n_tiles};
-  specs[kValues] = {section_tag("VALS"), "values", kTileTokens, v_tile_bytes(config.v_type, d),
-                    n_tiles};
+  specs[kTiles] = {section_tag("TILE"), "keys and values", kTileTokens,
+                   k_tile_bytes(config.k_type, d) + v_tile_bytes(config.v_type, d),
+                   config.tiles_per_page()};
   specs[kBounds] = {section_tag("BNDS"), "bounds", config.page_tokens(), bounds_group_bytes(d), 1};
   specs[kGateKeys] = {section_tag("GATE"), "gate keys", config.page_tokens(),
                       half_tile_bytes(config.gate_dim), 1};

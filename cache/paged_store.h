@@ -1,4 +1,4 @@
-// One kind of per-page data (keys, values, descriptors) for all layers: an address range reserved
+// One kind of per-page data (tiles, descriptors) for all layers: an address range reserved
 // once and touched lazily, so that the cache never moves and takes memory only for what was
 // written.
 #pragma once
@@ -27,8 +27,9 @@ struct StoreSpec {
   size_t n_units(size_t n_tokens) const { return (n_tokens + unit_tokens - 1) / unit_tokens; }
 };
 
-// Gate keys follow from the keys: a state file does not hold them.
-enum StoreKind : size_t { kKeys, kValues, kBounds, kGateKeys, kStoreCount };
+// A unit of kTiles is a tile of K and right behind it the tile of V. Gate keys follow from the
+// keys: a state file does not hold them.
+enum StoreKind : size_t { kTiles, kBounds, kGateKeys, kStoreCount };
 inline constexpr size_t kSavedStoreCount = kGateKeys;
 using StoreSpecs = std::array<StoreSpec, kStoreCount>;
 

@@ -27,26 +27,17 @@ class Reader {
   explicit Reader(const KvView& view) : view_(view), numbers_(view.head_dim) {}
 
   std::span<const float> key(size_t position) {
-    const std::byte* tile = tile_of(position, view_.k_base, view_.k_page_stride,
-                                    k_tile_bytes(view_.k_type, view_.head_dim));
-    read_k(view_.k_type, tile, position % kTileTokens, numbers_.data(), view_.head_dim);
+    read_k(view_.k_type, view_.k_tile(position / kTileTokens), position % kTileTokens,
+           numbers_.data(), view_.head_dim);
     return numbers_;
   }
   std::span<const float> value(size_t position) {
-    const std::byte* tile = tile_of(position, view_.v_base, view_.v_page_stride,
-                                    v_tile_bytes(view_.v_type, view_.head_dim));
-    read_v(view_.v_type, tile, position % kTileTokens, numbers_.data(), view_.head_dim);
+    read_v(view_.v_type, view_.v_tile(position / kTileTokens), position % kTileTokens,
+           numbers_.data(), view_.head_dim);
     return numbers_;
   }
 
  private:
-  const std::byte* tile_of(size_t position, const std::byte* base, size_t page_stride,
-                           size_t tile_bytes) const {
-    const size_t tile = position / kTileTokens;
-    const size_t page = view_.pages[tile / view_.tiles_per_page];
-    return base + page * page_stride + tile % view_.tiles_per_page * tile_bytes;
-  }
-
   KvView view_;
   std::vector<float> numbers_;
 };

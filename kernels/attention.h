@@ -34,18 +34,26 @@ namespace longhaul {
 
 class ThreadPool;
 
-// K and V of one (sequence, layer, KV head) in paged storage.
+// K and V of one (sequence, layer, KV head) in paged storage: per 16 tokens a K tile and right
+// behind it the V tile, so that a listed tile is one piece of memory and not two.
 struct KvView {
-  const std::byte* k_base = nullptr;  // arena of this layer, already offset to this head
-  const std::byte* v_base = nullptr;
-  size_t k_page_stride = 0;  // bytes from one page to the next
-  size_t v_page_stride = 0;
+  const std::byte* base = nullptr;  // arena of this layer, already offset to this head
+  size_t page_stride = 0;           // bytes from one page to the next
   const uint32_t* pages = nullptr;  // page table of the sequence: logical page -> page in the arena
   size_t tiles_per_page =
       1;  // a power of two; tile t is tile t % tiles_per_page of pages[t / tiles_per_page]
   KvType k_type = KvType::kF16;
   KvType v_type = KvType::kF16;
   size_t head_dim = 0;  // a multiple of 32, at most kMaxHeadDim
+
+  // The tile with K, and that with V, of tokens 16 * tile to 16 * tile + 15.
+  const std::byte* k_tile(size_t tile) const {
+    const size_t tile_bytes = k_tile_bytes(k_type, head_dim) + v_tile_bytes(v_type, head_dim);
+    return base + pages[tile / tiles_per_page] * page_stride + tile % tiles_per_page * tile_bytes;
+  }
+  const std::byte* v_tile(size_t tile) const {
+    return k_tile(tile) + k_tile_bytes(k_type, head_dim);
+  }
 };
 
 // Which of a tile's 16 tokens are wanted: bit i of the mask is token 16 * tile + i of the sequence.

@@ -56,32 +56,30 @@ class Pages {
   std::byte* data_;
 };
 
-// K and V of some KV heads, laid out as the cache does: [page][head][tile].
+// K and V of some KV heads, laid out as the cache does: [head][page][tile].
 struct Kv {
-  size_t k_bytes, v_bytes;  // of one head of one page
+  size_t page_bytes;  // of one head
   std::vector<uint32_t> pages;
-  Pages k, v;
-  size_t n_bytes;
+  size_t n_bytes;  // of all heads
+  Pages tiles;
 
   Kv(KvType type, size_t head_dim, size_t n_heads, size_t n_tokens, bool huge)
-      : k_bytes(kTilesPerPage * k_tile_bytes(type, head_dim)),
-        v_bytes(kTilesPerPage * v_tile_bytes(type, head_dim)),
+      : page_bytes(kTilesPerPage * (k_tile_bytes(type, head_dim) + v_tile_bytes(type, head_dim))),
         pages((n_tokens + 255) / 256),
-        k(pages.size() * n_heads * k_bytes, huge),
-        v(pages.size() * n_heads * v_bytes, huge),
-        n_bytes(pages.size() * n_heads * (k_bytes + v_bytes)) {
+        n_bytes(n_heads * pages.size() * page_bytes),
+        tiles(n_bytes, huge) {
     std::mt19937 rng(1);
     std::normal_distribution<float> normal;
     std::vector<float> x(head_dim);
     for (size_t slot = 0; slot < kTilesPerPage * kTileTokens; ++slot) {
       for (float& e : x) e = normal(rng);
-      write_k(type, k.data() + slot / 16 * k_bytes / kTilesPerPage, slot % 16, x.data(), head_dim);
-      write_v(type, v.data() + slot / 16 * v_bytes / kTilesPerPage, slot % 16, x.data(), head_dim);
+      std::byte* tile = tiles.data() + slot / 16 * page_bytes / kTilesPerPage;
+      write_k(type, tile, slot % 16, x.data(), head_dim);
+      write_v(type, tile + k_tile_bytes(type, head_dim), slot % 16, x.data(), head_dim);
     }
     for (size_t p = 0; p < pages.size(); ++p) pages[p] = static_cast<uint32_t>(p);
     for (size_t i = 1; i < pages.size() * n_heads; ++i) {  // every page a copy of the first
-      std::memcpy(k.data() + i * k_bytes, k.data(), k_bytes);
-      std::memcpy(v.data() + i * v_bytes, v.data(), v_bytes);
+      std::memcpy(tiles.data() + i * page_bytes, tiles.data(), page_bytes);
     }
   }
 };
@@ -103,10 +101,8 @@ struct Layer {
     for (float& e : q) e = normal(rng);
     for (size_t h = 0; h < n_heads; ++h) {
       AttentionJob& job = jobs[h];
-      job.kv = {kv.k.data() + h * kv.k_bytes,
-                kv.v.data() + h * kv.v_bytes,
-                n_heads * kv.k_bytes,
-                n_heads * kv.v_bytes,
+      job.kv = {kv.tiles.data() + h * kv.pages.size() * kv.page_bytes,
+                kv.page_bytes,
                 kv.pages.data(),
                 kTilesPerPage,
                 type,

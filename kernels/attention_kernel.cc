@@ -31,7 +31,7 @@ HWY_INLINE TileGroup GroupAt(const TileRange& tiles, size_t first) {
   const KvView& kv = *tiles.kv;
   const int page_shift = std::countr_zero(kv.tiles_per_page);
   const size_t k_bytes = k_tile_bytes(kv.k_type, kv.head_dim);
-  const size_t v_bytes = v_tile_bytes(kv.v_type, kv.head_dim);
+  const size_t tile_bytes = k_bytes + v_tile_bytes(kv.v_type, kv.head_dim);
   TileGroup group;
   for (size_t j = 0; j < kGroupTiles; ++j) {
     const bool listed = first + j < tiles.n_tiles;
@@ -42,8 +42,8 @@ HWY_INLINE TileGroup GroupAt(const TileRange& tiles, size_t first) {
     const uint32_t tile = ref.tile;
     const size_t page = kv.pages[tile >> page_shift];
     const size_t place = tile & (kv.tiles_per_page - 1);
-    group.k[j] = kv.k_base + page * kv.k_page_stride + place * k_bytes;
-    group.v[j] = kv.v_base + page * kv.v_page_stride + place * v_bytes;
+    group.k[j] = kv.base + page * kv.page_stride + place * tile_bytes;
+    group.v[j] = group.k[j] + k_bytes;
     group.first_pos[j] = tile * static_cast<uint32_t>(kTileTokens);
     group.mask[j] = listed ? ref.mask : uint16_t{0};
   }

@@ -32,7 +32,7 @@ struct Cache {
   size_t head_dim, n_tokens;
   size_t tiles_per_page = 4;
   std::vector<uint32_t> pages;
-  AlignedBuffer<std::byte> k, v;
+  AlignedBuffer<std::byte> tiles;
   float v_max = 0;  // the largest |v|
 
   Cache(KvType kt, KvType vt, size_t dim, size_t tokens, unsigned seed, float spread = 1.0F)
@@ -42,10 +42,8 @@ struct Cache {
     std::iota(pages.begin(), pages.end(), 0U);
     std::mt19937 rng(seed);
     std::shuffle(pages.begin(), pages.end(), rng);
-    k = AlignedBuffer<std::byte>(n_pages * k_stride());
-    v = AlignedBuffer<std::byte>(n_pages * v_stride());
-    std::memset(k.data(), 0xFF, k.size());
-    std::memset(v.data(), 0xFF, v.size());
+    tiles = AlignedBuffer<std::byte>(n_pages * page_stride());
+    std::memset(tiles.data(), 0xFF, tiles.size());
     std::normal_distribution<float> normal;
     std::vector<float> x(dim);
     for (size_t t = 0; t < tokens; ++t) {
@@ -60,17 +58,13 @@ struct Cache {
       write_v(vt, v_tile(t / 16), t % 16, x.data(), dim);
     }
   }
-  size_t k_stride() const { return 4 * k_tile_bytes(k_type, head_dim) + 64; }
-  size_t v_stride() const { return 4 * v_tile_bytes(v_type, head_dim) + 128; }
-  std::byte* k_tile(size_t t) {
-    return k.data() + pages[t / 4] * k_stride() + t % 4 * k_tile_bytes(k_type, head_dim);
+  size_t page_stride() const {
+    return tiles_per_page * (k_tile_bytes(k_type, head_dim) + v_tile_bytes(v_type, head_dim)) + 64;
   }
-  std::byte* v_tile(size_t t) {
-    return v.data() + pages[t / 4] * v_stride() + t % 4 * v_tile_bytes(v_type, head_dim);
-  }
+  std::byte* k_tile(size_t t) { return tiles.data() + (view().k_tile(t) - tiles.data()); }
+  std::byte* v_tile(size_t t) { return k_tile(t) + k_tile_bytes(k_type, head_dim); }
   KvView view() const {
-    return {k.data(),       v.data(), k_stride(), v_stride(), pages.data(),
-            tiles_per_page, k_type,   v_type,     head_dim};
+    return {tiles.data(), page_stride(), pages.data(), tiles_per_page, k_type, v_type, head_dim};
   }
 };
 
@@ -412,8 +406,7 @@ TEST(Attention, AWorkspaceIsReusedWithoutATrace) {
 TEST(Attention, PagesAndUnwrittenTokensDoNotMatter) {
   Cache a(KvType::kQ8_0, KvType::kF16, 64, 100, 20);
   Cache b = Cache(KvType::kQ8_0, KvType::kF16, 64, 100, 20);
-  std::memset(b.k.data(), 0, b.k.size());
-  std::memset(b.v.data(), 0, b.v.size());
+  std::memset(b.tiles.data(), 0, b.tiles.size());
   b.pages = {1, 0};
   for (size_t t = 0; t < 7;
        ++t) {  // same tokens, other pages, other bytes where nothing was written

@@ -167,14 +167,6 @@ HWY_AFTER_NAMESPACE();
 namespace longhaul {
 namespace {
 
-constexpr size_t kTileAlignment = 64;
-
-size_t tile_bytes(KvType type, size_t head_dim) {
-  const size_t n = kTileTokens * head_dim;
-  const size_t n_bytes = type == KvType::kF16 ? n * 2 : n + n / kScaleDims * 2;
-  return (n_bytes + kTileAlignment - 1) / kTileAlignment * kTileAlignment;
-}
-
 float load_f16(const std::byte* at) {
   uint16_t h;
   std::memcpy(&h, at, sizeof(h));
@@ -189,9 +181,6 @@ HWY_EXPORT(ReadKInt8);
 HWY_EXPORT(WriteKHalf);
 HWY_EXPORT(WriteVHalf);
 HWY_EXPORT(ReadKHalf);
-
-size_t k_tile_bytes(KvType type, size_t head_dim) { return tile_bytes(type, head_dim); }
-size_t v_tile_bytes(KvType type, size_t head_dim) { return tile_bytes(type, head_dim); }
 
 void write_k(KvType type, std::byte* tile, size_t slot, const float* k, size_t head_dim) {
   if (type == KvType::kQ8_0) return HWY_DYNAMIC_DISPATCH(WriteKInt8)(tile, slot, k, head_dim);

@@ -1,6 +1,6 @@
 // The KV tile: 16 tokens of one (layer, KV head), laid out so that attention needs no horizontal
 // sums. K and V have a tile each and may be stored differently; head_dim is a multiple of 32, at
-// most kMaxHeadDim.
+// most kMaxHeadDim. A cache keeps the V tile right behind the K tile of the same tokens.
 //
 //   K f16:  [head_dim][16 tokens] f16
 //   K q8_0: [head_dim / 4][16 tokens][4] u8 (int8 + 128), then scales [head_dim / 32][16 tokens]
@@ -23,8 +23,12 @@ inline constexpr size_t kMaxHeadDim = 256;
 inline constexpr size_t kScaleDims = 32;  // dimensions that share a scale in q8_0
 
 // Bytes of one tile, rounded up to a multiple of 64.
-size_t k_tile_bytes(KvType type, size_t head_dim);
-size_t v_tile_bytes(KvType type, size_t head_dim);
+inline size_t k_tile_bytes(KvType type, size_t head_dim) {
+  const size_t n = kTileTokens * head_dim;
+  const size_t n_bytes = type == KvType::kF16 ? n * 2 : n + n / kScaleDims * 2;
+  return (n_bytes + 63) / 64 * 64;
+}
+inline size_t v_tile_bytes(KvType type, size_t head_dim) { return k_tile_bytes(type, head_dim); }
 
 // Writes one token [head_dim] into place `slot` in [0, 16) of a tile; the other tokens keep their
 // bytes. Magnitudes above 65504 (f16) become infinite; NaN stays NaN.

@@ -114,16 +114,10 @@ std::ptrdiff_t first_difference(const std::vector<float>& a, const std::vector<f
 // The key or value of one token as attention reads it.
 void read_token(const KvView& view, size_t pos, bool key, float* out) {
   const size_t tile = pos / kTileTokens;
-  const size_t page = view.pages[tile / view.tiles_per_page];
-  const size_t in_page = tile % view.tiles_per_page;
   if (key) {
-    const std::byte* base = view.k_base + page * view.k_page_stride;
-    read_k(view.k_type, base + in_page * k_tile_bytes(view.k_type, view.head_dim),
-           pos % kTileTokens, out, view.head_dim);
+    read_k(view.k_type, view.k_tile(tile), pos % kTileTokens, out, view.head_dim);
   } else {
-    const std::byte* base = view.v_base + page * view.v_page_stride;
-    read_v(view.v_type, base + in_page * v_tile_bytes(view.v_type, view.head_dim),
-           pos % kTileTokens, out, view.head_dim);
+    read_v(view.v_type, view.v_tile(tile), pos % kTileTokens, out, view.head_dim);
   }
 }
 

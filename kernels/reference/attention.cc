@@ -23,21 +23,13 @@ std::vector<uint32_t> visible_tokens(const AttentionJob& job, uint32_t pos) {
   return tokens;
 }
 
-const std::byte* tile_at(const KvView& kv, const std::byte* base, size_t stride, size_t bytes,
-                         size_t tile) {
-  return base + kv.pages[tile / kv.tiles_per_page] * stride + tile % kv.tiles_per_page * bytes;
-}
-
 void attend_query(const AttentionJob& job, std::span<const uint32_t> tokens, const float* q,
                   float* out) {
   const KvView& kv = job.kv;
   std::vector<float> x(kv.head_dim);
   std::vector<double> scores;
   for (const uint32_t t : tokens) {
-    read_k(kv.k_type,
-           tile_at(kv, kv.k_base, kv.k_page_stride, k_tile_bytes(kv.k_type, kv.head_dim),
-                   t / kTileTokens),
-           t % kTileTokens, x.data(), kv.head_dim);
+    read_k(kv.k_type, kv.k_tile(t / kTileTokens), t % kTileTokens, x.data(), kv.head_dim);
     double score = 0;
     for (size_t d = 0; d < kv.head_dim; ++d) score += double{q[d]} * x[d];
     scores.push_back(score * job.scale);
@@ -46,10 +38,8 @@ void attend_query(const AttentionJob& job, std::span<const uint32_t> tokens, con
   double total = 0;
   const double max = scores.empty() ? 0.0 : *std::max_element(scores.begin(), scores.end());
   for (size_t i = 0; i < tokens.size(); ++i) {
-    read_v(kv.v_type,
-           tile_at(kv, kv.v_base, kv.v_page_stride, v_tile_bytes(kv.v_type, kv.head_dim),
-                   tokens[i] / kTileTokens),
-           tokens[i] % kTileTokens, x.data(), kv.head_dim);
+    read_v(kv.v_type, kv.v_tile(tokens[i] / kTileTokens), tokens[i] % kTileTokens, x.data(),
+           kv.head_dim);
     const double p = std::exp(scores[i] - max);
     total += p;
     for (size_t d = 0; d < kv.head_dim; ++d) sum[d] += p * x[d];

@@ -41,19 +41,13 @@ std::vector<Group> visible_groups(const AttentionJob& job, uint32_t pos) {
     tiles.clear();
     for (uint32_t t = 0; t <= pos / kTileTokens; ++t) tiles.push_back({t, 0xFFFF});
   }
-  const KvView& kv = job.kv;
   std::vector<Group> groups;
   for (size_t i = 0; i < tiles.size(); ++i) {
     const uint32_t tile = tiles[i].tile;
     if (i % kGroupTiles == 0) groups.emplace_back();
-    const size_t page = kv.pages[tile / kv.tiles_per_page];
-    const size_t place = tile % kv.tiles_per_page;
     for (size_t slot = 0; slot < kTileTokens; ++slot) {
       if (((tiles[i].mask >> slot) & 1) == 0 || tile * kTileTokens + slot > pos) continue;
-      groups.back().push_back(
-          {kv.k_base + page * kv.k_page_stride + place * k_tile_bytes(kv.k_type, kv.head_dim),
-           kv.v_base + page * kv.v_page_stride + place * v_tile_bytes(kv.v_type, kv.head_dim),
-           slot});
+      groups.back().push_back({job.kv.k_tile(tile), job.kv.v_tile(tile), slot});
     }
   }
   return groups;
