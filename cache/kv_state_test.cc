@@ -109,6 +109,18 @@ TEST_F(KvState, RestoresEveryBit) {
   }
 }
 
+// Else the fuzzer would start from files that are refused at once.
+TEST_F(KvState, TheSeedsOfTheFuzzerRestore) {
+  auto cache = KvCache::create(tiny_config()).value();
+  for (const size_t n : {0, 1, 21, 70}) {
+    KvSequence sequence = cache->new_sequence();
+    const std::string path = LONGHAUL_SOURCE_DIR "/fuzz/corpus/state/tokens-" + std::to_string(n);
+    EXPECT_EQ(refusal(sequence, read_text(path)), "accepted")
+        << path << ": write_state_corpus writes it anew";
+    EXPECT_EQ(sequence.n_tokens(), n);
+  }
+}
+
 // Gate keys are no part of a state: it serves with gates, with others and without.
 TEST_F(KvState, GateKeysAreComputedAnew) {
   CacheConfig config = tiny_config();
