@@ -51,8 +51,9 @@ HWY_INLINE Word load_word(const void* from) {
 class Sum {
  public:
   HWY_INLINE void set_zero() { sum_ = hn::Zero(DI()); }
+  // In assembly, because GCC 12 surrounds the intrinsic with copies and keeps the sums in memory.
   HWY_INLINE void add(Word u, Word s) {
-    sum_ = VI{_mm256_dpbusd_avx_epi32(sum_.raw, u.raw, s.raw)};
+    asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum_.raw) : "x"(u.raw), "x"(s.raw));
   }
   HWY_INLINE VI total() const { return sum_; }
 

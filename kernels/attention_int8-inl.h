@@ -59,57 +59,73 @@ HWY_INLINE V8 load_bytes(const std::byte* from) {
   return hn::LoadU(D8(), reinterpret_cast<const uint8_t*>(from));
 }
 
-// Some of the queries of a block of n.
-struct QueryPart {
-  const int8_t* bytes;     // [head_dim / 4, kWords, n, 4]
-  const float* scales;     // [head_dim / 32, n]
-  const int32_t* offsets;  // like scales
-  size_t n;
-};
+// A block of queries against the K of a group: what scores() is given.
+struct KeyPass {
+  const int8_t* q;         // [head_dim / 4, kWords, n_queries, 4]
+  const float* q_scales;   // [head_dim / 32, n_queries]
+  const int32_t* offsets;  // like q_scales
+  size_t n_queries;
+  const TileGroup& group;
+  const TileGroup* next;
+  const float* k_scales;
+  size_t head_dim;
+  float* scores;
 
-template <size_t kQueries>
-HWY_INLINE void scores_of(const QueryPart& queries, const TileGroup& group, const TileGroup* next,
-                          const float* k_scales, size_t head_dim, float* scores) {
-  constexpr size_t kVectors = vectors_of(kQueries);
-  const DF df;
-  for (size_t t = 0; t < kGroupTokens; t += kVectors * kLanes) {
-    const int8_t* q = queries.bytes;
-    size_t at = t % kTileTokens * 4;
-    for (size_t c = 0; c < head_dim / kScaleDims; ++c) {
-      Sum sums[kQueries][kVectors];
-      set_zero(sums);
-      for (size_t quad = 0; quad < kChunkQuads; ++quad, at += kTileTokens * 4) {
-        V8 k[kVectors];
-        LH_UNROLL
-        for (size_t v = 0; v < kVectors; ++v) {
-          const size_t token = t + v * kLanes;
-          k[v] = load_bytes(group.k[token / kTileTokens] + at +
-                            (token % kTileTokens - t % kTileTokens) * 4);
-        }
-        if (next != nullptr) {
-          for (size_t token = t; token < t + kVectors * kLanes; token += kTileTokens)
-            FetchLines(next->k[token / kTileTokens], at,
-                       HWY_MIN(kVectors * kLanes, kTileTokens) * 4);
-        }
-        add_products<KeyProducts>(sums, k, q, 4 * queries.n, 4);
-        q += 4 * kWords * queries.n;
-      }
+  // Asks for the lines of `next` where `n_tokens` tokens from t on have their bytes at `at`.
+  HWY_INLINE void fetch(size_t t, size_t n_tokens, size_t at) const {
+    for (size_t token = t; token < t + n_tokens; token += kTileTokens) {
+      FetchLines(next->k[token / kTileTokens], at, HWY_MIN(n_tokens, kTileTokens) * 4);
+    }
+  }
+
+  // scores (+)= sums * the scales of chunk c, for tokens from t on.
+  template <size_t kQueries, size_t kVectors>
+  HWY_INLINE void add_scores(const Sum (&sums)[kQueries][kVectors], size_t first, size_t t,
+                             size_t c) const {
+    const DF df;
+    LH_UNROLL
+    for (size_t i = 0; i < kQueries; ++i) {
+      const size_t query = c * n_queries + first + i;
+      const VF q_scale = hn::Set(df, q_scales[query]);
+      const VI offset = hn::Set(DI(), offsets[query]);
       LH_UNROLL
-      for (size_t i = 0; i < kQueries; ++i) {
-        const VF q_scale = hn::Set(df, queries.scales[c * queries.n + i]);
-        const VI offset = hn::Set(DI(), queries.offsets[c * queries.n + i]);
-        LH_UNROLL
-        for (size_t v = 0; v < kVectors; ++v) {
-          float* to = scores + i * kGroupTokens + t + v * kLanes;
-          const VF k_scale = hn::LoadU(df, k_scales + c * kGroupTokens + t + v * kLanes);
-          const VF unit = hn::Mul(k_scale, q_scale);
-          const VF x = hn::ConvertTo(df, hn::Add(sums[i][v].total(), offset));
-          hn::StoreU(c == 0 ? hn::Mul(x, unit) : hn::MulAdd(x, unit, hn::LoadU(df, to)), df, to);
-        }
+      for (size_t v = 0; v < kVectors; ++v) {
+        const size_t token = t + v * kLanes;
+        float* to = scores + (first + i) * kGroupTokens + token;
+        const VF unit = hn::Mul(hn::LoadU(df, k_scales + c * kGroupTokens + token), q_scale);
+        const VF x = hn::ConvertTo(df, hn::Add(sums[i][v].total(), offset));
+        hn::StoreU(c == 0 ? hn::Mul(x, unit) : hn::MulAdd(x, unit, hn::LoadU(df, to)), df, to);
       }
     }
   }
-}
+
+  // Queries first .. first + kQueries of the block.
+  template <size_t kQueries>
+  HWY_INLINE void run(size_t first) const {
+    constexpr size_t kVectors = vectors_of(kQueries);
+    for (size_t t = 0; t < kGroupTokens; t += kVectors * kLanes) {
+      const int8_t* words = q + 4 * first;
+      size_t at = t % kTileTokens * 4;
+      for (size_t c = 0; c < head_dim / kScaleDims; ++c) {
+        Sum sums[kQueries][kVectors];
+        set_zero(sums);
+        for (size_t quad = 0; quad < kChunkQuads; ++quad, at += kTileTokens * 4) {
+          V8 k[kVectors];
+          LH_UNROLL
+          for (size_t v = 0; v < kVectors; ++v) {
+            const size_t token = t + v * kLanes;
+            const size_t beyond = token % kTileTokens - t % kTileTokens;
+            k[v] = load_bytes(group.k[token / kTileTokens] + at + beyond * 4);
+          }
+          if (next != nullptr && first == 0) fetch(t, kVectors * kLanes, at);
+          add_products<KeyProducts>(sums, k, words, 4 * n_queries, 4);
+          words += 4 * kWords * n_queries;
+        }
+        add_scores(sums, first, t, c);
+      }
+    }
+  }
+};
 
 // Where softmax leaves the word of 4 tokens: it packs pairs of vectors, block by block of 16 bytes.
 constexpr size_t p_place(size_t quad) {
@@ -118,70 +134,82 @@ constexpr size_t p_place(size_t quad) {
   return (vector / 2 * 2 * kBlocks + quad % kBlocks * 2 + vector % 2) * 4;
 }
 
-// Some of the queries of a block; weights as in GroupWeights.
-struct ProbabilityPart {
-  const uint8_t* p;  // of the first chunk
-  size_t chunk_stride;
+// The probabilities of a block of queries times the V of a group: what values() is given.
+struct ValuePass {
+  const uint8_t* p;
+  size_t n_queries;
+  const TileGroup& group;
+  const TileGroup* next;
   const ValueScales* const* scales;
-  const float* keep;
-  const float* add;
-};
+  size_t head_dim;
+  const GroupWeights& weights;
+  float* o;
 
-template <size_t kQueries>
-HWY_INLINE void values_of(const ProbabilityPart& part, const TileGroup& group,
-                          const TileGroup* next, size_t head_dim, float* o) {
-  constexpr size_t kVectors = HWY_MIN(vectors_of(kQueries), kScaleDims / kLanes);
-  const DF df;
-  for (size_t dim = 0; dim < head_dim; dim += kVectors * kLanes) {
-    const size_t c = dim / kScaleDims;
-    const uint8_t* p = part.p + c * part.chunk_stride;
-    Sum sums[kQueries][kVectors];
-    set_zero(sums);
-    for (size_t j = 0; j < kGroupTiles; ++j) {
-      LH_UNROLL
-      for (size_t g = 0; g < kTileTokens / 4; ++g) {
-        const size_t at = (g * head_dim + dim) * 4;
-        V8 bytes[kVectors];
-        LH_UNROLL
-        for (size_t v = 0; v < kVectors; ++v)
-          bytes[v] = load_bytes(group.v[j] + at + v * kLanes * 4);
-        if (next != nullptr) FetchLines(next->v[j], at, kVectors * kLanes * 4);
-        add_products<ValueProducts>(sums, bytes, p + p_place(j * (kTileTokens / 4) + g),
-                                    kPlaneBytes, kQueryPBytes);
-      }
-    }
+  template <size_t kQueries, size_t kVectors>
+  HWY_INLINE void add_to_output(const Sum (&sums)[kQueries][kVectors], size_t first,
+                                size_t dim) const {
+    const DF df;
     LH_UNROLL
     for (size_t i = 0; i < kQueries; ++i) {
-      if (part.add[i] == 0.0F) continue;  // a group of weight 0 changes no bit
-      const VF keep = hn::Set(df, part.keep[i]);
-      const VF unit = hn::Set(df, part.scales[i]->units[c] * part.add[i]);
+      const size_t query = first + i;
+      const float add = weights.add[query];
+      if (add == 0.0F) continue;  // a group of weight 0 changes no bit
+      const VF keep = hn::Set(df, weights.keep[query]);
+      const VF unit = hn::Set(df, scales[query]->units[dim / kScaleDims] * add);
       LH_UNROLL
       for (size_t v = 0; v < kVectors; ++v) {
-        float* to = o + i * head_dim + dim + v * kLanes;
+        float* to = o + query * head_dim + dim + v * kLanes;
         const VF x = hn::ConvertTo(df, sums[i][v].total());
         hn::StoreU(hn::MulAdd(x, unit, hn::Mul(hn::LoadU(df, to), keep)), df, to);
       }
     }
   }
-}
 
-// Calls run.template operator()<n>(first) for parts of 1 to 4 of at most 8 queries.
-template <class Run>
-HWY_INLINE void in_parts(size_t n_queries, const Run& run) {
-  const size_t half = n_queries <= 4 ? n_queries : (n_queries + 1) / 2;
-  for (size_t first = 0; first < n_queries; first += half) {
-    switch (HWY_MIN(half, n_queries - first)) {
+  // Queries first .. first + kQueries of the block.
+  template <size_t kQueries>
+  HWY_INLINE void run(size_t first) const {
+    constexpr size_t kVectors = HWY_MIN(vectors_of(kQueries), kScaleDims / kLanes);
+    for (size_t dim = 0; dim < head_dim; dim += kVectors * kLanes) {
+      const uint8_t* words = p + (dim / kScaleDims * n_queries + first) * kQueryPBytes;
+      Sum sums[kQueries][kVectors];
+      set_zero(sums);
+      for (size_t j = 0; j < kGroupTiles; ++j) {
+        LH_UNROLL
+        for (size_t g = 0; g < kTileTokens / 4; ++g) {
+          const size_t at = (g * head_dim + dim) * 4;
+          V8 v[kVectors];
+          LH_UNROLL
+          for (size_t i = 0; i < kVectors; ++i) {
+            v[i] = load_bytes(group.v[j] + at + i * kLanes * 4);
+          }
+          if (next != nullptr && first == 0) FetchLines(next->v[j], at, kVectors * kLanes * 4);
+          add_products<ValueProducts>(sums, v, words + p_place(j * (kTileTokens / 4) + g),
+                                      kPlaneBytes, kQueryPBytes);
+        }
+      }
+      add_to_output(sums, first, dim);
+    }
+  }
+};
+
+// A block of at most 8 queries in parts of at most 4.
+template <class Pass>
+HWY_INLINE void run_in_parts(const Pass& pass) {
+  const size_t n = pass.n_queries;
+  const size_t part = n <= 4 ? n : (n + 1) / 2;
+  for (size_t first = 0; first < n; first += part) {
+    switch (HWY_MIN(part, n - first)) {
       case 1:
-        run.template operator()<1>(first);
+        pass.template run<1>(first);
         break;
       case 2:
-        run.template operator()<2>(first);
+        pass.template run<2>(first);
         break;
       case 3:
-        run.template operator()<3>(first);
+        pass.template run<3>(first);
         break;
       default:
-        run.template operator()<4>(first);
+        pass.template run<4>(first);
     }
   }
 }
@@ -189,24 +217,16 @@ HWY_INLINE void in_parts(size_t n_queries, const Run& run) {
 void scores(size_t n_queries, const Queries& queries, size_t first, const TileGroup& group,
             const TileGroup* next, const float* k_scales, size_t head_dim, float* scores) {
   const size_t n_chunks = head_dim / kScaleDims;
-  const QueryPart block = {queries.bytes.data() + first * head_dim * kWords,
-                           queries.scales.data() + first * n_chunks,
-                           queries.offsets.data() + first * n_chunks, n_queries};
-  in_parts(n_queries, [&]<size_t kQueries>(size_t i) HWY_ATTR {
-    const QueryPart part = {block.bytes + 4 * i, block.scales + i, block.offsets + i, block.n};
-    scores_of<kQueries>(part, group, i == 0 ? next : nullptr, k_scales, head_dim,
-                        scores + i * kGroupTokens);
-  });
+  run_in_parts(KeyPass{queries.bytes.data() + first * head_dim * kWords,
+                       queries.scales.data() + first * n_chunks,
+                       queries.offsets.data() + first * n_chunks, n_queries, group, next, k_scales,
+                       head_dim, scores});
 }
 
 void values(size_t n_queries, const uint8_t* p, const TileGroup& group, const TileGroup* next,
             const ValueScales* const* scales, size_t head_dim, const GroupWeights& weights,
             float* o) {
-  in_parts(n_queries, [&]<size_t kQueries>(size_t i) HWY_ATTR {
-    const ProbabilityPart part = {p + i * kQueryPBytes, n_queries * kQueryPBytes, scales + i,
-                                  weights.keep + i, weights.add + i};
-    values_of<kQueries>(part, group, i == 0 ? next : nullptr, head_dim, o + i * head_dim);
-  });
+  run_in_parts(ValuePass{p, n_queries, group, next, scales, head_dim, weights, o});
 }
 
 void prepare_keys(const TileGroup& group, size_t head_dim, float* k_scales) {
@@ -375,15 +395,18 @@ HWY_INLINE hn::Vec<hn::Half<D8>> pack(VI a, VI b) {
   return hn::DemoteTo(hn::Half<D8>(), hn::ReorderDemote2To(d16, a, b));
 }
 
-// The words of the integers of w * weight, in the order of p_place.
+// The words of the integers of w * weight, at most 255, in the order of p_place. Added to 2^23 a
+// number of that size is rounded, to an integer in the low bits.
 HWY_INLINE void round_p(const float* w, const float* weight, uint8_t* p) {
   const DF df;
+  const VF magic = hn::Set(df, 0x1p23F);
   for (size_t t = 0; t < kGroupTokens; t += 4 * kLanes) {
     VI x[4];
     LH_UNROLL
     for (size_t v = 0; v < 4; ++v) {
       const size_t at = t + v * kLanes;
-      x[v] = hn::NearestInt(hn::Mul(hn::Load(df, w + at), hn::LoadU(df, weight + at)));
+      const VF sum = hn::MulAdd(hn::Load(df, w + at), hn::LoadU(df, weight + at), magic);
+      x[v] = hn::Sub(hn::BitCast(DI(), sum), hn::BitCast(DI(), magic));
     }
     const V8 bytes = hn::Combine(D8(), pack(x[2], x[3]), pack(x[0], x[1]));
     LH_UNROLL
@@ -413,7 +436,7 @@ void softmax(size_t n_queries, const ValueScales* const* scales, size_t head_dim
     VF sum = hn::Zero(df);
     for (size_t t = 0; t < kGroupTokens; t += kLanes) {
       const VF s = hn::LoadU(df, scores + i * kGroupTokens + t);
-      const VF power = Exp2(hn::Sub(hn::Add(s, hn::LoadU(df, of_row.shift + t)), base));
+      const VF power = Exp2<true>(hn::Sub(hn::Add(s, hn::LoadU(df, of_row.shift + t)), base));
       hn::Store(power, df, w + t);
       sum = hn::MulAdd(power, hn::LoadU(df, of_row.inverse + t), sum);
     }

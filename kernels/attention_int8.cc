@@ -63,6 +63,9 @@ class Sum {
   HWY_INLINE void set_zero() { sum_ = other_ = hn::Zero(DI()); }
   HWY_INLINE void add(Word a, Word b) {
     sum_ = hn::ReorderWidenMulAccumulate(DI(), a, b, sum_, other_);
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_SSSE3
+    asm("" : "+x"(sum_.raw));  // or GCC 12 adds products up first and has no register left
+#endif
   }
   HWY_INLINE VI total() const { return hn::RearrangeToOddPlusEven(sum_, other_); }
 
