@@ -20,20 +20,12 @@
 
 #if LH_HAVE_VECTORS
 
-// Lane i: a[2i] * b[2i] + a[2i + 1] * b[2i + 1]. Highway's ReorderWidenMulAccumulate does this on
-// x86 only; elsewhere it may put the products in other lanes.
+// Lane i: a[2i] * b[2i] + a[2i + 1] * b[2i + 1].
 template <class D32, class V16>
 HWY_INLINE hn::VFromD<D32> mul_pairs(D32 d32, V16 a, V16 b) {
-#if HWY_ARCH_X86
-  auto unused = hn::Zero(d32);
-  return hn::ReorderWidenMulAccumulate(d32, a, b, hn::Zero(d32), unused);
-#else
-  const auto a32 = hn::BitCast(d32, a);
-  const auto b32 = hn::BitCast(d32, b);
-  const auto even = hn::Mul(hn::ShiftRight<16>(hn::ShiftLeft<16>(a32)),
-                            hn::ShiftRight<16>(hn::ShiftLeft<16>(b32)));
-  return hn::MulAdd(hn::ShiftRight<16>(a32), hn::ShiftRight<16>(b32), even);
-#endif
+  auto others = hn::Zero(d32);  // of targets other than x86
+  const auto sums = hn::ReorderWidenMulAccumulate(d32, a, b, hn::Zero(d32), others);
+  return hn::RearrangeToOddPlusEven(sums, others);
 }
 
 #endif  // LH_HAVE_VECTORS

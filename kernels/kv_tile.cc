@@ -120,9 +120,10 @@ void ReadKInt8(const std::byte* HWY_RESTRICT tile, size_t slot, float* HWY_RESTR
 }
 
 HWY_INLINE void StoreHalf(VF x, uint16_t* HWY_RESTRICT to) {
-  const DF df;
-#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_SSSE3 || HWY_TARGET == HWY_SSE4
+#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128 || HWY_TARGET == HWY_SSSE3 || \
+    HWY_TARGET == HWY_SSE4
   // Without F16C Highway loses infinity and NaN.
+  const DF df;
   HWY_ALIGN float lanes[hn::MaxLanes(df)];
   hn::Store(x, df, lanes);
   for (size_t i = 0; i < hn::Lanes(df); ++i) to[i] = f32_to_f16(lanes[i]);

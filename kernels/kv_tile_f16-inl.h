@@ -24,7 +24,8 @@ using VF = hn::Vec<DF>;
 
 HWY_INLINE VF LoadHalf(const std::byte* from) {
   const DF df;
-#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_SSSE3 || HWY_TARGET == HWY_SSE4
+#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128 || HWY_TARGET == HWY_SSSE3 || \
+    HWY_TARGET == HWY_SSE4
   // Without F16C Highway turns infinity and NaN into numbers.
   HWY_ALIGN float x[hn::MaxLanes(df)];
   for (size_t i = 0; i < hn::Lanes(df); ++i) {

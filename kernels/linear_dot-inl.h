@@ -2,7 +2,7 @@
 // fragment: include it inside a target's namespace, in the place of linear_unpack-inl.h.
 #include "kernels/linear_unpack-inl.h"
 
-#if HWY_ARCH_X86
+#if HWY_ARCH_X86 && HWY_TARGET != HWY_EMU128
 // x86 multiplies unsigned by signed bytes and adds neighbours, in 16 bits that saturate. Codes of
 // fewer than 8 bits leave room to add several such sums before they are widened to 32 bits.
 constexpr bool kCodesOfOneSize = false;
