@@ -12,6 +12,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include "base/check.h"
@@ -103,6 +104,13 @@ void add_ranges(const RowBlock& block, size_t index, std::vector<Range>& ranges)
   }
 }
 
+// As many as make up to kBlockQueries queries, that the kernels find full blocks of queries in.
+size_t rows_per_block(size_t n_group) {
+  const size_t most = std::max<size_t>(1, kBlockQueries / n_group);
+  const size_t even = kMaxQueryBlock / std::gcd(kMaxQueryBlock, n_group);
+  return most < even ? most : most / even * even;
+}
+
 void make_plan(std::span<const AttentionJob> jobs, Plan& plan) {
   plan.blocks.clear();
   plan.ranges.clear();
@@ -110,7 +118,7 @@ void make_plan(std::span<const AttentionJob> jobs, Plan& plan) {
   for (const AttentionJob& job : jobs) {
     check(job);
     if (job.n_rows == 0 || job.n_group == 0) continue;
-    const size_t step = std::max<size_t>(1, kBlockQueries / job.n_group);
+    const size_t step = rows_per_block(job.n_group);
     for (size_t row = 0; row < job.n_rows; row += step) {
       RowBlock block{&job, row, std::min(step, job.n_rows - row), plan.ranges.size(), 0, n_states};
       add_ranges(block, plan.blocks.size(), plan.ranges);
