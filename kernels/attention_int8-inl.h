@@ -416,8 +416,9 @@ HWY_INLINE void round_p(const float* w, const float* weight, uint8_t* p) {
   }
 }
 
-void softmax(size_t n_queries, const ValueScales* const* scales, size_t head_dim,
-             const float* scores, float* m, float* l, GroupWeights& weights, uint8_t* p) {
+void softmax(size_t n_queries, const TileGroup* /*next*/, const ValueScales* const* scales,
+             size_t head_dim, const float* scores, float* m, float* l, GroupWeights& weights,
+             uint8_t* p) {
   const DF df;
   float maxima[kMaxQueryBlock];
   for (size_t i = 0; i < n_queries; ++i) {

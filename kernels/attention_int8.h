@@ -31,8 +31,10 @@ struct Int8Kernels {
   // Turns the scores of a block into the integers of their probabilities, p [head_dim / 32,
   // n_queries, 64 in an order of its own], and merges their maxima (of s + shift) and sums of p
   // into m and l; weights says how o is to be updated. A score of -inf gives zero.
-  void (*softmax)(size_t n_queries, const ValueScales* const* scales, size_t head_dim,
-                  const float* scores, float* m, float* l, GroupWeights& weights, uint8_t* p);
+  // With `next`, may fetch some of that group's K into the cache meanwhile.
+  void (*softmax)(size_t n_queries, const TileGroup* next, const ValueScales* const* scales,
+                  size_t head_dim, const float* scores, float* m, float* l, GroupWeights& weights,
+                  uint8_t* p);
 
   // o[i] = o[i] * keep[i] + add[i] * sum over the 64 tokens of p[i, token] v[token], given p of
   // softmax; scales[i] is the one of query i's row. With `next`, fetches that group's V into the

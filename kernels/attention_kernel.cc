@@ -200,7 +200,7 @@ void QueryBlock(const SegmentTask& task, const TileGroup& group, const TileGroup
     const ValueScales* scales[kMaxQueryBlock];
     FindValueScales(task, group, first, n_queries, full, scales);
     uint8_t* p = task.scratch->p.data();
-    task.int8->softmax(n_queries, scales, head_dim, scores, m, l, weights, p);
+    task.int8->softmax(n_queries, next, scales, head_dim, scores, m, l, weights, p);
     task.int8->values(n_queries, p, group, next, scales, head_dim, weights, o);
     return;
   }

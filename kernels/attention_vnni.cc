@@ -43,22 +43,25 @@ LH_VNNI_INLINE void add_products(__m512i& sums, __m512i u, __m512i s) {
   asm("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(u), "v"(s));
 }
 
-// Walks over the lines of a group's tiles, two at a time, and asks for them in the L2 cache, in
-// ascending order. Each request waits until a line of the present group is there: requests sent
-// ahead of stalled loads come in bursts, and what is too many at once is dropped.
+// Walks over the lines of a group's tiles and asks for them in the L2 cache, in ascending order.
+// Each request waits until a line of the present group is there: requests sent ahead of stalled
+// loads come in bursts, and what is too many at once is dropped.
 class Fetcher {
  public:
   LH_VNNI_INLINE Fetcher(const std::byte* const* tiles, size_t tile_bytes)
       : tiles_(tiles), bytes_(tile_bytes), at_(tiles[0]), end_(at_ + tile_bytes) {}
-  LH_VNNI_INLINE void fetch_two(const std::byte* after) {
+  // kLines divides the lines of a tile.
+  template <size_t kLines>
+  LH_VNNI_INLINE void fetch(const std::byte* after) {
     if (at_ == end_) {
       at_ = *++tiles_;
       end_ = at_ + bytes_;
     }
     const std::byte* at = at_ + zero_from(after);
-    _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T1);
-    _mm_prefetch(reinterpret_cast<const char*>(at + 64), _MM_HINT_T1);
-    at_ += 128;
+    LH_UNROLL for (size_t i = 0; i < kLines; ++i) {
+      _mm_prefetch(reinterpret_cast<const char*>(at + i * 64), _MM_HINT_T1);
+    }
+    at_ += kLines * 64;
   }
 
  private:
@@ -74,8 +77,38 @@ class Fetcher {
   const std::byte* at_;
   const std::byte* end_;
 };
+
+// Many queries take long over their softmax: it asks for K of the last two tiles of the next group,
+// the scores only for the first two.
+constexpr bool fetches_in_softmax(size_t n_queries) { return n_queries > 4; }
+
+class SoftmaxFetcher {
+ public:
+  LH_VNNI_INLINE SoftmaxFetcher(const TileGroup* next, size_t n_queries, size_t head_dim) {
+    if (next == nullptr || !fetches_in_softmax(n_queries)) return;
+    tiles_ = next->k + kGroupTiles / 2;
+    end_ = kTileTokens * head_dim;
+    n_lines_ = (end_ / 64 + 2 * n_queries - 1) / (2 * n_queries);
+  }
+  // A share of the lines; to be called twice a query.
+  LH_VNNI_INLINE void fetch() {
+    for (size_t i = 0; i < n_lines_ && at_ < end_; ++i, at_ += 64) {
+      for (size_t j = 0; j < kGroupTiles / 2; ++j) {
+        _mm_prefetch(reinterpret_cast<const char*>(tiles_[j] + at_), _MM_HINT_T1);
+      }
+    }
+  }
+
+ private:
+  const std::byte* const* tiles_ = nullptr;
+  size_t at_ = 0;
+  size_t end_ = 0;
+  size_t n_lines_ = 0;  // of a tile, in one share
+};
+
 struct NoFetcher {
-  LH_VNNI_INLINE void fetch_two(const std::byte*) {}
+  template <size_t kLines>
+  LH_VNNI_INLINE void fetch(const std::byte*) {}
 };
 
 // The integer sums of one query for kVectors vectors. Recursive, because compilers keep structs of
@@ -206,7 +239,9 @@ LH_VNNI_INLINE void score_tiles(const Queries& queries, size_t first, const std:
     Block<kQueries, kTiles> sums;
     sums.set(offsets);
     for (size_t quad = 0; quad < kChunkQuads; ++quad, q += 4 * kQueries, at += 64) {
-      for (size_t j = 0; j < kTiles; j += 2) ahead.fetch_two(tiles[j] + at);
+      for (size_t j = 0; j < kTiles; j += 2) {
+        ahead.template fetch<fetches_in_softmax(kQueries) ? 1 : 2>(tiles[j] + at);
+      }
       sums.add_keys(load_tiles<kTiles>(tiles, at), q);
     }
     sums.add_to_scores(k_scales + c * kGroupTokens, q_scales, c == 0, scores);
@@ -246,7 +281,7 @@ template <size_t kQueries, class Fetch>
 LH_VNNI_INLINE void add_tile(const uint8_t* p, const std::byte* v, size_t j, size_t head_dim,
                              Fetch& ahead, Block<kQueries, 2>& sums) {
   LH_UNROLL for (size_t g = 0; g < kTileTokens / 4; ++g, v += head_dim * 4) {
-    ahead.fetch_two(v);
+    ahead.template fetch<2>(v);
     sums.add_values(load_values(v), p + 4 * (4 * g + j));
   }
 }
@@ -473,13 +508,15 @@ LH_VNNI void prepare_values_vnni(const TileGroup& group, const uint16_t masks[kG
   }
 }
 
-LH_VNNI void softmax_vnni(size_t n_queries, const ValueScales* const* scales, size_t head_dim,
-                          const float* scores, float* m, float* l, GroupWeights& weights,
-                          uint8_t* p) {
+LH_VNNI void softmax_vnni(size_t n_queries, const TileGroup* next, const ValueScales* const* scales,
+                          size_t head_dim, const float* scores, float* m, float* l,
+                          GroupWeights& weights, uint8_t* p) {
+  SoftmaxFetcher ahead(next, n_queries, head_dim);
   const __m512 minus_inf = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
   __m512 maxima = minus_inf;  // lane i: of query i
   alignas(64) float bases[kMaxQueryBlock][16];
   for (size_t i = 0; i < n_queries; ++i) {
+    ahead.fetch();
     __m512 s[kGroupTiles];
     shifted_scores(scores + i * kGroupTokens, scales[i]->shift, s);
     const __m512 max =
@@ -490,6 +527,7 @@ LH_VNNI void softmax_vnni(size_t n_queries, const ValueScales* const* scales, si
   }
   __m512 sums = _mm512_setzero_ps();
   for (size_t i = 0; i < n_queries; ++i) {
+    ahead.fetch();
     const ValueScales& of_row = *scales[i];
     const __m512 base = _mm512_load_ps(bases[i]);
     __m512 w[kGroupTiles];
@@ -595,8 +633,8 @@ void scores_vnni(size_t, const Queries&, size_t, const TileGroup&, const TileGro
 void prepare_values_vnni(const TileGroup&, const uint16_t*, size_t, ValueScales&) {
   LH_CHECK(false);
 }
-void softmax_vnni(size_t, const ValueScales* const*, size_t, const float*, float*, float*,
-                  GroupWeights&, uint8_t*) {
+void softmax_vnni(size_t, const TileGroup*, const ValueScales* const*, size_t, const float*, float*,
+                  float*, GroupWeights&, uint8_t*) {
   LH_CHECK(false);
 }
 void values_vnni(size_t, const uint8_t*, const TileGroup&, const TileGroup*,
