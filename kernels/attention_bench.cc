@@ -20,8 +20,8 @@
 #include "hwy/highway.h"
 #include "kernels/attention.h"
 #include "kernels/attention_int8.h"
-#include "kernels/attention_vnni.h"
 #include "kernels/block_bounds.h"
+#include "kernels/vnni.h"
 #include "parallel/thread_pool.h"
 
 #if defined(__x86_64__)
@@ -276,7 +276,7 @@ __attribute__((target("avx512f,avx512vnni"))) int32_t spin_vnni(size_t n) {
 }
 
 void vnni_peak(benchmark::State& state) {
-  if (!attention::has_vnni()) return state.SkipWithError("this CPU has no AVX512-VNNI");
+  if (!has_avx512_vnni()) return state.SkipWithError("this CPU has no AVX512-VNNI");
   constexpr size_t kRounds = 100000;
   ThreadPool pool(static_cast<size_t>(state.range(0)));
   for (auto _ : state) {

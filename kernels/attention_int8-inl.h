@@ -9,9 +9,6 @@ constexpr size_t kLanes = hn::MaxLanes(DF());
 constexpr size_t kChunkQuads = kScaleDims / 4;
 constexpr size_t kPlaneBytes = kGroupTokens;           // one word of 16 quads of p
 constexpr size_t kQueryPBytes = kWords * kPlaneBytes;  // p of a query and chunk
-constexpr float kLargestQuery = 127.0F;
-constexpr float kLargestP = 255.0F;
-constexpr float kSmallestShare = 0x1p-20F;  // of the group's largest value: below it V is noise
 
 // Up to 4 queries pass the tiles together; their sums fill 8 of 16 registers.
 constexpr size_t vectors_of(size_t n_queries) { return n_queries <= 2 ? 4 : 2; }

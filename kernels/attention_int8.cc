@@ -3,7 +3,6 @@
 
 #include <limits>
 
-#include "kernels/attention_vnni.h"
 #include "kernels/kv_tile_layout.h"
 
 // GCC warns of its own _mm512_undefined_* (its bug 105593).
@@ -98,13 +97,6 @@ namespace longhaul::attention {
 HWY_EXPORT(int8_table);
 
 const Int8Kernels* simd_int8_kernels() { return HWY_DYNAMIC_DISPATCH(int8_table)(); }
-
-const Int8Kernels* avx512_vnni_int8_kernels() {
-  static constexpr Int8Kernels kTable = {"avx512vnni", round_queries_vnni,  prepare_keys_vnni,
-                                         scores_vnni,  prepare_values_vnni, softmax_vnni,
-                                         values_vnni};
-  return has_vnni() ? &kTable : nullptr;
-}
 
 const Int8Kernels* best_int8_kernels() {
   if (const Int8Kernels* kernels = avx512_vnni_int8_kernels()) return kernels;

@@ -9,6 +9,12 @@
 
 namespace longhaul::attention {
 
+// The integers of queries and of probabilities reach these.
+inline constexpr float kLargestQuery = 127.0F;
+inline constexpr float kLargestP = 255.0F;
+// Of the group's largest V scale: a token of a smaller one counts with it, its V is noise.
+inline constexpr float kSmallestShare = 0x1p-20F;
+
 struct Int8Kernels {
   const char* name;
 

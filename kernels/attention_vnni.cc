@@ -1,11 +1,12 @@
-#include "kernels/attention_vnni.h"
-
+// Attention over one group of 64 tokens in 8-bit integers with AVX512-VNNI: one instruction adds 4
+// products in each of 16 lanes.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
 
-#include "base/check.h"
+#include "kernels/attention_int8.h"
+#include "kernels/vnni.h"
 
 #if defined(__x86_64__)
 #if defined(__GNUC__) && !defined(__clang__)
@@ -22,9 +23,6 @@ namespace longhaul::attention {
 namespace {
 
 constexpr size_t kChunkQuads = kScaleDims / 4;
-constexpr float kLargestQuery = 127.0F;
-constexpr float kLargestP = 255.0F;
-constexpr float kSmallestShare = 0x1p-20F;  // of the group's largest value: below it V is noise
 
 // Four bytes in every lane.
 LH_VNNI_INLINE __m512i broadcast4(const void* from) {
@@ -429,14 +427,6 @@ LH_VNNI_INLINE void merge_group(size_t n_queries, __m512 max, __m512 sum, float*
   _mm512_mask_storeu_ps(l, seen, _mm512_fmadd_ps(old_l, keep, _mm512_mul_ps(sum, add)));
 }
 
-}  // namespace
-
-bool has_vnni() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512vnni");
-}
-
 LH_VNNI void round_queries_vnni(size_t n_queries, size_t head_dim, Queries& queries) {
   const size_t n_chunks = head_dim / kScaleDims;
   queries.bytes.ensure(n_queries * head_dim);
@@ -545,8 +535,6 @@ LH_VNNI void softmax_vnni(size_t n_queries, const TileGroup* next, const ValueSc
   merge_group(n_queries, maxima, sums, m, l, weights);
 }
 
-namespace {
-
 template <size_t kQueries>
 LH_VNNI void scores_of(const Queries& queries, size_t first, const TileGroup& group,
                        const TileGroup* next, const float* k_scales, size_t head_dim,
@@ -568,8 +556,6 @@ LH_VNNI void values_of(const uint8_t* p, const TileGroup& group, const TileGroup
   const Fetcher ahead(next->v, kTileTokens * head_dim);
   values_of<kQueries>(p, group, ahead, scales, head_dim, weights, o);
 }
-
-}  // namespace
 
 void scores_vnni(size_t n_queries, const Queries& queries, size_t first, const TileGroup& group,
                  const TileGroup* next, const float* k_scales, size_t head_dim, float* scores) {
@@ -617,30 +603,22 @@ void values_vnni(size_t n_queries, const uint8_t* p, const TileGroup& group, con
   }
 }
 
+}  // namespace
+
+const Int8Kernels* avx512_vnni_int8_kernels() {
+  static constexpr Int8Kernels kTable = {"avx512vnni", round_queries_vnni,  prepare_keys_vnni,
+                                         scores_vnni,  prepare_values_vnni, softmax_vnni,
+                                         values_vnni};
+  return has_avx512_vnni() ? &kTable : nullptr;
+}
+
 }  // namespace longhaul::attention
 
-#else  // other processors have no such kernels; has_vnni() says so and nobody calls them
+#else
 
 namespace longhaul::attention {
 
-bool has_vnni() { return false; }
-void round_queries_vnni(size_t, size_t, Queries&) { LH_CHECK(false); }
-void prepare_keys_vnni(const TileGroup&, size_t, float*) { LH_CHECK(false); }
-void scores_vnni(size_t, const Queries&, size_t, const TileGroup&, const TileGroup*, const float*,
-                 size_t, float*) {
-  LH_CHECK(false);
-}
-void prepare_values_vnni(const TileGroup&, const uint16_t*, size_t, ValueScales&) {
-  LH_CHECK(false);
-}
-void softmax_vnni(size_t, const TileGroup*, const ValueScales* const*, size_t, const float*, float*,
-                  float*, GroupWeights&, uint8_t*) {
-  LH_CHECK(false);
-}
-void values_vnni(size_t, const uint8_t*, const TileGroup&, const TileGroup*,
-                 const ValueScales* const*, size_t, const GroupWeights&, float*) {
-  LH_CHECK(false);
-}
+const Int8Kernels* avx512_vnni_int8_kernels() { return nullptr; }
 
 }  // namespace longhaul::attention
 

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "hwy/detect_targets.h"
-#include "kernels/attention_vnni.h"
 #include "kernels/vnni.h"
 #if HWY_ARCH_X86
 #include <immintrin.h>
@@ -88,7 +87,7 @@ int32_t run_baseline(int32_t seed) {
 
 DotLoop best_loop() {
 #if HWY_ARCH_X86
-  if (attention::has_vnni()) return {"AVX-512 VNNI vpdpbusd", 2.0 * 64 * kSums, run_vnni};
+  if (has_avx512_vnni()) return {"AVX-512 VNNI vpdpbusd", 2.0 * 64 * kSums, run_vnni};
   if (has_avx_vnni()) return {"AVX-VNNI vpdpbusd", 2.0 * 32 * kSumsOf256, run_256<true>};
   if (__builtin_cpu_supports("avx2") != 0)
     return {"AVX2 vpmaddwd", 2.0 * 16 * kSumsOf256, run_256<false>};

@@ -7,6 +7,12 @@
 
 namespace longhaul {
 
+bool has_avx512_vnni() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512vnni");
+}
+
 // Leaf 7.1, EAX, bit 4: clang 14 has no name for it in __builtin_cpu_supports.
 bool has_avx_vnni() {
   unsigned a = 0;
@@ -23,6 +29,7 @@ bool has_avx_vnni() {
 
 namespace longhaul {
 
+bool has_avx512_vnni() { return false; }
 bool has_avx_vnni() { return false; }
 
 }  // namespace longhaul
