@@ -58,14 +58,16 @@ double fixed_ms(const PassTimes& times) { return (times.weights_s + times.rest_s
 
 }  // namespace
 
-Result<Calibration> calibrate(Model& model, ThreadPool& pool, const EngineOptions& options) {
+Result<Calibration> calibrate(Model& model, ThreadPool& pool, const EngineOptions& options,
+                              const Gates* gates, size_t gate_dim) {
   EngineOptions own = options;
   own.max_sessions = 1;
   const size_t token_bytes =
-      std::max<size_t>(1, bytes_per_token(cache_config_for(model.config(), own)).total());
+      std::max<size_t>(1, bytes_per_token(cache_config_for(model.config(), own, gate_dim)).total());
   const size_t depth = std::clamp(kLeastBytes / token_bytes, kShortest, kLongest);
   own.ctx_size = depth + kMostRows;
-  LH_ASSIGN_OR_RETURN(const auto cache, KvCache::create(cache_config_for(model.config(), own)));
+  LH_ASSIGN_OR_RETURN(const auto cache,
+                      KvCache::create(cache_config_for(model.config(), own, gate_dim), gates));
   KvSequence sequence = cache->new_sequence();
   LH_RETURN_IF_ERROR(fill_random(sequence, model.config(), pool, depth, 1));
 
@@ -80,7 +82,8 @@ Result<Calibration> calibrate(Model& model, ThreadPool& pool, const EngineOption
     result.pass_ms[i] = n_passes * fixed_ms(times);
     result.attention_ns[i] = n_passes * times.attention_s * 1e9 / context;
   }
-  LH_ASSIGN_OR_RETURN(const PassTimes sparse, calibrator.time_pass(1, find_selector("minmax")));
+  const Selector* selector = find_selector(gates != nullptr ? "gate" : "minmax");
+  LH_ASSIGN_OR_RETURN(const PassTimes sparse, calibrator.time_pass(1, selector));
   result.sparse_ns = sparse.attention_s * 1e9 / sparse.n_attended;
   result.select_ns = sparse.selection_s * 1e9 * static_cast<double>(options.block_size) / context;
   return result;

@@ -166,7 +166,7 @@ Status Engine::Impl::check_selector(const Selector& selector) const {
 
 Status Engine::Impl::ensure_calibration() {
   if (calibration) return {};
-  LH_ASSIGN_OR_RETURN(calibration, calibrate(*model, *pool, options));
+  LH_ASSIGN_OR_RETURN(calibration, calibrate(*model, *pool, options, gates.get(), info.gate_dim));
   return {};
 }
 
@@ -181,10 +181,10 @@ std::string Engine::calibration_key() const {
   const ModelInfo& info = impl_->info;
   const EngineOptions& options = impl_->options;
   return fmt::format(
-      "{} {}x{} heads {}/{}x{} ff {} vocab {} {} {} bytes, k {} v {} block {}, {} threads",
+      "{} {}x{} heads {}/{}x{} ff {} vocab {} {} {} bytes, k {} v {} block {} gates {}, {} threads",
       info.architecture, info.n_layers, info.d_model, info.n_heads, info.n_kv_heads, info.head_dim,
       info.d_ff, info.vocab_size, info.weight_type, info.packed_bytes, to_string(options.k_type),
-      to_string(options.v_type), options.block_size, options.n_threads);
+      to_string(options.v_type), options.block_size, info.gate_dim, options.n_threads);
 }
 
 Result<Session> Engine::new_session() {

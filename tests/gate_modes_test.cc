@@ -161,6 +161,20 @@ TEST(GateOptions, WithoutGatesTheSelectorIsRefused) {
   EXPECT_NE(session.score(score).error().message.find("selector gate"), std::string::npos);
 }
 
+TEST(GateOptions, AutoIsCalibratedWithTheGates) {
+  EngineOptions options = options_for({}, 16);
+  const auto with_gates = load(options);
+  const auto calibration = with_gates->calibration();
+  ASSERT_TRUE(calibration) << calibration.error().message;
+  EXPECT_GT(calibration->select_ns, 0);
+  const auto prompt = random_tokens(400, 3);
+  const auto dense = generate(*with_gates, request_of(AttentionMode::kDense, 100, prompt));
+  EXPECT_EQ(generate(*with_gates, request_of(AttentionMode::kAuto, 100, prompt)).tokens,
+            dense.tokens);
+  options.gates_path.clear();
+  EXPECT_NE(load(options)->calibration_key(), with_gates->calibration_key());
+}
+
 TEST(GateOptions, GatesOfAnotherModelOrBlockSizeAreRefused) {
   EngineOptions options = options_for({}, 16);
   options.block_size = 64;

@@ -16,7 +16,7 @@ struct Calibration {
   CostByRows pass_ms = {};       // a pass without attention and selection
   CostByRows attention_ns = {};  // attention of a dense pass, for each position of the context
   double sparse_ns = 0;          // attention of one token, for each selected position
-  double select_ns = 0;          // scoring and choosing, for each block of the context
+  double select_ns = 0;  // scoring (gates where the engine has them) and choosing, for each block
 };
 
 }  // namespace longhaul
