@@ -254,6 +254,24 @@ TEST(Attention, AgreesWithTheReferenceOverSegments) {
   expect_close(Case(cache, 1, 2, 2 * 4096 + 17, 43));
 }
 
+// Sums of the largest bytes: 127 times 255 overflows what x86 adds up in 16 bits.
+TEST(Attention, AgreesWithTheReferenceOnTheLargestIntegers) {
+  for (const float sign : {-1.0F, 1.0F}) {
+    Cache cache(KvType::kQ8_0, KvType::kQ8_0, 64, 130, 44);
+    const std::vector<float> x(64, sign);
+    for (size_t t = 0; t < 130; ++t) {
+      write_k(cache.k_type, cache.k_tile(t / 16), t % 16, x.data(), 64);
+      write_v(cache.v_type, cache.v_tile(t / 16), t % 16, x.data(), 64);
+    }
+    cache.v_max = 1.0F;
+    for (const size_t n_group : {1, 2, 3, 7}) {
+      Case c(cache, 1, n_group, 127, 45);
+      std::fill(c.q.begin(), c.q.end(), 1.0F);
+      expect_close(c);
+    }
+  }
+}
+
 // K and V of 1024 tokens in f32, and one query: how wide its scores spread, and whether half of its
 // attention goes to a first token whose value is small, as trained models do.
 struct Plain {
