@@ -14,9 +14,8 @@
 #include <thread>
 #include <vector>
 
-#include "hwy/targets.h"
 #include "kernels/linear.h"
-#include "kernels/linear_kernels.h"
+#include "kernels/linear_sets.h"
 #include "quant/registry.h"
 
 #if defined(__x86_64__)
@@ -137,24 +136,8 @@ void run_matmul(benchmark::State& state, const LinearKernels& kernels, TensorTyp
       benchmark::Counter(ops * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
 }
 
-// The tables of all instruction sets of this processor, the best first.
-std::vector<const LinearKernels*> tables() {
-  std::vector<const LinearKernels*> out;
-  for (const LinearKernels* vnni : {avx512_vnni_linear_kernels(), avx_vnni_linear_kernels()}) {
-    if (vnni != nullptr) out.push_back(vnni);
-  }
-  for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-    out.push_back(&simd_linear_kernels());
-  }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  return out;
-}
-
 void register_all() {
-  for (const LinearKernels* kernels : tables()) {
+  for (const LinearKernels* kernels : all_linear_kernels()) {
     for (const QuantTraits& traits : all_quants()) {
       const TensorType type = traits.type;
       if (kernels->find(type) == nullptr) continue;

@@ -11,9 +11,8 @@
 #include <tuple>
 #include <vector>
 
-#include "hwy/targets.h"
-#include "kernels/linear_kernels.h"
 #include "kernels/linear_scalar.h"
+#include "kernels/linear_sets.h"
 #include "kernels/reference/linear.h"
 #include "quant/registry.h"
 
@@ -31,19 +30,8 @@ std::vector<TensorType> kernel_types() {
   return types;
 }
 
-// The tables of all instruction sets of this processor.
 std::vector<const LinearKernels*> all_kernels() {
-  std::vector<const LinearKernels*> tables;
-  for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-    tables.push_back(&simd_linear_kernels());
-  }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  for (const LinearKernels* vnni : {avx512_vnni_linear_kernels(), avx_vnni_linear_kernels()}) {
-    if (vnni != nullptr) tables.push_back(vnni);
-  }
+  std::vector<const LinearKernels*> tables = all_linear_kernels();
   tables.push_back(&scalar_linear_kernels());
   return tables;
 }

@@ -94,9 +94,9 @@ const LinearKernels& vnni_table();
 
 // The processor is asked once: under a hypervisor that takes microseconds.
 const LinearKernels* avx512_vnni_linear_kernels() {
-  static const bool usable =
+  static const bool kUsable =
       (hwy::SupportedTargets() & HWY_AVX3) != 0 && __builtin_cpu_supports("avx512vnni") != 0;
-  return usable ? &N_AVX3::vnni_table() : nullptr;
+  return kUsable ? &N_AVX3::vnni_table() : nullptr;
 }
 #else
 const LinearKernels* avx512_vnni_linear_kernels() { return nullptr; }
@@ -108,8 +108,8 @@ const LinearKernels& vnni_table();
 }
 
 const LinearKernels* avx_vnni_linear_kernels() {
-  static const bool usable = has_avx_vnni();
-  return usable ? &N_AVX2::vnni_table() : nullptr;
+  static const bool kUsable = has_avx_vnni();
+  return kUsable ? &N_AVX2::vnni_table() : nullptr;
 }
 #else
 const LinearKernels* avx_vnni_linear_kernels() { return nullptr; }
