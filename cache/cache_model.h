@@ -150,12 +150,14 @@ class CacheModel {
         return std::memcmp(expected.data() + offset, found + offset, n_bytes) == 0;
       };
       for (size_t dim = 0; dim < d; dim += 4) {
-        if (!same_at(bounds_max_offset(lane, dim), 4)) return false;
-        if (!same_at(bounds_min_offset(lane, dim), 4)) return false;
+        if (!same_at(bounds_codes_offset(lane, dim, d), 4)) return false;
       }
       for (size_t chunk = 0; chunk < d / kScaleDims; ++chunk) {
-        if (!same_at(bounds_scale_offset(lane, chunk, d), sizeof(uint16_t))) return false;
+        if (!same_at(bounds_centre_step_offset(lane, chunk), sizeof(uint16_t))) return false;
+        if (!same_at(bounds_radius_step_offset(lane, chunk), sizeof(uint16_t))) return false;
       }
+      const size_t origin = bounds_origin_step_offset(0, d);
+      if (!same_at(origin, bounds_origin_offset(d, d) - origin)) return false;
     }
     return true;
   }

@@ -122,9 +122,7 @@ class KvSequence {
   void store_tokens(size_t layer, size_t kv_head, size_t first, size_t count, const float* k,
                     const float* v, size_t stride);
   void update_bounds(size_t layer, size_t kv_head, size_t first, size_t end, size_t n_valid);
-  void key_box(size_t layer, size_t kv_head, size_t first, size_t end, float* lowest,
-               float* highest) const;
-  void add_to_bounds(size_t layer, size_t kv_head, size_t block, size_t first, size_t end);
+  void set_bounds(size_t layer, size_t kv_head, size_t block, size_t end);
   void update_gate_keys(size_t layer, size_t kv_head, size_t first, size_t end, size_t n_valid);
   void make_private(size_t page_index);
   Status save_store(StateWriter& writer, StoreKind kind) const;

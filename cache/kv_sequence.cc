@@ -132,27 +132,30 @@ void KvSequence::store_tokens(size_t layer, size_t kv_head, size_t first, size_t
   }
 }
 
-// Tokens [first, end) have just been stored, the first n_valid of the sequence were there before. A
-// block that only grew is widened; one that lost old keys is rebuilt, since minima and maxima
-// cannot be taken back.
+// Tokens [first, end) have just been stored, the first n_valid of the sequence were there before.
+// Sets the bounds of their blocks, and, since the first block of a page is the origin of the
+// others, of those behind it.
 void KvSequence::update_bounds(size_t layer, size_t kv_head, size_t first, size_t end,
                                size_t n_valid) {
-  const size_t block_size = cache_->config_.block_size;
+  const CacheConfig& config = cache_->config_;
   const size_t n_after = std::max(n_valid, end);
-  for (size_t block = first / block_size; block * block_size < end; ++block) {
-    const size_t block_begin = block * block_size;
-    const size_t block_end = std::min(block_begin + block_size, n_after);
-    const size_t touched = std::max(block_begin, first);
-    add_to_bounds(layer, kv_head, block, touched < n_valid ? block_begin : touched, block_end);
+  const size_t last_page = (end - 1) / config.page_tokens() * config.page_tokens();
+  const bool sets_origin = first < last_page + config.block_size;
+  const size_t until = sets_origin ? std::min(last_page + config.page_tokens(), n_after) : end;
+  for (size_t block = first / config.block_size; block * config.block_size < until; ++block) {
+    set_bounds(layer, kv_head, block, std::min((block + 1) * config.block_size, n_after));
   }
 }
 
-// Finds the element-wise least and greatest of the keys at [first, end).
-void KvSequence::key_box(size_t layer, size_t kv_head, size_t first, size_t end, float* lowest,
-                         float* highest) const {
+// Makes the bounds of a block the box around its tokens up to `end`, as attention reads them.
+void KvSequence::set_bounds(size_t layer, size_t kv_head, size_t block, size_t end) {
   const CacheConfig& config = cache_->config_;
   const size_t d = config.head_dim;
+  const size_t first = block * config.block_size;
+  LH_DCHECK(first < end);
   alignas(64) float key[kMaxHeadDim];
+  alignas(64) float lowest[kMaxHeadDim];
+  alignas(64) float highest[kMaxHeadDim];
   for (size_t pos = first; pos < end; ++pos) {
     float* const to = pos == first ? lowest : key;
     read_k(config.k_type, tile(layer, kv_head, pos), pos % kTileTokens, to, d);
@@ -165,26 +168,9 @@ void KvSequence::key_box(size_t layer, size_t kv_head, size_t first, size_t end,
       highest[j] = std::max(highest[j], key[j]);
     }
   }
-}
-
-// Widens a block to hold tokens [first, end), as attention reads them; starts it anew if it begins
-// at `first`, or if the scale of its bounds has to grow.
-void KvSequence::add_to_bounds(size_t layer, size_t kv_head, size_t block, size_t first,
-                               size_t end) {
-  const CacheConfig& config = cache_->config_;
-  LH_DCHECK(first < end);
-  alignas(64) float lowest[kMaxHeadDim];
-  alignas(64) float highest[kMaxHeadDim];
-  std::byte* group =
-      cache_->stores_[kBounds].unit(layer, kv_head, pages_[first / config.page_tokens()], 0);
-  const size_t lane = block % kBoundsGroupBlocks;
-  const size_t begin = block * config.block_size;
-  key_box(layer, kv_head, first, end, lowest, highest);
-  if (first != begin) {
-    if (bounds_merge(group, lane, lowest, highest, config.head_dim)) return;
-    key_box(layer, kv_head, begin, end, lowest, highest);
-  }
-  bounds_set(group, lane, lowest, highest, config.head_dim);
+  std::byte* const group =
+      cache_->stores_[kBounds].unit(layer, kv_head, pages_[block / kBoundsGroupBlocks], 0);
+  bounds_set(group, block % kBoundsGroupBlocks, lowest, highest, d);
 }
 
 // Computes the gate keys of the complete blocks that hold tokens [first, end), just stored; the
@@ -265,9 +251,8 @@ void KvSequence::truncate(size_t n_tokens) {
     if (written_[i] <= n_tokens) continue;
     written_[i] = static_cast<uint32_t>(n_tokens);
     if (!cuts_block) continue;
-    const size_t block = n_tokens / config.block_size;
-    add_to_bounds(i / config.n_kv_heads, i % config.n_kv_heads, block, block * config.block_size,
-                  n_tokens);
+    set_bounds(i / config.n_kv_heads, i % config.n_kv_heads, n_tokens / config.block_size,
+               n_tokens);
   }
   cache_->trim();
 }

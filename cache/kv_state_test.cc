@@ -182,7 +182,7 @@ TEST_F(KvState, LiesWithRightChecksumsAreNamed) {
   EXPECT_EQ(refusal(sequence, forge(file, 0, "GGUF")),
             "x.state: not a Longhaul state file: it does not begin with LHSTATE1");
   EXPECT_EQ(refusal(sequence, forge(file, 8, "\x02")),  // that kept K apart from V
-            "x.state: expected state file version 3, found 2");
+            "x.state: expected state file version 4, found 2");
   const auto other_model = sequence.restore_from(bytes_of(file), "x.state", "other");
   ASSERT_FALSE(other_model);
   EXPECT_EQ(other_model.error().message,

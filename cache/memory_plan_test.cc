@@ -33,8 +33,10 @@ TEST(MemoryPlan, BytesPerToken) {
   const CacheBytes f16 = bytes_per_token(half_billion(KvType::kF16, 1024));
   EXPECT_EQ(f16.keys(), 24U * 2 * 64 * 2);
   EXPECT_EQ(f16.values(), 24U * 2 * 64 * 2);
-  // Per block of 16 tokens two bytes a dimension and an f16 scale for 32 of them.
-  EXPECT_EQ(f16.bounds(), 24U * 2 * (2 * 64 + 2 * 2) / 16);
+  // Per 16 blocks of 16 tokens and dimension 16 bytes and one of the origin, per 32 dimensions 16
+  // times two halves and a float of the origin; in multiples of 64.
+  EXPECT_EQ(16 * 64 + 64 + 2 * (16 * 2 * 2 + 4), 1224);
+  EXPECT_EQ(f16.bounds(), 24U * 2 * 1280 / (16 * 16));
   const CacheBytes q8 = bytes_per_token(half_billion(KvType::kQ8_0, 1024));
   EXPECT_EQ(q8.keys(), 24U * 2 * (64 + 4));
   CacheConfig mixed = half_billion(KvType::kF16, 1024);
@@ -94,8 +96,8 @@ TEST(MemoryPlan, RefusesWhatDoesNotFit) {
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().code, ErrorCode::kOutOfMemory);
   EXPECT_EQ(status.error().message,
-            "the KV cache does not fit in memory: 1.55 GiB for 131072 tokens (keys 768.0 MiB, "
-            "values 768.0 MiB, bounds 49.5 MiB), but only 1.00 GiB are available; use a smaller "
+            "the KV cache does not fit in memory: 1.53 GiB for 131072 tokens (keys 768.0 MiB, "
+            "values 768.0 MiB, bounds 30.0 MiB), but only 1.00 GiB are available; use a smaller "
             "context or a smaller KV type");
   EXPECT_GT(available_memory().value(), 0U);
 }

@@ -1,16 +1,27 @@
-// Block descriptors: per block of tokens the box around its keys (element-wise minimum and
-// maximum), as read_k gives them, and the score made from it: an upper bound of q . k over the
-// block (Quest, ReSA). Also the choice of the highest scores.
+// Block descriptors: per block of tokens a box around its keys (element-wise minimum and maximum),
+// as read_k gives them, and the score made from it: an upper bound of q . k over the block (Quest,
+// ReSA). Also the choice of the highest scores.
 //
-// A bound is an 8-bit integer times a scale, rounded outward so that it stays a bound. 32
-// dimensions of a block share a scale: the least f16 with 127 * scale >= the largest magnitude
-// among the block's keys there. So the descriptor is a function of the set of keys, whatever their
-// order. 16 blocks of one (layer, KV head) form a group so that lane = block:
+// A box has per dimension a centre and a radius, 4 bits each:
 //
-//   [head_dim / 4] of {max [16 blocks][4] u8, min [16 blocks][4] u8}, each the integer + 128,
-//   then scales [head_dim / 32][16 blocks] f16; rounded up to a multiple of 64 bytes.
+//   origin + centre_step * (2 * c - 15)  +-  radius_step * (5 + r),   c and r in 0 .. 15,
 //
-// Magnitudes that no f16 key has count as the largest that fits, so that scores are always finite.
+// the centre rounded to the nearest, the radius outward, so that the box holds the keys. (Few
+// dimensions have less than a quarter of the largest radius: steps from there are finer.) 32
+// dimensions of a block share the two steps, halves as small as the largest centre and radius
+// allow. 16 blocks of one (layer, KV head) form a group so that lane = block, and share the origin:
+// where the keys of block 0 all lie farther from zero than they spread (|middle| > maximum -
+// minimum) it is their middle in 8 bits, elsewhere zero. Keys of trained models have dimensions of
+// large and nearly constant value, which would leave 4 bits nothing for the others
+// (docs/quality.md).
+//
+//   [head_dim / 32][{centre, radius}][16 blocks] steps, f16
+//   [head_dim / 32] steps of the origin, halves as f32
+//   [head_dim] origin, i8; up to here rounded up to a multiple of 64 bytes
+//   [head_dim / 4][16 blocks][4] of c + 16 * r, u8
+//
+// So a descriptor is a function of the set of keys of its block and of that of block 0, whatever
+// their order. Magnitudes above 2^18, and NaN, count as 2^18, so that scores are always finite.
 #pragma once
 
 #include <cstddef>
@@ -24,18 +35,11 @@ inline constexpr size_t kBoundsGroupBlocks = 16;
 // Bytes of one group of 16 blocks. head_dim is a multiple of 32.
 size_t bounds_group_bytes(size_t head_dim);
 
-// Makes block `lane` of the group the bounds of keys that span [lowest, highest], [head_dim] each.
+// Makes block `lane` of the group the box around keys that span [lowest, highest], [head_dim] each.
+// Lane 0 sets the origin too: after it every other block of the group that is in use must be set
+// anew.
 void bounds_set(std::byte* group, size_t lane, const float* lowest, const float* highest,
                 size_t head_dim);
-
-// Widens block `lane` of the group to hold more keys. False, and nothing is changed, if a scale
-// would have to grow: then the block must be set from the box of all its keys.
-[[nodiscard]] bool bounds_merge(std::byte* group, size_t lane, const float* lowest,
-                                const float* highest, size_t head_dim);
-
-// The bounds of block `lane` as numbers.
-void bounds_read(const std::byte* group, size_t lane, float* lowest, float* highest,
-                 size_t head_dim);
 
 // The descriptors of a sequence: block i is lane i % 16 of the group at base + pages[i / 16] *
 // page_stride.
@@ -47,11 +51,11 @@ struct BoundsView {
   size_t n_blocks = 0;
 };
 
-// scores[i] = sum_j max(q[j] * max[i][j], q[j] * min[i][j]) for i < n_blocks; q is [head_dim]. Each
-// 32 dimensions of q are first rounded to the nearest multiples of u = their largest magnitude /
-// 32767; the sums over 32 dimensions are exact, the head_dim / 32 sums are added in f32. So, up to
-// that f32 rounding, a score is at least q . k for each key k of block i, less u / 2 * sum_j |k_j|.
-// 32 dimensions of q that are not all finite count as zero.
+// scores[i] = sum_j q[j] * centre[i][j] + |q[j]| * radius[i][j] for i < n_blocks; q is [head_dim].
+// Each 32 dimensions of q are first rounded to the nearest multiples of u = their largest magnitude
+// / 127; the sums over 32 dimensions are exact, their products with the steps are added in f32.
+// So, up to that f32 rounding, a score is at least q . k for each key k of block i, less u / 2 *
+// sum_j |k_j|. 32 dimensions of q that are not all finite count as zero.
 void score_blocks(const BoundsView& bounds, const float* q, float* scores);
 
 // Writes the n_select highest of `scores` to ids[0 .. n_select), as ascending indices; equal scores

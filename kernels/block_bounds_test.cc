@@ -80,10 +80,11 @@ INSTANTIATE_TEST_SUITE_P(Targets, BlockKernels,
                            return std::string(hwy::TargetName(target.param));
                          });
 
-// How far rounding q and adding in f32 may move a score: u / 2 per dimension of each 32, where u is
-// their largest magnitude / 32767, and half an ulp of the sum of magnitudes for each of the few
-// additions and products.
-double score_error(const std::vector<float>& q, const std::vector<float>& magnitudes) {
+// How far rounding q and adding in f32 may move the score of a box: u / 2 per dimension of each 32,
+// where u is their largest magnitude / 127, and half an ulp of the sum of magnitudes for each of
+// the additions (of origin, offset and radius of each 32 dimensions, and of vector lanes) and
+// products.
+double score_error(const std::vector<float>& q, const reference::BlockBox& box) {
   double error = 0.0;
   double sum = 0.0;
   for (size_t chunk = 0; chunk < q.size(); chunk += kScaleDims) {
@@ -91,12 +92,13 @@ double score_error(const std::vector<float>& q, const std::vector<float>& magnit
     double sum_k = 0.0;
     for (size_t d = chunk; d < chunk + kScaleDims; ++d) {
       largest = std::max<double>(largest, std::fabs(q[d]));
-      sum_k += magnitudes[d];
-      sum += std::fabs(q[d]) * magnitudes[d];
+      sum_k += std::max(std::fabs(box.lowest(d)), std::fabs(box.highest(d)));
+      sum +=
+          std::fabs(q[d]) * (std::fabs(box.origin[d]) + std::fabs(box.offset[d]) + box.radius[d]);
     }
-    error += largest / 65534.0 * sum_k * (1.0 + 0x1p-10);
+    error += largest / 254.0 * sum_k * (1.0 + 0x1p-10);
   }
-  return error + sum * 0x1p-24 * (4.0 + static_cast<double>(q.size() / kScaleDims));
+  return error + sum * 0x1p-24 * (8.0 + 3.0 * static_cast<double>(q.size() / kScaleDims));
 }
 
 TEST_P(BlockKernels, ScoreBoundsEveryTokenOfTheBlock) {
@@ -105,7 +107,7 @@ TEST_P(BlockKernels, ScoreBoundsEveryTokenOfTheBlock) {
   for (const KvType type : {KvType::kF16, KvType::kQ8_0}) {
     for (const size_t head_dim : {32, 64, 96, 128, 256}) {
       for (const size_t n_blocks : {1, 15, 16, 17, 50}) {
-        const Blocks blocks(type, head_dim, n_blocks, 16, static_cast<unsigned>(n_blocks));
+        Blocks blocks(type, head_dim, n_blocks, 16, static_cast<unsigned>(n_blocks));
         std::vector<float> q(head_dim);
         for (float& e : q) e = normal(rng);
         q[5] = 0.0F;
@@ -114,18 +116,14 @@ TEST_P(BlockKernels, ScoreBoundsEveryTokenOfTheBlock) {
         score_blocks(blocks.view(), q.data(), scores.data());
         for (size_t b = 0; b < n_blocks; ++b) {
           double highest = -1e30;
-          std::vector<float> magnitudes(head_dim);
           for (size_t t = 0; t < 16; ++t) {
             const float* key = blocks.block_keys(b) + t * head_dim;
             highest = std::max(highest, std::inner_product(q.begin(), q.end(), key, 0.0));
-            for (size_t d = 0; d < head_dim; ++d) {
-              magnitudes[d] = std::max(magnitudes[d], std::fabs(key[d]));
-            }
           }
-          EXPECT_GE(scores[b], highest - score_error(q, magnitudes));
-          const double want = reference::block_score(blocks.view(), b, q.data());
-          for (float& magnitude : magnitudes) magnitude += 1.0F;  // a bound is up to a step wider
-          EXPECT_NEAR(scores[b], want, score_error(q, magnitudes));
+          const double error = score_error(
+              q, reference::block_box(blocks.group(b), b % kBoundsGroupBlocks, head_dim));
+          EXPECT_GE(scores[b], highest - error);
+          EXPECT_NEAR(scores[b], reference::block_score(blocks.view(), b, q.data()), error);
         }
         for (size_t i = n_blocks; i < scores.size(); ++i) EXPECT_EQ(scores[i], -7.0F);
       }
@@ -167,89 +165,121 @@ Box random_box(size_t head_dim, std::mt19937& rng) {
   return Box(keys.data(), 2, head_dim);
 }
 
-void expect_steps(const std::byte* group, size_t lane, const Box& box, size_t head_dim) {
-  std::vector<float> lowest(head_dim);
-  std::vector<float> highest(head_dim);
-  bounds_read(group, lane, lowest.data(), highest.data(), head_dim);
+// The least half with which n steps reach x.
+double least_step(double x, double n) {
+  uint16_t half = 0;
+  while (n * f16_to_f32(half) < x) ++half;
+  return f16_to_f32(half);
+}
+
+// The keys' box lies in the one kept, which is wider by the rounding of centre and radius alone.
+void expect_holds(const std::byte* group, size_t lane, const Box& box, size_t head_dim) {
+  const reference::BlockBox kept = reference::block_box(group, lane, head_dim);
   for (size_t chunk = 0; chunk < head_dim; chunk += kScaleDims) {
-    const auto want = reference::bound_steps(&box.lowest[chunk], &box.highest[chunk]);
-    const float scale = f16_to_f32(want.scale);
-    for (size_t i = 0; i < kScaleDims; ++i) {
-      ASSERT_LE(lowest[chunk + i], box.lowest[chunk + i]);
-      ASSERT_GE(highest[chunk + i], box.highest[chunk + i]);
-      ASSERT_EQ(lowest[chunk + i], static_cast<float>(want.min[i]) * scale);
-      ASSERT_EQ(highest[chunk + i], static_cast<float>(want.max[i]) * scale);
+    double farthest = 0.0;  // of the centres from the origin
+    double widest = 0.0;
+    for (size_t d = chunk; d < chunk + kScaleDims; ++d) {
+      const double middle = (double{box.lowest[d]} + box.highest[d]) / 2;
+      farthest = std::max(farthest, std::fabs(middle - kept.origin[d]));
+      widest = std::max(widest, (double{box.highest[d]} - box.lowest[d]) / 2);
+    }
+    constexpr double kRounding = 1.0 + 0x1p-18;  // of f32
+    const double centre_step = least_step(farthest * kRounding, 15.0);
+    const double radius_step = least_step((widest + centre_step) * kRounding, 20.0);
+    for (size_t d = chunk; d < chunk + kScaleDims; ++d) {
+      ASSERT_LE(kept.lowest(d), box.lowest[d]);
+      ASSERT_GE(kept.highest(d), box.highest[d]);
+      const double half_width = (double{box.highest[d]} - box.lowest[d]) / 2;
+      const double needed = (half_width + centre_step) * kRounding + radius_step;
+      ASSERT_LE(kept.radius[d], std::max(needed, 5.0 * radius_step));
     }
   }
 }
 
-TEST_P(BlockKernels, BoundsAreTheTightestThatHold) {
+TEST_P(BlockKernels, ABoxHoldsItsKeysAndLittleMore) {
   std::mt19937 rng(7);
   for (const size_t head_dim : {32, 64, 96, 128, 256}) {
     std::vector<std::byte> group(bounds_group_bytes(head_dim));
     for (int i = 0; i < 200; ++i) {
       const Box box = random_box(head_dim, rng);
-      const size_t lane = rng() % kBoundsGroupBlocks;
+      const size_t lane = i == 0 ? 0 : 1 + rng() % (kBoundsGroupBlocks - 1);
       const std::vector<std::byte> before = group;
       bounds_set(group.data(), lane, box.lowest.data(), box.highest.data(), head_dim);
-      expect_steps(group.data(), lane, box, head_dim);
-      std::vector<float> a(2 * head_dim);
-      std::vector<float> b(2 * head_dim);
+      expect_holds(group.data(), lane, box, head_dim);
       const size_t other = (lane + 1 + rng() % 15) % kBoundsGroupBlocks;
-      bounds_read(group.data(), other, a.data(), a.data() + head_dim, head_dim);
-      bounds_read(before.data(), other, b.data(), b.data() + head_dim, head_dim);
-      ASSERT_EQ(a, b);
+      const reference::BlockBox a = reference::block_box(group.data(), other, head_dim);
+      const reference::BlockBox b = reference::block_box(before.data(), other, head_dim);
+      if (lane != 0) {
+        ASSERT_EQ(a.origin, b.origin);
+      }
+      ASSERT_EQ(a.offset, b.offset);
+      ASSERT_EQ(a.radius, b.radius);
     }
   }
 }
 
-// Merging is setting the box of both, or refusing because a scale would grow.
-TEST_P(BlockKernels, MergingEqualsSettingAnew) {
-  std::mt19937 rng(8);
-  size_t n_merged = 0;
-  for (const size_t head_dim : {32, 64, 96, 128}) {
-    for (int i = 0; i < 400; ++i) {
-      Box box = random_box(head_dim, rng);
-      const Box more = random_box(head_dim, rng);
-      std::vector<std::byte> merged(bounds_group_bytes(head_dim));
-      std::vector<std::byte> anew = merged;
-      bounds_set(merged.data(), 5, box.lowest.data(), box.highest.data(), head_dim);
-      bool grows = false;
-      for (size_t d = 0; d < head_dim; d += kScaleDims) {
-        grows |= reference::bound_steps(&more.lowest[d], &more.highest[d]).scale >
-                 reference::bound_steps(&box.lowest[d], &box.highest[d]).scale;
+// One dimension far from zero costs the others nothing.
+TEST_P(BlockKernels, TheOriginTakesWhatIsFarFromZero) {
+  constexpr size_t kDim = 64;
+  std::mt19937 rng(9);
+  for (int i = 0; i < 200; ++i) {
+    const Box box = random_box(kDim, rng);
+    std::vector<std::byte> group(bounds_group_bytes(kDim));
+    bounds_set(group.data(), 0, box.lowest.data(), box.highest.data(), kDim);
+    expect_holds(group.data(), 0, box, kDim);
+    const reference::BlockBox kept = reference::block_box(group.data(), 0, kDim);
+    for (size_t chunk = 0; chunk < kDim; chunk += kScaleDims) {
+      std::vector<double> far(kScaleDims, 0.0);
+      double largest = 0.0;
+      for (size_t j = 0; j < kScaleDims; ++j) {
+        const double middle = 0.5F * (box.lowest[chunk + j] + box.highest[chunk + j]);
+        const double spread = box.highest[chunk + j] - box.lowest[chunk + j];
+        if (std::fabs(middle) > spread) far[j] = middle;
+        largest = std::max(largest, std::fabs(far[j]));
       }
-      const std::vector<std::byte> before = merged;
-      const bool fits =
-          bounds_merge(merged.data(), 5, more.lowest.data(), more.highest.data(), head_dim);
-      ASSERT_EQ(fits, !grows);
-      if (!fits) {
-        ASSERT_EQ(merged, before);
-        continue;
+      const double half_step = largest / 127.0 * 0.5 * (1.0 + 0x1p-9) + 0x1p-25;
+      for (size_t j = 0; j < kScaleDims; ++j) {
+        ASSERT_NEAR(kept.origin[chunk + j], far[j], half_step);
+        if (far[j] == 0.0) {
+          ASSERT_EQ(kept.origin[chunk + j], 0.0);
+        }
       }
-      ++n_merged;
-      for (size_t d = 0; d < head_dim; ++d) {
-        box.lowest[d] = std::min(box.lowest[d], more.lowest[d]);
-        box.highest[d] = std::max(box.highest[d], more.highest[d]);
-      }
-      bounds_set(anew.data(), 5, box.lowest.data(), box.highest.data(), head_dim);
-      ASSERT_EQ(merged, anew);
     }
   }
-  EXPECT_GT(n_merged, 100U);
 }
 
-TEST_P(BlockKernels, KeysBeyondEveryHalfGiveFiniteBounds) {
+// A state file moves from one machine to another.
+TEST_P(BlockKernels, DescriptorsHaveTheSameBitsOnEveryTarget) {
+  constexpr size_t kDim = 128;
+  std::vector<std::byte> groups[2];
+  for (std::vector<std::byte>& group : groups) {
+    std::mt19937 rng(10);
+    for (int i = 0; i < 50; ++i) {
+      group.resize(group.size() + bounds_group_bytes(kDim));
+      for (size_t lane = 0; lane < kBoundsGroupBlocks; ++lane) {
+        const Box box = random_box(kDim, rng);
+        bounds_set(group.data() + group.size() - bounds_group_bytes(kDim), lane, box.lowest.data(),
+                   box.highest.data(), kDim);
+      }
+    }
+    choose(0);  // the best of this processor
+  }
+  EXPECT_EQ(groups[0], groups[1]);
+}
+
+TEST_P(BlockKernels, KeysBeyondEveryHalfGiveFiniteBoxes) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   std::vector<float> lowest(32, -kInfinity);
   std::vector<float> highest(32, 1.0F);
   highest[1] = std::numeric_limits<float>::quiet_NaN();
   std::vector<std::byte> group(bounds_group_bytes(32));
-  bounds_set(group.data(), 0, lowest.data(), highest.data(), 32);
-  bounds_read(group.data(), 0, lowest.data(), highest.data(), 32);
-  EXPECT_EQ(lowest[0], -127.0F * 65504.0F);
-  EXPECT_EQ(highest[0], 65504.0F);
-  EXPECT_TRUE(std::isfinite(highest[1]));
+  for (const size_t lane : {0, 1}) {
+    bounds_set(group.data(), lane, lowest.data(), highest.data(), 32);
+    const reference::BlockBox box = reference::block_box(group.data(), lane, 32);
+    EXPECT_LE(box.lowest(0), -0x1p18);
+    EXPECT_GE(box.highest(0), 1.0);
+    EXPECT_TRUE(std::isfinite(box.highest(1)) && std::isfinite(box.lowest(1)));
+  }
 }
 
 // The definition, by a full sort.

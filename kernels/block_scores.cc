@@ -22,99 +22,131 @@ namespace HWY_NAMESPACE {
 
 constexpr size_t kMaxQuads = kMaxHeadDim / 4;
 constexpr size_t kChunkQuads = kScaleDims / 4;
-constexpr size_t kGroupsAhead = 2;  // fetched before they are scored
+constexpr size_t kBytesAhead = 10240;  // fetched before they are scored; 5 KB were half as fast
 
-// A query in 16-bit integers. Of each 4 dimensions the even two and the odd two share a word, as
-// the products want them; `below` has ones in the bytes of negative ones, which take the minimum.
+// A query in 8-bit integers, and their magnitudes.
 struct Query {
-  uint32_t below[kMaxQuads];
-  uint32_t even[kMaxQuads];
-  uint32_t odd[kMaxQuads];
-  int32_t start[kMaxHeadDim / kScaleDims];  // takes back the 128 in every bound
+  HWY_ALIGN int8_t q[kMaxHeadDim];
+  HWY_ALIGN int8_t magnitude[kMaxHeadDim];
+  int32_t centre_start[kMaxHeadDim / kScaleDims];  // of the sums: takes back the 15 in every centre
+  int32_t radius_start[kMaxHeadDim / kScaleDims];  // adds the floor of every radius
   float scale[kMaxHeadDim / kScaleDims];
 };
 
 HWY_INLINE void RoundQuery(const float* HWY_RESTRICT q, size_t head_dim, Query& query) {
-  constexpr float kLargest = 32767.0F;
+  constexpr float kLargest = 127.0F;
   for (size_t chunk = 0; chunk < head_dim / kScaleDims; ++chunk) {
-    const float* x = q + chunk * kScaleDims;
     float largest = 0.0F;
     bool finite = true;
-    for (size_t i = 0; i < kScaleDims; ++i) {
-      finite &= std::isfinite(x[i]);
-      largest = HWY_MAX(largest, std::fabs(x[i]));
+    for (size_t i = chunk * kScaleDims; i < (chunk + 1) * kScaleDims; ++i) {
+      finite &= std::isfinite(q[i]);
+      largest = HWY_MAX(largest, std::fabs(q[i]));
     }
     const float steps = kLargest / largest;
     const bool usable = finite && std::isfinite(steps);  // neither zero nor too small to divide by
     int32_t sum = 0;
-    for (size_t i = 0; i < kScaleDims; i += 4) {
-      int32_t n[4];
-      uint32_t below = 0;
-      for (size_t j = 0; j < 4; ++j) {
-        n[j] = usable ? static_cast<int32_t>(std::lrint(x[i + j] * steps)) : 0;
-        n[j] = HWY_MIN(HWY_MAX(n[j], -32767), 32767);
-        below |= n[j] < 0 ? 0xFFU << (8 * j) : 0U;
-        sum += n[j];
-      }
-      const size_t quad = chunk * kChunkQuads + i / 4;
-      query.below[quad] = below;
-      query.even[quad] = (static_cast<uint32_t>(n[0]) & 0xFFFFU) | static_cast<uint32_t>(n[2])
-                                                                       << 16;
-      query.odd[quad] = (static_cast<uint32_t>(n[1]) & 0xFFFFU) | static_cast<uint32_t>(n[3]) << 16;
+    int32_t sum_magnitude = 0;
+    for (size_t i = chunk * kScaleDims; i < (chunk + 1) * kScaleDims; ++i) {
+      const auto n = usable ? static_cast<int32_t>(std::lrint(q[i] * steps)) : 0;
+      query.q[i] = static_cast<int8_t>(HWY_MIN(HWY_MAX(n, -127), 127));
+      query.magnitude[i] = static_cast<int8_t>(std::abs(query.q[i]));
+      sum += query.q[i];
+      sum_magnitude += query.magnitude[i];
     }
-    query.start[chunk] = -128 * sum;
+    query.centre_start[chunk] = -15 * sum;
+    query.radius_start[chunk] = kRadiusFloor * sum_magnitude;
     query.scale[chunk] = usable ? largest / kLargest : 0.0F;
   }
+}
+
+HWY_INLINE float OriginStep(const std::byte* group, size_t chunk, size_t head_dim) {
+  float step;
+  std::memcpy(&step, group + bounds_origin_step_offset(chunk, head_dim), sizeof(step));
+  return step;
 }
 
 #if LH_HAVE_VECTORS
 
 using DI = hn::Rebind<int32_t, DF>;
+using VI = hn::Vec<DI>;
+
+// q . origin.
+HWY_INLINE float OriginScore(const std::byte* HWY_RESTRICT group, const Query& query,
+                             size_t head_dim) {
+  const DF df;
+  const DI di;
+  const hn::Repartition<int16_t, DI> dw;
+  const hn::Rebind<int8_t, decltype(dw)> db;
+  const auto* origin = reinterpret_cast<const int8_t*>(group + bounds_origin_offset(0, head_dim));
+  VF total = hn::Zero(df);
+  for (size_t chunk = 0; chunk < head_dim / kScaleDims; ++chunk) {
+    VI sums = hn::Zero(di);
+    for (size_t i = 0; i < kScaleDims; i += hn::Lanes(dw)) {
+      const size_t dim = chunk * kScaleDims + i;
+      const auto o = hn::PromoteTo(dw, hn::LoadU(db, origin + dim));
+      sums = hn::Add(sums, mul_pairs(di, o, hn::PromoteTo(dw, hn::LoadU(db, query.q + dim))));
+    }
+    const float scale = OriginStep(group, chunk, head_dim) * query.scale[chunk];
+    total = hn::MulAdd(hn::ConvertTo(df, sums), hn::Set(df, scale), total);
+  }
+  return hn::GetLane(hn::SumOfLanes(df, total));
+}
+
+// The 4 elements of the query from `q` on, in every lane.
+HWY_INLINE hn::Vec<hn::Repartition<int8_t, DI>> Quad(const int8_t* q) {
+  int32_t bits;
+  hwy::CopyBytes<4>(q, &bits);
+  return hn::BitCast(hn::Repartition<int8_t, DI>(), hn::Set(DI(), bits));
+}
 
 // The integer sums of 32 dimensions for the blocks of a vector; `rows` points to their first bytes.
 // Meanwhile fetches as many bytes from `ahead`: in one go they would wait for each other.
-HWY_INLINE hn::Vec<DI> ChunkSums(const std::byte* HWY_RESTRICT rows,
-                                 const std::byte* HWY_RESTRICT ahead, const Query& query,
-                                 size_t chunk) {
+HWY_INLINE void ChunkSums(const std::byte* HWY_RESTRICT rows, const std::byte* HWY_RESTRICT ahead,
+                          const Query& query, size_t chunk, VI& centre, VI& radius) {
   const DI di;
   const hn::Repartition<int16_t, DI> dw;
   const hn::Repartition<uint16_t, DI> duw;
-  auto even = hn::Set(di, query.start[chunk]);
-  auto odd = hn::Zero(di);
-  const size_t first = chunk * kChunkQuads;
+  const hn::Repartition<uint8_t, DI> db;
+  const auto nibbles = hn::Set(db, uint8_t{15});
+  // 16 bits hold the products of 16 dimensions: 16 * 127 * 15.
+  auto centres = hn::Zero(dw);
+  auto radii = hn::Zero(dw);
   LH_UNROLL for (size_t i = 0; i < kChunkQuads; ++i) {
-    const auto* row = reinterpret_cast<const int32_t*>(rows + i * 2 * kBoundsRowBytes);
-    hwy::Prefetch(ahead + i * 2 * kBoundsRowBytes);
-    hwy::Prefetch(ahead + (i * 2 + 1) * kBoundsRowBytes);
-    const auto max = hn::LoadU(di, row);
-    const auto min = hn::LoadU(di, row + kBoundsGroupBlocks);
-    const auto below = hn::Set(di, static_cast<int32_t>(query.below[first + i]));
-    const auto bytes = hn::BitCast(duw, hn::IfVecThenElse(below, min, max));
-    const auto q_even = hn::Set(di, static_cast<int32_t>(query.even[first + i]));
-    const auto q_odd = hn::Set(di, static_cast<int32_t>(query.odd[first + i]));
-    const auto low = hn::BitCast(dw, hn::And(bytes, hn::Set(duw, uint16_t{0xFF})));
-    const auto high = hn::BitCast(dw, hn::ShiftRight<8>(bytes));
-    even = hn::Add(even, mul_pairs(di, low, hn::BitCast(dw, q_even)));
-    odd = hn::Add(odd, mul_pairs(di, high, hn::BitCast(dw, q_odd)));
+    hwy::Prefetch(ahead + i * kBoundsRowBytes);
+    const auto* row = reinterpret_cast<const int32_t*>(rows + i * kBoundsRowBytes);
+    const auto codes = hn::BitCast(duw, hn::LoadU(di, row));
+    const auto c = hn::And(hn::BitCast(db, codes), nibbles);
+    const auto r = hn::And(hn::BitCast(db, hn::ShiftRight<4>(codes)), nibbles);
+    const size_t dim = chunk * kScaleDims + i * 4;
+    centres = hn::Add(centres, multiply_bytes(dw, c, Quad(query.q + dim)));
+    radii = hn::Add(radii, multiply_bytes(dw, r, Quad(query.magnitude + dim)));
   }
-  return hn::Add(even, odd);
+  centre = mul_pairs(di, centres, hn::Set(dw, int16_t{2}));
+  centre = hn::Add(centre, hn::Set(di, query.centre_start[chunk]));
+  radius = hn::Add(mul_pairs(di, radii, hn::Set(dw, int16_t{1})),
+                   hn::Set(di, query.radius_start[chunk]));
 }
 
 // scores[16] of one group; `ahead` is one that will be wanted soon.
 HWY_INLINE void ScoreGroup(const std::byte* HWY_RESTRICT group, const std::byte* ahead,
                            const Query& query, size_t head_dim, float* HWY_RESTRICT scores) {
   const DF df;
-  const size_t chunk_bytes = kScaleDims * 2 * kBoundsGroupBlocks;
-  const size_t scales = bounds_scale_offset(0, 0, head_dim);
-  for (size_t i = scales; i < bounds_group_bytes(head_dim); i += 64) hwy::Prefetch(ahead + i);
+  const size_t chunk_bytes = kScaleDims * kBoundsGroupBlocks;
+  const size_t codes = bounds_codes_offset(0, 0, head_dim);
+  for (size_t i = 0; i < codes; i += 64) hwy::Prefetch(ahead + i);
+  const VF origin = hn::Set(df, OriginScore(group, query, head_dim));
   for (size_t lane = 0; lane < kBoundsGroupBlocks; lane += hn::Lanes(df)) {
-    VF total = hn::Zero(df);
+    VF total = origin;
     for (size_t chunk = 0; chunk < head_dim / kScaleDims; ++chunk) {
-      const auto sums = ChunkSums(group + chunk * chunk_bytes + lane * 4,
-                                  ahead + chunk * chunk_bytes, query, chunk);
-      const VF scale = LoadHalf(group + bounds_scale_offset(lane, chunk, head_dim));
-      total = hn::MulAdd(hn::ConvertTo(df, sums), hn::Mul(scale, hn::Set(df, query.scale[chunk])),
-                         total);
+      VI centre;
+      VI radius;
+      const size_t rows = codes + chunk * chunk_bytes;
+      ChunkSums(group + rows + lane * 4, ahead + rows, query, chunk, centre, radius);
+      const VF scale = hn::Set(df, query.scale[chunk]);
+      const VF centre_step = LoadHalf(group + bounds_centre_step_offset(lane, chunk));
+      const VF radius_step = LoadHalf(group + bounds_radius_step_offset(lane, chunk));
+      total = hn::MulAdd(hn::ConvertTo(df, centre), hn::Mul(centre_step, scale), total);
+      total = hn::MulAdd(hn::ConvertTo(df, radius), hn::Mul(radius_step, scale), total);
     }
     hn::StoreU(total, df, scores + lane);
   }
@@ -122,31 +154,35 @@ HWY_INLINE void ScoreGroup(const std::byte* HWY_RESTRICT group, const std::byte*
 
 #else  // !LH_HAVE_VECTORS
 
-HWY_INLINE int32_t ChunkSum(const std::byte* group, size_t lane, const Query& query, size_t chunk) {
-  int32_t sum = query.start[chunk];
+HWY_INLINE float ChunkScore(const std::byte* group, size_t lane, const Query& query, size_t chunk,
+                            size_t head_dim) {
+  int32_t origin = 0;
+  int32_t centre = query.centre_start[chunk];
+  int32_t radius = query.radius_start[chunk];
   for (size_t i = 0; i < kScaleDims; ++i) {
     const size_t dim = chunk * kScaleDims + i;
-    const size_t quad = dim / 4;
-    const bool below = (query.below[quad] >> (i % 4 * 8) & 1U) != 0;
-    const size_t at = below ? bounds_min_offset(lane, quad * 4) : bounds_max_offset(lane, quad * 4);
-    const uint32_t pair = i % 2 == 0 ? query.even[quad] : query.odd[quad];
-    const auto q = static_cast<int16_t>(pair >> (i % 4 / 2 * 16) & 0xFFFFU);
-    sum += q * std::to_integer<int32_t>(group[at + i % 4]);
+    const int32_t q = query.q[dim];
+    const auto codes = group[bounds_codes_offset(lane, dim / 4 * 4, head_dim) + dim % 4];
+    origin += q * static_cast<int8_t>(group[bounds_origin_offset(dim, head_dim)]);
+    centre += 2 * q * std::to_integer<int32_t>(codes & std::byte{15});
+    radius += query.magnitude[dim] * std::to_integer<int32_t>(codes >> 4);
   }
-  return sum;
+  uint16_t steps[2];
+  std::memcpy(&steps[0], group + bounds_centre_step_offset(lane, chunk), 2);
+  std::memcpy(&steps[1], group + bounds_radius_step_offset(lane, chunk), 2);
+  return (OriginStep(group, chunk, head_dim) * static_cast<float>(origin) +
+          f16_to_f32(steps[0]) * static_cast<float>(centre) +
+          f16_to_f32(steps[1]) * static_cast<float>(radius)) *
+         query.scale[chunk];
 }
 
 HWY_INLINE void ScoreGroup(const std::byte* group, const std::byte* /*ahead*/, const Query& query,
                            size_t head_dim, float* scores) {
   for (size_t lane = 0; lane < kBoundsGroupBlocks; ++lane) {
-    float total = 0.0F;
+    scores[lane] = 0.0F;
     for (size_t chunk = 0; chunk < head_dim / kScaleDims; ++chunk) {
-      uint16_t scale;
-      std::memcpy(&scale, group + bounds_scale_offset(lane, chunk, head_dim), sizeof(scale));
-      total += static_cast<float>(ChunkSum(group, lane, query, chunk)) *
-               (f16_to_f32(scale) * query.scale[chunk]);
+      scores[lane] += ChunkScore(group, lane, query, chunk, head_dim);
     }
-    scores[lane] = total;
   }
 }
 
@@ -157,9 +193,10 @@ void ScoreBlocks(const BoundsView& bounds, const float* HWY_RESTRICT q,
   Query query;
   RoundQuery(q, bounds.head_dim, query);
   const size_t n_groups = (bounds.n_blocks + kBoundsGroupBlocks - 1) / kBoundsGroupBlocks;
+  const size_t groups_ahead = kBytesAhead / bounds_group_bytes(bounds.head_dim);
   for (size_t g = 0; g < n_groups; ++g) {
     const std::byte* group = bounds.base + bounds.pages[g] * bounds.page_stride;
-    const size_t later = HWY_MIN(g + kGroupsAhead, n_groups - 1);
+    const size_t later = HWY_MIN(g + groups_ahead, n_groups - 1);
     const std::byte* ahead = bounds.base + bounds.pages[later] * bounds.page_stride;
     const size_t first = g * kBoundsGroupBlocks;
     if (first + kBoundsGroupBlocks <= bounds.n_blocks) {

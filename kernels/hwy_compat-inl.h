@@ -28,4 +28,24 @@ HWY_INLINE hn::VFromD<D32> mul_pairs(D32 d32, V16 a, V16 b) {
   return hn::RearrangeToOddPlusEven(sums, others);
 }
 
+// Lane i: a[2i] * b[2i] + a[2i + 1] * b[2i + 1], which must fit 16 bits.
+template <class D16>
+HWY_INLINE hn::VFromD<D16> multiply_bytes(D16 d16, hn::VFromD<hn::Repartition<uint8_t, D16>> a,
+                                          hn::VFromD<hn::Repartition<int8_t, D16>> b) {
+#if HWY_TARGET == HWY_AVX3
+  return hn::VFromD<D16>{_mm512_maddubs_epi16(a.raw, b.raw)};
+#elif HWY_TARGET == HWY_AVX2
+  return hn::VFromD<D16>{_mm256_maddubs_epi16(a.raw, b.raw)};
+#elif HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_SSSE3
+  return hn::VFromD<D16>{_mm_maddubs_epi16(a.raw, b.raw)};
+#else
+  const auto a16 = hn::BitCast(hn::RebindToUnsigned<D16>(), a);
+  const auto b16 = hn::BitCast(d16, b);
+  const auto even = hn::And(hn::BitCast(d16, a16), hn::Set(d16, int16_t{0xFF}));
+  const auto odd = hn::BitCast(d16, hn::ShiftRight<8>(a16));
+  return hn::Add(hn::Mul(even, hn::ShiftRight<8>(hn::ShiftLeft<8>(b16))),
+                 hn::Mul(odd, hn::ShiftRight<8>(b16)));
+#endif
+}
+
 #endif  // LH_HAVE_VECTORS

@@ -19,17 +19,6 @@ HWY_INLINE Quad load_quad(const int8_t* q) {
   return hn::BitCast(DI8(), hn::Set(DI(), bits));
 }
 
-// Lane i: a[2i] * b[2i] + a[2i + 1] * b[2i + 1], saturated.
-HWY_INLINE V16 multiply_bytes(V8 a, VI8 b) {
-#if HWY_TARGET == HWY_AVX3
-  return V16{_mm512_maddubs_epi16(a.raw, b.raw)};
-#elif HWY_TARGET == HWY_AVX2
-  return V16{_mm256_maddubs_epi16(a.raw, b.raw)};
-#else
-  return V16{_mm_maddubs_epi16(a.raw, b.raw)};
-#endif
-}
-
 // x, negated where `sign` is negative; where it is 0 the result does not matter.
 HWY_INLINE VI8 with_sign(VI8 x, VI8 sign) {
 #if HWY_TARGET == HWY_AVX3
@@ -58,7 +47,7 @@ class Dot {
 
   // Groups come in order from 0.
   HWY_INLINE void add(size_t group, Weight w, Quad a) {
-    const V16 products = multiply_bytes(w, a);
+    const V16 products = multiply_bytes(D16(), w, a);
     pairs_ = group % kGroupsPerSum == 0 ? products : hn::Add(pairs_, products);
     if (group % kGroupsPerSum == kGroupsPerSum - 1) sum_ = add_pairs(sum_, pairs_);
   }
@@ -89,7 +78,7 @@ class Dot<8> {
   Dot() = default;
   explicit HWY_INLINE Dot(VI initial) : sum_(initial) {}
   HWY_INLINE void add(size_t /*group*/, const Weight& w, Quad a) {
-    sum_ = add_pairs(sum_, multiply_bytes(w.magnitude, with_sign(a, w.value)));
+    sum_ = add_pairs(sum_, multiply_bytes(D16(), w.magnitude, with_sign(a, w.value)));
   }
   HWY_INLINE VI total() const { return sum_; }
 

@@ -1,42 +1,47 @@
 #include "kernels/reference/block_bounds.h"
 
 #include <algorithm>
-#include <cmath>
+#include <cstring>
 
-#include "kernels/kv_tile.h"
+#include "kernels/block_bounds_layout.h"
 #include "quant/half.h"
 
 namespace longhaul::reference {
+namespace {
 
-BoundSteps bound_steps(const float* lowest, const float* highest) {
-  double largest = 0.0;
-  for (size_t i = 0; i < kScaleDims; ++i) {
-    largest = std::max({largest, std::fabs(double{lowest[i]}), std::fabs(double{highest[i]})});
+double half_at(const std::byte* at) {
+  uint16_t half;
+  std::memcpy(&half, at, sizeof(half));
+  return f16_to_f32(half);
+}
+
+}  // namespace
+
+BlockBox block_box(const std::byte* group, size_t lane, size_t head_dim) {
+  BlockBox box;
+  for (size_t dim = 0; dim < head_dim; ++dim) {
+    const size_t chunk = dim / kScaleDims;
+    const auto codes =
+        std::to_integer<int>(group[bounds_codes_offset(lane, dim / 4 * 4, head_dim) + dim % 4]);
+    const double origin = static_cast<int8_t>(group[bounds_origin_offset(dim, head_dim)]);
+    float origin_step;
+    std::memcpy(&origin_step, group + bounds_origin_step_offset(chunk, head_dim), sizeof(float));
+    box.origin.push_back(origin_step * origin);
+    box.offset.push_back(half_at(group + bounds_centre_step_offset(lane, chunk)) *
+                         (2 * (codes % 16) - 15));
+    box.radius.push_back(half_at(group + bounds_radius_step_offset(lane, chunk)) *
+                         (codes / 16 + kRadiusFloor));
   }
-  constexpr uint16_t kLargestHalf = 0x7BFF;
-  BoundSteps steps;
-  while (steps.scale < kLargestHalf && 127.0 * double{f16_to_f32(steps.scale)} < largest) {
-    ++steps.scale;
-  }
-  const double scale = f16_to_f32(steps.scale);
-  for (size_t i = 0; i < kScaleDims; ++i) {
-    const double up = scale > 0.0 ? std::ceil(highest[i] / scale) : 0.0;
-    const double down = scale > 0.0 ? std::floor(lowest[i] / scale) : 0.0;
-    steps.max.push_back(static_cast<int>(std::clamp(up, -127.0, 127.0)));
-    steps.min.push_back(static_cast<int>(std::clamp(down, -127.0, 127.0)));
-  }
-  return steps;
+  return box;
 }
 
 double block_score(const BoundsView& bounds, size_t block, const float* q) {
-  std::vector<float> lowest(bounds.head_dim);
-  std::vector<float> highest(bounds.head_dim);
-  const std::byte* group =
-      bounds.base + bounds.pages[block / kBoundsGroupBlocks] * bounds.page_stride;
-  bounds_read(group, block % kBoundsGroupBlocks, lowest.data(), highest.data(), bounds.head_dim);
+  const BlockBox box =
+      block_box(bounds.base + bounds.pages[block / kBoundsGroupBlocks] * bounds.page_stride,
+                block % kBoundsGroupBlocks, bounds.head_dim);
   double score = 0.0;
   for (size_t j = 0; j < bounds.head_dim; ++j) {
-    score += std::max(double{q[j]} * highest[j], double{q[j]} * lowest[j]);
+    score += std::max(q[j] * box.highest(j), q[j] * box.lowest(j));
   }
   return score;
 }

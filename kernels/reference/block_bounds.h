@@ -9,16 +9,15 @@
 
 namespace longhaul::reference {
 
-// 32 dimensions of one block: the f16 scale and the integers, without the 128 added.
-struct BoundSteps {
-  uint16_t scale = 0;
-  std::vector<int> max, min;  // [32]
+// The box of block `lane` of a group: origin + offset +- radius, [head_dim] each; exact.
+struct BlockBox {
+  std::vector<double> origin, offset, radius;
+  double highest(size_t dim) const { return origin[dim] + offset[dim] + radius[dim]; }
+  double lowest(size_t dim) const { return origin[dim] + offset[dim] - radius[dim]; }
 };
+BlockBox block_box(const std::byte* group, size_t lane, size_t head_dim);
 
-// Of a block whose keys span [lowest, highest], both [32].
-BoundSteps bound_steps(const float* lowest, const float* highest);
-
-// sum_j max(q[j] * highest[j], q[j] * lowest[j]) over the bounds of one block, with q as it is.
+// sum_j max(q[j] * highest[j], q[j] * lowest[j]) over the box of one block, with q as it is.
 double block_score(const BoundsView& bounds, size_t block, const float* q);
 
 }  // namespace longhaul::reference
