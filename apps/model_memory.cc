@@ -39,19 +39,6 @@ size_t other_memory(const GgufFile& file, const ModelConfig& config) {
 
 }  // namespace
 
-CacheConfig cache_config(const ModelConfig& config, KvType k_type, KvType v_type, size_t block_size,
-                         size_t n_tokens) {
-  CacheConfig cache;
-  cache.n_layers = config.n_layers;
-  cache.n_kv_heads = config.n_kv_heads;
-  cache.head_dim = config.head_dim;
-  cache.k_type = k_type;
-  cache.v_type = v_type;
-  cache.block_size = block_size;
-  cache.max_tokens = n_tokens;
-  return cache;
-}
-
 std::vector<size_t> plan_lengths(size_t trained) {
   std::vector<size_t> lengths = {trained};
   for (size_t n = kShortest; n <= std::min(kLongest, std::max(2 * trained, kShortest)); n *= 2) {
@@ -66,9 +53,11 @@ MemoryPlan plan_memory(const GgufFile& file, const ModelConfig& config, size_t b
   MemoryPlan plan;
   plan.weight_bytes = packed_weight_bytes(file);
   plan.other_bytes = other_memory(file, config);
+  CacheConfig cache = cache_config(config);
+  cache.block_size = block_size;
   for (const size_t n_tokens : plan_lengths(config.context_length)) {
     for (const KvType type : {KvType::kF16, KvType::kQ8_0}) {
-      const CacheConfig cache = cache_config(config, type, type, block_size, n_tokens);
+      cache.k_type = cache.v_type = type;
       plan.caches.push_back({n_tokens, type, bytes_for_tokens(cache, n_tokens)});
     }
   }

@@ -31,8 +31,4 @@ MemoryPlan plan_memory(const GgufFile& file, const ModelConfig& config, size_t b
 // the trained length.
 std::vector<size_t> plan_lengths(size_t trained);
 
-// The configuration of a cache of one sequence of up to n_tokens tokens.
-CacheConfig cache_config(const ModelConfig& config, KvType k_type, KvType v_type, size_t block_size,
-                         size_t n_tokens);
-
 }  // namespace longhaul

@@ -8,10 +8,7 @@ namespace longhaul {
 
 CacheConfig cache_config_for(const ModelConfig& model, const EngineOptions& options,
                              size_t gate_dim) {
-  CacheConfig cache;
-  cache.n_layers = model.n_layers;
-  cache.n_kv_heads = model.n_kv_heads;
-  cache.head_dim = model.head_dim;
+  CacheConfig cache = cache_config(model);
   cache.k_type = options.k_type;
   cache.v_type = options.v_type;
   cache.block_size = options.block_size;

@@ -83,8 +83,8 @@ namespace N_AVX2 {
 const Int8Kernels& avx_vnni_table();
 }
 const Int8Kernels* avx_vnni_int8_kernels() {
-  static const bool usable = has_avx_vnni();
-  return usable ? &N_AVX2::avx_vnni_table() : nullptr;
+  static const bool kUsable = has_avx_vnni();
+  return kUsable ? &N_AVX2::avx_vnni_table() : nullptr;
 }
 #else
 const Int8Kernels* avx_vnni_int8_kernels() { return nullptr; }

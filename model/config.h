@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "cache/cache_config.h"
 #include "io/gate_file.h"
 #include "io/gguf.h"
 #include "kernels/ops.h"
@@ -49,6 +50,9 @@ struct ModelConfig {
   size_t q_dim() const { return n_heads * head_dim; }
   size_t kv_dim() const { return n_kv_heads * head_dim; }
 };
+
+// The cache that the model's keys and values fit, of no capacity yet.
+CacheConfig cache_config(const ModelConfig& model);
 
 // One architecture: the folder model/<name>/.
 struct Architecture {

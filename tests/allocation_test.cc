@@ -37,10 +37,7 @@ TEST(Allocation, DecodeStepsAllocateNothing) {
   ThreadPool pool(2);
   auto model = Model::load(*file, pool, 512);
   ASSERT_TRUE(model.has_value());
-  CacheConfig config;
-  config.n_layers = (*model)->config().n_layers;
-  config.n_kv_heads = (*model)->config().n_kv_heads;
-  config.head_dim = (*model)->config().head_dim;
+  CacheConfig config = cache_config((*model)->config());
   config.max_tokens = 4096;
   config.gate_dim = 32;
   const Gates gates(random_gates(gate_base(*file, (*model)->config()).value(), 16, 32, 1),

@@ -68,10 +68,7 @@ struct Rig {
     auto loaded = Model::load(*file, pool, 128);
     EXPECT_TRUE(loaded.has_value()) << (loaded ? "" : loaded.error().message);
     model = std::move(*loaded);
-    CacheConfig config;
-    config.n_layers = model->config().n_layers;
-    config.n_kv_heads = model->config().n_kv_heads;
-    config.head_dim = model->config().head_dim;
+    CacheConfig config = cache_config(model->config());
     config.k_type = config.v_type = KvType::kF16;
     config.max_tokens = 512;
     auto created = KvCache::create(config);

@@ -121,10 +121,7 @@ TEST(LookupLong, FindsOneOf65536PairsIn128KTokens) {
   ThreadPool pool(1);
   auto model = Model::load(*file, pool, 16);
   ASSERT_TRUE(model.has_value()) << model.error().message;
-  CacheConfig config;
-  config.n_layers = (*model)->config().n_layers;
-  config.n_kv_heads = (*model)->config().n_kv_heads;
-  config.head_dim = (*model)->config().head_dim;
+  CacheConfig config = cache_config((*model)->config());
   config.k_type = config.v_type = KvType::kQ8_0;
   config.max_tokens = 132096;
   auto cache = KvCache::create(config);

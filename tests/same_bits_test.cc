@@ -29,10 +29,7 @@ struct Rig {
     auto loaded = Model::load(*file, pool, 256);
     EXPECT_TRUE(loaded.has_value()) << (loaded ? "" : loaded.error().message);
     model = std::move(*loaded);
-    CacheConfig config;
-    config.n_layers = model->config().n_layers;
-    config.n_kv_heads = model->config().n_kv_heads;
-    config.head_dim = model->config().head_dim;
+    CacheConfig config = cache_config(model->config());
     config.k_type = c.k_type;
     config.v_type = c.v_type;
     config.max_tokens = 16384;

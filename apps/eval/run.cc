@@ -150,6 +150,7 @@ void run_group(const EngineKey& key, const Group& group, std::vector<Worker>& wo
     if (!status) shared.fail(std::move(status));
   };
   std::vector<std::jthread> threads;
+  threads.reserve(workers.size());
   for (Worker& worker : workers) threads.emplace_back(work, std::ref(worker));
 }
 
