@@ -80,8 +80,8 @@ TEST(BenchReport, ASparseTokenReadsItsBlocksAndAllBounds) {
   const BenchReport report = sample();
   BenchRow row = decode_row(AttentionMode::kSparse, 4096);
   row.attention.sparse_steps = 10;
-  // Bounds: 17 groups of 2112 bytes per (layer, KV head), in whole pages of the system.
-  EXPECT_NEAR(bench_cost(report, row).bytes_per_token, 1e6 + kKvBytes * 409.6 + 4 * 36864,
+  // Bounds: 17 groups of 1280 bytes per (layer, KV head), in whole pages of the system.
+  EXPECT_NEAR(bench_cost(report, row).bytes_per_token, 1e6 + kKvBytes * 409.6 + 4 * 24576,
               0.02 * kKvBytes * 409.6);
   // Gate keys: 17 groups of 16 blocks of 32 halves, and Wq of 4 heads by 64 by 32 halves in 2
   // layers.
