@@ -37,7 +37,7 @@ void write_all(KvSequence& sequence, size_t first, size_t count, const std::vect
 }
 
 // Appends of range(1) tokens, all layers and heads; items are tokens.
-void BM_Append(benchmark::State& state) {
+void append(benchmark::State& state) {
   auto cache = KvCache::create(config_of(static_cast<KvType>(state.range(0)))).value();
   KvSequence sequence = cache->new_sequence();
   const auto count = static_cast<size_t>(state.range(1));
@@ -48,10 +48,10 @@ void BM_Append(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * state.range(1));
 }
-BENCHMARK(BM_Append)->ArgsProduct({{0, 1}, {1, 32, 512}});
+BENCHMARK(append)->ArgsProduct({{0, 1}, {1, 32, 512}});
 
 // The rectification of 32 tokens in the middle of a block.
-void BM_Overwrite(benchmark::State& state) {
+void overwrite(benchmark::State& state) {
   auto cache = KvCache::create(config_of(static_cast<KvType>(state.range(0)))).value();
   KvSequence sequence = cache->new_sequence();
   const std::vector<float> rows = random_rows(1024);
@@ -59,11 +59,11 @@ void BM_Overwrite(benchmark::State& state) {
   for (auto _ : state) write_all(sequence, 985, 32, rows);
   state.SetItemsProcessed(state.iterations() * 32);
 }
-BENCHMARK(BM_Overwrite)->Arg(0)->Arg(1);
+BENCHMARK(overwrite)->Arg(0)->Arg(1);
 
 // A rejected draft: 16 tokens appended, then forgotten in the middle of a block; items are
 // truncations.
-void BM_AppendAndTruncate(benchmark::State& state) {
+void append_and_truncate(benchmark::State& state) {
   auto cache = KvCache::create(config_of(static_cast<KvType>(state.range(0)))).value();
   KvSequence sequence = cache->new_sequence();
   const std::vector<float> rows = random_rows(1024);
@@ -74,7 +74,7 @@ void BM_AppendAndTruncate(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations());
 }
-BENCHMARK(BM_AppendAndTruncate)->Arg(0)->Arg(1);
+BENCHMARK(append_and_truncate)->Arg(0)->Arg(1);
 
 }  // namespace
 }  // namespace longhaul

@@ -46,15 +46,15 @@ void restore_and_use(KvCache& cache, std::span<const std::byte> file) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace longhaul;
-  static const std::unique_ptr<KvCache> cache =
+  static const std::unique_ptr<KvCache> kCache =
       KvCache::create(
           {.n_layers = 1, .n_kv_heads = 1, .head_dim = 32, .block_size = 4, .max_tokens = 256})
           .value();
   std::vector<std::byte> file(size);
   if (size > 0) std::memcpy(file.data(), data, size);
-  restore_and_use(*cache, file);
+  restore_and_use(*kCache, file);
   if (size < kStateFrameBytes) return 0;
   put_checksums_right(file);
-  restore_and_use(*cache, file);
+  restore_and_use(*kCache, file);
   return 0;
 }

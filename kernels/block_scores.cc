@@ -20,7 +20,6 @@ namespace longhaul {
 namespace HWY_NAMESPACE {
 #include "kernels/hwy_compat-inl.h"
 
-constexpr size_t kMaxQuads = kMaxHeadDim / 4;
 constexpr size_t kChunkQuads = kScaleDims / 4;
 constexpr size_t kBytesAhead = 10240;  // fetched before they are scored; 5 KB were half as fast
 

@@ -66,7 +66,7 @@ const PackedMatrix& matrix(TensorType type, size_t n_out, size_t n_in) {
 }
 
 // What a second of sequential reads by all threads brings, at best.
-void BM_ReadBandwidth(benchmark::State& state) {
+void read_bandwidth(benchmark::State& state) {
   constexpr size_t kBytes = size_t{512} << 20;
   constexpr size_t kTask = size_t{1} << 20;
   AlignedBuffer<uint64_t> buffer(kBytes / 8);
@@ -85,7 +85,7 @@ void BM_ReadBandwidth(benchmark::State& state) {
   }
   state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * kBytes));
 }
-BENCHMARK(BM_ReadBandwidth)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(read_bandwidth)->UseRealTime()->Unit(benchmark::kMillisecond);
 
 #if defined(__x86_64__)
 // Independent VNNI instructions on registers, two operations for each of 64 products.
@@ -103,7 +103,7 @@ __attribute__((target("avx512f,avx512vnni"))) int32_t spin_vnni(size_t n) {
   return total;
 }
 
-void BM_Int8Peak(benchmark::State& state) {
+void int8_peak(benchmark::State& state) {
   if (avx512_vnni_linear_kernels() == nullptr) return state.SkipWithError("no AVX-512 VNNI");
   constexpr size_t kSteps = 100000;
   for (auto _ : state) {
@@ -114,7 +114,7 @@ void BM_Int8Peak(benchmark::State& state) {
   state.counters["Gop/s"] =
       benchmark::Counter(ops * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
 }
-BENCHMARK(BM_Int8Peak)->UseRealTime()->Unit(benchmark::kMicrosecond);
+BENCHMARK(int8_peak)->UseRealTime()->Unit(benchmark::kMicrosecond);
 #endif
 
 void run_matmul(benchmark::State& state, const LinearKernels& kernels, TensorType type,
