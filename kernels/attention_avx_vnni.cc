@@ -42,12 +42,6 @@ HWY_INLINE V signed_word(size_t, V bytes) {
   return bytes;
 }
 
-HWY_INLINE Word load_word(const void* from) {
-  int32_t bits;
-  hwy::CopyBytes<4>(from, &bits);
-  return hn::BitCast(D8(), hn::Set(DI(), bits));
-}
-
 class Sum {
  public:
   HWY_INLINE void set_zero() { sum_ = hn::Zero(DI()); }

@@ -2,13 +2,19 @@
 // include it inside a target's namespace, after what multiplies bytes there. A lane holds 4 bytes,
 // which are multiplied in kWords steps, a Word each:
 //   unsigned_word(w, bytes), signed_word(w, bytes)  what step w multiplies of some bytes;
-//   load_word(from)                                 the same word of 4 bytes in every lane;
 //   Sum, set_zero(), add(unsigned, signed), total() the sums of products of the lanes.
 
 constexpr size_t kLanes = hn::MaxLanes(DF());
 constexpr size_t kChunkQuads = kScaleDims / 4;
 constexpr size_t kPlaneBytes = kGroupTokens;           // one word of 16 quads of p
 constexpr size_t kQueryPBytes = kWords * kPlaneBytes;  // p of a query and chunk
+
+// The same word of 4 bytes in every lane.
+HWY_INLINE Word load_word(const void* from) {
+  int32_t bits;
+  hwy::CopyBytes<4>(from, &bits);
+  return hn::BitCast(hn::DFromV<Word>(), hn::Set(DI(), bits));
+}
 
 // Up to 4 queries pass the tiles together; their sums fill 8 of 16 registers.
 constexpr size_t vectors_of(size_t n_queries) { return n_queries <= 2 ? 4 : 2; }

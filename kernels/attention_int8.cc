@@ -27,14 +27,13 @@ namespace {
 
 #if LH_HAVE_VECTORS
 using D8 = hn::Repartition<uint8_t, DF>;
-using D16 = hn::Repartition<int16_t, DF>;
 using V8 = hn::Vec<D8>;
 using VI = hn::Vec<DI>;
 
 // First bytes 0 and 2 of a lane, then 1 and 3, as 16 bits each: unsigned times signed bytes, two
 // of them added, are too large for the 16 bits in which x86 multiplies bytes themselves.
 constexpr size_t kWords = 2;
-using Word = hn::Vec<D16>;
+using Word = hn::Vec<hn::Repartition<int16_t, DF>>;
 
 template <class V>
 HWY_INLINE auto unsigned_word(size_t word, V bytes) {
@@ -49,12 +48,6 @@ HWY_INLINE auto signed_word(size_t word, V bytes) {
   const hn::Repartition<int16_t, hn::DFromV<V>> d16;
   const auto both = hn::BitCast(d16, bytes);
   return hn::ShiftRight<8>(word == 0 ? hn::ShiftLeft<8>(both) : both);
-}
-
-HWY_INLINE Word load_word(const void* from) {
-  int32_t bits;
-  hwy::CopyBytes<4>(from, &bits);
-  return hn::BitCast(D16(), hn::Set(DI(), bits));
 }
 
 class Sum {

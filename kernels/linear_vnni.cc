@@ -94,8 +94,7 @@ const LinearKernels& vnni_table();
 
 // The processor is asked once: under a hypervisor that takes microseconds.
 const LinearKernels* avx512_vnni_linear_kernels() {
-  static const bool kUsable =
-      (hwy::SupportedTargets() & HWY_AVX3) != 0 && __builtin_cpu_supports("avx512vnni") != 0;
+  static const bool kUsable = (hwy::SupportedTargets() & HWY_AVX3) != 0 && has_avx512_vnni();
   return kUsable ? &N_AVX3::vnni_table() : nullptr;
 }
 #else
