@@ -28,18 +28,18 @@ class Calibrator {
   // The fastest of a few passes over n_rows tokens at the end; the cache is as before.
   Result<PassTimes> time_pass(size_t n_rows, const Selector* selector) {
     const AttentionOptions attention;
-    Chunk chunk;
-    chunk.sequence = &sequence_;
-    chunk.tokens = std::span<const int32_t>(tokens_).first(n_rows);
-    chunk.first_pos = depth_;
-    chunk.n_logits = n_rows;
-    chunk.selector = selector;
-    chunk.attention = &attention;
+    Step step;
+    step.sequence = &sequence_;
+    step.tokens = std::span<const int32_t>(tokens_).first(n_rows);
+    step.first_pos = depth_;
+    step.n_logits = n_rows;
+    step.selector = selector;
+    step.attention = &attention;
     PassTimes best;
     for (int run = 0; run <= kRuns; ++run) {
       PassTimes times;
       const MatrixView<float> logits(logits_.data(), n_rows, model_.config().vocab_size);
-      LH_RETURN_IF_ERROR(model_.forward({&chunk, 1}, logits, nullptr, &times));
+      LH_RETURN_IF_ERROR(model_.run(step, logits, &times));
       sequence_.truncate(depth_);
       if (run == 1 || (run > 1 && times.total_s() < best.total_s())) best = times;
     }

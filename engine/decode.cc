@@ -54,20 +54,19 @@ bool DecodeContext::selects_everything() const {
 Result<std::span<const float>> DecodeContext::step(const Selector* chosen) {
   const size_t pos = state.cache.n_tokens();
   LH_CHECK(pos + 1 == state.tokens.size());
-  Chunk chunk;
-  chunk.sequence = &state.cache;
-  chunk.tokens = std::span<const int32_t>(state.tokens).last(1);
-  chunk.first_pos = pos;
-  chunk.n_logits = 1;
-  chunk.selector = chosen;
-  chunk.attention = &options;
-  chunk.observer = observer;
-  ForwardStats read;
+  Step step;
+  step.sequence = &state.cache;
+  step.tokens = std::span<const int32_t>(state.tokens).last(1);
+  step.first_pos = pos;
+  step.n_logits = 1;
+  step.selector = chosen;
+  step.attention = &options;
+  step.observer = observer;
   const size_t vocab_size = model.config().vocab_size;
-  LH_RETURN_IF_ERROR(model.forward({&chunk, 1}, MatrixView<float>(logits_.data(), 1, vocab_size),
-                                   &read, profile == nullptr ? nullptr : &profile->steps));
-  stats.blocks_read += read.blocks_read;
-  stats.blocks_total += read.blocks_total;
+  LH_RETURN_IF_ERROR(model.run(step, MatrixView<float>(logits_.data(), 1, vocab_size),
+                               profile == nullptr ? nullptr : &profile->steps));
+  stats.blocks_read += step.stats.blocks_read;
+  stats.blocks_total += step.stats.blocks_total;
   return std::span<const float>(logits_.data(), vocab_size);
 }
 
@@ -88,20 +87,20 @@ Status DecodeContext::clean() { return rectify_by(RectifyKind::kDense); }
 Status DecodeContext::rectify_by(RectifyKind kind) {
   const bool dense = kind == RectifyKind::kDense;
   const size_t end = state.cache.n_tokens();
-  ForwardStats read;
+  StepStats read;
   for (size_t pos = dense ? state.n_clean : state.n_rectified; pos < end;) {
     const size_t n = std::min(end - pos, model.max_rows());
-    Chunk chunk;
-    chunk.sequence = &state.cache;
-    chunk.tokens = std::span<const int32_t>(state.tokens).subspan(pos, n);
-    chunk.first_pos = pos;
+    Step step;
+    step.sequence = &state.cache;
+    step.tokens = std::span<const int32_t>(state.tokens).subspan(pos, n);
+    step.first_pos = pos;
     if (!dense) {
-      chunk.selector = &selector;
-      chunk.attention = &wide_options_;
-      if (kind == RectifyKind::kAdaptive) chunk.tolerance = options.rectify_tolerance;
+      step.selector = &selector;
+      step.attention = &wide_options_;
+      if (kind == RectifyKind::kAdaptive) step.tolerance = options.rectify_tolerance;
     }
-    LH_RETURN_IF_ERROR(
-        model.forward({&chunk, 1}, {}, &read, profile == nullptr ? nullptr : &profile->chunks));
+    LH_RETURN_IF_ERROR(model.run(step, {}, profile == nullptr ? nullptr : &profile->chunks));
+    read += step.stats;
     pos += n;
   }
   if (dense) state.set_clean(end);
@@ -136,14 +135,13 @@ Result<MatrixView<const float>> DecodeContext::dense_pass(size_t first, size_t n
     const size_t n_before = end - n_logits > pos ? end - n_logits - pos : 0;
     const size_t n =
         end - pos <= model.max_rows() ? end - pos : std::min(n_before, model.max_rows());
-    Chunk chunk;
-    chunk.sequence = &state.cache;
-    chunk.tokens = std::span<const int32_t>(state.tokens).subspan(pos, n);
-    chunk.first_pos = pos;
-    chunk.n_logits = pos + n == end ? n_logits : 0;
-    LH_RETURN_IF_ERROR(model.forward({&chunk, 1},
-                                     MatrixView<float>(logits_.data(), chunk.n_logits, vocab_size),
-                                     nullptr, times));
+    Step step;
+    step.sequence = &state.cache;
+    step.tokens = std::span<const int32_t>(state.tokens).subspan(pos, n);
+    step.first_pos = pos;
+    step.n_logits = pos + n == end ? n_logits : 0;
+    const MatrixView<float> logits(logits_.data(), step.n_logits, vocab_size);
+    LH_RETURN_IF_ERROR(model.run(step, logits, times));
     pos += n;
     if (clean) state.set_clean(pos);
     if (rectified) state.n_rectified = std::max(state.n_rectified, pos);

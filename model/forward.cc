@@ -24,20 +24,20 @@ void for_each(ThreadPool& pool, size_t n, size_t serial, FunctionRef<void(size_t
 
 }  // namespace
 
-Status Model::forward(std::span<const Chunk> chunks, MatrixView<float> logits, ForwardStats* stats,
-                      PassTimes* times) {
+void Model::run(std::span<Step> steps, MatrixView<float> logits, PassTimes* times) {
   Impl& m = *impl_;
   m.timer.start(times);
-  LH_RETURN_IF_ERROR(m.begin(chunks));
+  m.begin(steps);
+  if (m.active.empty()) return;
   m.embed();
-  m.prepare_gates(chunks);
+  m.prepare_gates();
   for (size_t layer = 0; layer < m.config.n_layers; ++layer) {
     const LayerWeights& w = m.weights.layers[layer];
     m.norm(m.x, w.attn_norm.data());
     m.project_qkv(w);
-    m.rotate_and_store(chunks, layer, w);
+    m.rotate_and_store(layer, w);
     m.timer.lap(&PassTimes::rest_s);
-    m.select_blocks(chunks, layer, stats);
+    m.select_blocks(layer);
     m.timer.lap(&PassTimes::selection_s);
     attend(m.pool, m.jobs, m.attention_workspace);
     m.timer.lap(&PassTimes::attention_s);
@@ -46,43 +46,42 @@ Status Model::forward(std::span<const Chunk> chunks, MatrixView<float> logits, F
     m.norm(m.x, w.ffn_norm.data());
     m.feed_forward(w);  // x += (silu(x Wgate) * x Wup) Wdown
   }
-  m.project_logits(chunks, logits);
+  m.project_logits(logits);
   m.timer.lap(&PassTimes::rest_s);
   if (times != nullptr) {
     ++times->n_passes;
     times->n_tokens += m.rows.size();
   }
+}
+
+Status Model::Impl::check_tokens(const Step& step) const {
+  for (size_t i = 0; i < step.tokens.size(); ++i) {
+    const int32_t token = step.tokens[i];
+    if (token >= 0 && static_cast<size_t>(token) < config.vocab_size) continue;
+    return bad_input("token {} at position {}: expected 0 to {}", token, step.first_pos + i,
+                     config.vocab_size - 1);
+  }
   return {};
 }
 
-Status Model::Impl::begin(std::span<const Chunk> chunks) {
+void Model::Impl::begin(std::span<Step> steps) {
+  active.clear();
   rows.clear();
-  for (size_t c = 0; c < chunks.size(); ++c) {
-    const Chunk& chunk = chunks[c];
-    LH_CHECK(!chunk.tokens.empty() && chunk.n_logits <= chunk.tokens.size());
-    LH_CHECK(chunk.selector == nullptr || chunk.attention != nullptr);
-    LH_CHECK(chunk.observer == nullptr || chunk.tokens.size() == 1);
-    LH_CHECK(rows.size() + chunk.tokens.size() <= max_rows);
-    for (size_t i = 0; i < chunk.tokens.size(); ++i) {
-      const int32_t token = chunk.tokens[i];
-      if (token < 0 || static_cast<size_t>(token) >= config.vocab_size) {
-        return bad_input("token {} at position {}: expected 0 to {}", token, chunk.first_pos + i,
-                         config.vocab_size - 1);
-      }
-      rows.push_back({token, chunk.first_pos + i});
-    }
+  step_rows.clear();
+  for (Step& step : steps) {
+    LH_CHECK(!step.tokens.empty() && step.n_logits <= step.tokens.size());
+    LH_CHECK(step.selector == nullptr || step.attention != nullptr);
+    LH_CHECK(step.observer == nullptr || step.tokens.size() == 1);
+    LH_CHECK(rows.size() + step.tokens.size() <= max_rows);
+    step.stats = {};
+    step.status = check_tokens(step);
+    if (step.status) step.status = step.sequence->prepare_write(step.first_pos, step.tokens.size());
+    if (!step.status) continue;
+    active.push_back(&step);
+    step_rows.push_back(rows.size());
+    for (size_t i = 0; i < step.tokens.size(); ++i)
+      rows.push_back({step.tokens[i], step.first_pos + i});
   }
-  lengths_before.clear();
-  for (size_t c = 0; c < chunks.size(); ++c) {
-    lengths_before.push_back(chunks[c].sequence->n_tokens());
-    if (auto status =
-            chunks[c].sequence->prepare_write(chunks[c].first_pos, chunks[c].tokens.size());
-        !status) {
-      for (size_t done = 0; done < c; ++done) chunks[done].sequence->truncate(lengths_before[done]);
-      return status;
-    }
-  }
-  return {};
 }
 
 void Model::Impl::embed() {
@@ -95,20 +94,19 @@ void Model::Impl::embed() {
 }
 
 // The angles of the rows whose blocks gates will choose, once for all layers.
-void Model::Impl::prepare_gates(std::span<const Chunk> chunks) {
-  size_t row = 0;
-  for (const Chunk& chunk : chunks) {
-    const Gates* gates = chunk.sequence->gates();
+void Model::Impl::prepare_gates() {
+  for (size_t s = 0; s < active.size(); ++s) {
+    const Step& step = *active[s];
+    const Gates* gates = step.sequence->gates();
     const bool is_asked =
-        chunk.observer != nullptr || (chunk.selector != nullptr && chunk.selector->needs_gates);
+        step.observer != nullptr || (step.selector != nullptr && step.selector->needs_gates);
     if (gates != nullptr && is_asked) {
       gate_angles.ensure(max_rows * gates->n_angles());
-      for (size_t i = 0; i < chunk.tokens.size(); ++i) {
-        gates->query_angles(chunk.first_pos + i,
-                            gate_angles.data() + (row + i) * gates->n_angles());
+      for (size_t i = 0; i < step.tokens.size(); ++i) {
+        gates->query_angles(step.first_pos + i,
+                            gate_angles.data() + (step_rows[s] + i) * gates->n_angles());
       }
     }
-    row += chunk.tokens.size();
   }
 }
 
@@ -134,8 +132,7 @@ void Model::Impl::project_qkv(const LayerWeights& w) {
 }
 
 // RoPE (after QK-norm where the model has it) on q and k, then K and V into the cache.
-void Model::Impl::rotate_and_store(std::span<const Chunk> chunks, size_t layer,
-                                   const LayerWeights& w) {
+void Model::Impl::rotate_and_store(size_t layer, const LayerWeights& w) {
   const size_t n_angles = rope.n_frequencies();
   const auto rotate = [&](float* heads, size_t n_heads, const AlignedBuffer<float>& norm_weight,
                           size_t r) {
@@ -154,106 +151,102 @@ void Model::Impl::rotate_and_store(std::span<const Chunk> chunks, size_t layer,
   });
 
   const size_t n_kv_heads = config.n_kv_heads;
-  chunk_rows.clear();
-  for (size_t c = 0, row = 0; c < chunks.size(); row += chunks[c++].tokens.size())
-    chunk_rows.push_back(row);
-  const size_t serial = rows.size() <= kSerialRows ? chunks.size() * n_kv_heads : 0;
-  for_each(pool, chunks.size() * n_kv_heads, serial, [&](size_t task, size_t) {
-    const Chunk& chunk = chunks[task / n_kv_heads];
+  const size_t serial = rows.size() <= kSerialRows ? active.size() * n_kv_heads : 0;
+  for_each(pool, active.size() * n_kv_heads, serial, [&](size_t task, size_t) {
+    const Step& step = *active[task / n_kv_heads];
     const size_t head = task % n_kv_heads;
-    const size_t offset = chunk_rows[task / n_kv_heads] * config.kv_dim() + head * config.head_dim;
-    chunk.sequence->write(layer, head, chunk.first_pos, chunk.tokens.size(), k.data() + offset,
-                          v.data() + offset, config.kv_dim());
+    const size_t offset = step_rows[task / n_kv_heads] * config.kv_dim() + head * config.head_dim;
+    step.sequence->write(layer, head, step.first_pos, step.tokens.size(), k.data() + offset,
+                         v.data() + offset, config.kv_dim());
   });
 }
 
-// One attention job per (chunk, kv head); a sparse chunk gets the tiles its selector chooses.
-void Model::Impl::select_blocks(std::span<const Chunk> chunks, size_t layer, ForwardStats* stats) {
+// One attention job per (step, kv head); a sparse step gets the tiles its selector chooses.
+void Model::Impl::select_blocks(size_t layer) {
   const size_t n_kv_heads = config.n_kv_heads;
-  jobs.resize(chunks.size() * n_kv_heads);
+  jobs.resize(active.size() * n_kv_heads);
   if (selections.size() < jobs.size()) selections.resize(jobs.size());
   bool any_selection = false;
   bool any_partial = false;
   for (size_t i = 0; i < jobs.size(); ++i) {
-    const Chunk& chunk = chunks[i / n_kv_heads];
+    const Step& step = *active[i / n_kv_heads];
     const size_t head = i % n_kv_heads;
     const size_t offset =
-        chunk_rows[i / n_kv_heads] * config.q_dim() + head * config.n_group() * config.head_dim;
+        step_rows[i / n_kv_heads] * config.q_dim() + head * config.n_group() * config.head_dim;
     AttentionJob job;
-    job.kv = chunk.sequence->view(layer, head);
+    job.kv = step.sequence->view(layer, head);
     job.q = q.data() + offset;
     job.q_stride = config.q_dim();
-    job.n_rows = chunk.tokens.size();
+    job.n_rows = step.tokens.size();
     job.n_group = config.n_group();
-    job.first_pos = static_cast<uint32_t>(chunk.first_pos);
+    job.first_pos = static_cast<uint32_t>(step.first_pos);
     job.scale = 1.0F / std::sqrt(static_cast<float>(config.head_dim));
     job.out = attention_out.data() + offset;
     job.out_stride = config.q_dim();
     jobs[i] = job;
-    any_selection |= chunk.selector != nullptr || chunk.observer != nullptr;
-    any_partial |= chunk.selector != nullptr && chunk.tokens.size() > 1;
+    any_selection |= step.selector != nullptr || step.observer != nullptr;
+    any_partial |= step.selector != nullptr && step.tokens.size() > 1;
   }
   if (n_chosen.size() < jobs.size()) n_chosen.resize(jobs.size());
   if (any_partial && rectify_selections.size() < jobs.size())
     rectify_selections.resize(jobs.size());
   if (any_selection) {
     for_each(pool, jobs.size(), 1, [&](size_t i, size_t worker) {
-      const Chunk& chunk = chunks[i / n_kv_heads];
-      if (chunk.observer != nullptr) {
-        (*chunk.observer)(layer, i % n_kv_heads, worker, selection_input(chunk, layer, i),
-                          worker_workspaces[worker]);
+      const Step& step = *active[i / n_kv_heads];
+      if (step.observer != nullptr) {
+        (*step.observer)(layer, i % n_kv_heads, worker, selection_input(step, layer, i),
+                         worker_workspaces[worker]);
       }
-      if (chunk.selector != nullptr) select_for_job(chunk, layer, i, worker);
+      if (step.selector != nullptr) select_for_job(step, layer, i, worker);
     });
   }
-  if (stats == nullptr) return;
   for (size_t i = 0; i < jobs.size(); ++i) {
-    const Chunk& chunk = chunks[i / n_kv_heads];
-    const bool one = chunk.tokens.size() == 1;
-    const size_t block_size = chunk.sequence->block_size();
-    const size_t n_blocks = (chunk.first_pos + chunk.tokens.size() - 1) / block_size + 1;
-    (one ? stats->blocks_total : stats->rectified_blocks_total) += n_blocks;
-    (one ? stats->blocks_read : stats->rectified_blocks_read) +=
-        chunk.selector == nullptr ? n_blocks : n_chosen[i];
+    Step& step = *active[i / n_kv_heads];
+    StepStats& stats = step.stats;
+    const bool one = step.tokens.size() == 1;
+    const size_t block_size = step.sequence->block_size();
+    const size_t n_blocks = (step.first_pos + step.tokens.size() - 1) / block_size + 1;
+    (one ? stats.blocks_total : stats.rectified_blocks_total) += n_blocks;
+    (one ? stats.blocks_read : stats.rectified_blocks_read) +=
+        step.selector == nullptr ? n_blocks : n_chosen[i];
   }
 }
 
-// What there is to choose from in one job of a chunk at the end of its sequence.
-SelectionInput Model::Impl::selection_input(const Chunk& chunk, size_t layer,
+// What there is to choose from in one job of a step at the end of its sequence.
+SelectionInput Model::Impl::selection_input(const Step& step, size_t layer,
                                             size_t job_index) const {
-  const size_t n_tokens = chunk.first_pos + chunk.tokens.size();
-  LH_CHECK(n_tokens == chunk.sequence->n_tokens());
+  const size_t n_tokens = step.first_pos + step.tokens.size();
+  LH_CHECK(n_tokens == step.sequence->n_tokens());
   SelectionInput input;
   input.query = &jobs[job_index];
   const size_t kv_head = job_index % config.n_kv_heads;
-  input.bounds = chunk.sequence->bounds(layer, kv_head);
-  input.block_size = chunk.sequence->block_size();
+  input.bounds = step.sequence->bounds(layer, kv_head);
+  input.block_size = step.sequence->block_size();
   input.n_blocks = (n_tokens + input.block_size - 1) / input.block_size;
-  if (const Gates* gates = chunk.sequence->gates(); gates != nullptr) {
-    const size_t row = chunk_rows[job_index / config.n_kv_heads];
+  if (const Gates* gates = step.sequence->gates(); gates != nullptr) {
+    const size_t row = step_rows[job_index / config.n_kv_heads];
     input.gate = {.gates = gates,
                   .layer = layer,
                   .kv_head = kv_head,
                   .angles = gate_angles.data() + row * gates->n_angles(),
-                  .keys = chunk.sequence->gate_keys(layer, kv_head)};
+                  .keys = step.sequence->gate_keys(layer, kv_head)};
   }
   return input;
 }
 
-void Model::Impl::select_for_job(const Chunk& chunk, size_t layer, size_t job_index,
-                                 size_t worker) {
+void Model::Impl::select_for_job(const Step& step, size_t layer, size_t job_index, size_t worker) {
   n_chosen[job_index] =
-      choose_tiles(chunk, selection_input(chunk, layer, job_index), job_index, worker);
+      choose_tiles(step, selection_input(step, layer, job_index), job_index, worker);
 }
 
 // Sets the tiles of the job; returns how many blocks they are.
-size_t Model::Impl::choose_tiles(const Chunk& chunk, const SelectionInput& input, size_t job_index,
+size_t Model::Impl::choose_tiles(const Step& step, const SelectionInput& input, size_t job_index,
                                  size_t worker) {
   AttentionJob& job = jobs[job_index];
-  if (chunk.tokens.size() > 1) {
+  if (step.tokens.size() > 1) {
     RectifySelection& selection = rectify_selections[job_index];
     selection.reserve(input.n_blocks, input.block_size, config.head_dim);
-    const auto choice = selection.select(*chunk.selector, *chunk.attention, chunk.tolerance, input,
+    const auto choice = selection.select(*step.selector, *step.attention, step.tolerance, input,
                                          worker_workspaces[worker]);
     job.tiles = choice.tiles;
     job.all_tiles = choice.all_tiles;
@@ -261,7 +254,7 @@ size_t Model::Impl::choose_tiles(const Chunk& chunk, const SelectionInput& input
   }
   SelectionBuffer& selection = selections[job_index];
   selection.reserve(input.n_blocks, input.block_size, config.head_dim);
-  const auto tiles = selection.select(*chunk.selector, *chunk.attention, input, chunk.first_pos + 1,
+  const auto tiles = selection.select(*step.selector, *step.attention, input, step.first_pos + 1,
                                       worker_workspaces[worker]);
   job.tiles = tiles;
   job.all_tiles = false;
@@ -299,12 +292,14 @@ void Model::Impl::feed_forward(const LayerWeights& w) {
   add_product(gate, d_ff, w.w_down);
 }
 
-void Model::Impl::project_logits(std::span<const Chunk> chunks, MatrixView<float> logits) {
+void Model::Impl::project_logits(MatrixView<float> logits) {
   const size_t d = config.d_model;
   size_t n_wanted = 0;
-  for (size_t c = 0; c < chunks.size(); ++c) {
-    const size_t first = chunk_rows[c] + chunks[c].tokens.size() - chunks[c].n_logits;
-    for (size_t i = 0; i < chunks[c].n_logits; ++i, ++n_wanted) {
+  for (size_t s = 0; s < active.size(); ++s) {
+    Step& step = *active[s];
+    step.first_logits = n_wanted;
+    const size_t first = step_rows[s] + step.tokens.size() - step.n_logits;
+    for (size_t i = 0; i < step.n_logits; ++i, ++n_wanted) {
       rms_norm(x.data() + (first + i) * d, weights.output_norm.data(), config.norm_eps, d,
                normed.data() + n_wanted * d);
     }

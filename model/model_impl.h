@@ -1,4 +1,4 @@
-// The insides of Model: weights, buffers of one pass, and the steps of forward() (forward.cc).
+// The insides of Model: weights, buffers of one pass, and the stages of run() (forward.cc).
 #pragma once
 
 #include <vector>
@@ -17,20 +17,22 @@ struct Model::Impl {
   Impl(ThreadPool& thread_pool, ModelConfig model_config, ModelWeights model_weights,
        size_t n_max_rows);
 
-  Status begin(std::span<const Chunk> chunks);
+  // Checks the steps and makes room for them; those that can run are `active` then.
+  void begin(std::span<Step> steps);
+  Status check_tokens(const Step& step) const;
   void embed();
-  void prepare_gates(std::span<const Chunk> chunks);
+  void prepare_gates();
   void norm(const AlignedBuffer<float>& input, const float* weight);
   void project_qkv(const LayerWeights& w);
-  void rotate_and_store(std::span<const Chunk> chunks, size_t layer, const LayerWeights& w);
-  void select_blocks(std::span<const Chunk> chunks, size_t layer, ForwardStats* stats);
-  SelectionInput selection_input(const Chunk& chunk, size_t layer, size_t job_index) const;
-  void select_for_job(const Chunk& chunk, size_t layer, size_t job_index, size_t worker);
-  size_t choose_tiles(const Chunk& chunk, const SelectionInput& input, size_t job_index,
+  void rotate_and_store(size_t layer, const LayerWeights& w);
+  void select_blocks(size_t layer);
+  SelectionInput selection_input(const Step& step, size_t layer, size_t job_index) const;
+  void select_for_job(const Step& step, size_t layer, size_t job_index, size_t worker);
+  size_t choose_tiles(const Step& step, const SelectionInput& input, size_t job_index,
                       size_t worker);
   void add_product(const AlignedBuffer<float>& input, size_t n_in, const PackedMatrix& w);
   void feed_forward(const LayerWeights& w);
-  void project_logits(std::span<const Chunk> chunks, MatrixView<float> logits);
+  void project_logits(MatrixView<float> logits);
   // Adds what the jobs of one layer attend to.
   void count_attended(PassTimes& times) const;
 
@@ -41,10 +43,10 @@ struct Model::Impl {
   size_t max_rows;
   LapTimer timer;
 
-  // One pass. Rows are the tokens of all chunks, one after another.
+  // One pass. Rows are the tokens of all active steps, one after another.
+  std::vector<Step*> active;
   std::vector<Row> rows;
-  std::vector<size_t> chunk_rows;      // first row of each chunk
-  std::vector<size_t> lengths_before;  // of the chunks' sequences
+  std::vector<size_t> step_rows;       // first row of each active step
   AlignedBuffer<float> x;              // [rows, d_model], residual stream
   AlignedBuffer<float> normed;         // [rows, d_model]
   AlignedBuffer<float> product;        // [rows, d_model]
@@ -59,7 +61,7 @@ struct Model::Impl {
   AlignedBuffer<float> gate_angles;    // [rows, Gates::n_angles()], of rows that gates may look at
   Activations activations;             // of the product being computed
 
-  std::vector<AttentionJob> jobs;           // [chunks, n_kv_heads]
+  std::vector<AttentionJob> jobs;           // [active steps, n_kv_heads]
   std::vector<SelectionBuffer> selections;  // as jobs
   std::vector<RectifySelection>
       rectify_selections;        // as jobs, once a pass was a partial rectification

@@ -50,13 +50,13 @@ TEST(Allocation, DecodeStepsAllocateNothing) {
   std::vector<float> logits((*model)->config().vocab_size);
   const MatrixView<float> out(logits.data(), 1, logits.size());
   const auto step = [&](size_t pos, const Selector* selector, const AttentionOptions& options) {
-    Chunk chunk{&sequence, all.subspan(pos, 1), pos, 1, selector, &options};
-    return (*model)->forward({&chunk, 1}, out).has_value();
+    Step one{&sequence, all.subspan(pos, 1), pos, 1, selector, &options};
+    return (*model)->run(one, out).has_value();
   };
   const AttentionOptions options;
   for (size_t pos = 0; pos < 1024; pos += 512) {
-    Chunk chunk{&sequence, all.subspan(pos, 512), pos, 0, nullptr, nullptr};
-    ASSERT_TRUE((*model)->forward({&chunk, 1}, {}).has_value());
+    Step prompt{&sequence, all.subspan(pos, 512), pos, 0, nullptr, nullptr};
+    ASSERT_TRUE((*model)->run(prompt, {}).has_value());
   }
   const Selector* selectors[] = {nullptr, find_selector("minmax"), find_selector("gate")};
   ASSERT_TRUE(step(1024, nullptr, options));

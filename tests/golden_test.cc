@@ -78,14 +78,14 @@ struct Rig {
 
   // Logits [tokens, vocab_size] of tokens appended to the sequence.
   std::vector<float> forward(KvSequence& sequence, std::span<const int32_t> tokens) {
-    Chunk chunk;
-    chunk.sequence = &sequence;
-    chunk.tokens = tokens;
-    chunk.first_pos = sequence.n_tokens();
-    chunk.n_logits = tokens.size();
+    Step step;
+    step.sequence = &sequence;
+    step.tokens = tokens;
+    step.first_pos = sequence.n_tokens();
+    step.n_logits = tokens.size();
     const size_t n_cols = model->config().vocab_size;
     std::vector<float> logits(tokens.size() * n_cols);
-    const Status status = model->forward({&chunk, 1}, {logits.data(), tokens.size(), n_cols});
+    const Status status = model->run(step, {logits.data(), tokens.size(), n_cols});
     EXPECT_TRUE(status.has_value()) << (status ? "" : status.error().message);
     return logits;
   }

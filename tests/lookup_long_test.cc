@@ -87,21 +87,21 @@ class Walker {
     return found;
   }
 
-  ForwardStats stats;
+  StepStats stats;
 
  private:
   void step(int32_t token, const Selector* selector, const AttentionOptions& options,
             std::span<float> logits) {
-    Chunk chunk;
-    chunk.sequence = &sequence_;
-    chunk.tokens = {&token, 1};
-    chunk.first_pos = sequence_.n_tokens();
-    chunk.n_logits = logits.empty() ? 0 : 1;
-    chunk.selector = selector;
-    chunk.attention = &options;
-    const Status status =
-        model_.forward({&chunk, 1}, {logits.data(), chunk.n_logits, logits.size()}, &stats);
+    Step step;
+    step.sequence = &sequence_;
+    step.tokens = {&token, 1};
+    step.first_pos = sequence_.n_tokens();
+    step.n_logits = logits.empty() ? 0 : 1;
+    step.selector = selector;
+    step.attention = &options;
+    const Status status = model_.run(step, {logits.data(), step.n_logits, logits.size()});
     ASSERT_TRUE(status.has_value()) << status.error().message;
+    stats += step.stats;
   }
 
   Model& model_;

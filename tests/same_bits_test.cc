@@ -66,15 +66,15 @@ std::vector<float> all_logits(Rig& rig, KvSequence& sequence, std::span<const in
   std::vector<float> logits(tokens.size() * rig.vocab_size());
   for (size_t pos = 0; pos < tokens.size();) {
     const size_t n = std::min(chunk_size, tokens.size() - pos);
-    Chunk chunk;
-    chunk.sequence = &sequence;
-    chunk.tokens = tokens.subspan(pos, n);
-    chunk.first_pos = pos;
-    chunk.n_logits = n;
-    chunk.selector = selector;
-    chunk.attention = options;
+    Step step;
+    step.sequence = &sequence;
+    step.tokens = tokens.subspan(pos, n);
+    step.first_pos = pos;
+    step.n_logits = n;
+    step.selector = selector;
+    step.attention = options;
     MatrixView<float> out(logits.data() + pos * rig.vocab_size(), n, rig.vocab_size());
-    EXPECT_TRUE(rig.model->forward({&chunk, 1}, out).has_value());
+    EXPECT_TRUE(rig.model->run(step, out).has_value());
     pos += n;
   }
   return logits;
@@ -162,18 +162,18 @@ TEST_P(SameBits, InABatchOfSequences) {
     expected.push_back(all_logits(rig, sequence, texts[i], 256));
   }
   std::vector<KvSequence> sequences;
-  std::vector<Chunk> chunks(3);
+  std::vector<Step> steps(3);
   size_t n_rows = 0;
   for (size_t i = 0; i < 3; ++i) sequences.push_back(rig.cache->new_sequence());
   for (size_t i = 0; i < 3; ++i) {
-    chunks[i].sequence = &sequences[i];
-    chunks[i].tokens = texts[i];
-    chunks[i].n_logits = texts[i].size();
+    steps[i].sequence = &sequences[i];
+    steps[i].tokens = texts[i];
+    steps[i].n_logits = texts[i].size();
     n_rows += texts[i].size();
   }
   std::vector<float> logits(n_rows * rig.vocab_size());
-  ASSERT_TRUE(rig.model->forward(chunks, MatrixView<float>(logits.data(), n_rows, rig.vocab_size()))
-                  .has_value());
+  rig.model->run(steps, MatrixView<float>(logits.data(), n_rows, rig.vocab_size()));
+  for (const Step& step : steps) ASSERT_TRUE(step.status.has_value());
   auto from = logits.begin();
   for (size_t i = 0; i < 3; ++i) {
     const auto to = from + static_cast<std::ptrdiff_t>(expected[i].size());
@@ -219,16 +219,16 @@ TEST_P(SameBits, RectificationRestoresTheDenseCache) {
   few.sparse_ratio = 0.05;
   few.min_blocks = 2;
   for (size_t pos = 160; pos < 192; ++pos) {
-    Chunk step{&repaired, all.subspan(pos, 1), pos, 0, find_selector("minmax"), &few};
-    ASSERT_TRUE(rig.model->forward({&step, 1}, {}).has_value());
+    Step step{&repaired, all.subspan(pos, 1), pos, 0, find_selector("minmax"), &few};
+    ASSERT_TRUE(rig.model->run(step, {}).has_value());
   }
   const auto stale_gate_keys = gate_keys(rig, repaired);
-  Chunk rectify{&repaired, all.subspan(160, 32), 160, 0, nullptr, nullptr};
-  ASSERT_TRUE(rig.model->forward({&rectify, 1}, {}).has_value());
+  Step rectify{&repaired, all.subspan(160, 32), 160, 0, nullptr, nullptr};
+  ASSERT_TRUE(rig.model->run(rectify, {}).has_value());
   std::vector<float> logits(8 * rig.vocab_size());
-  Chunk rest{&repaired, all.subspan(192, 8), 192, 8, nullptr, nullptr};
-  ASSERT_TRUE(rig.model->forward({&rest, 1}, MatrixView<float>(logits.data(), 8, rig.vocab_size()))
-                  .has_value());
+  Step rest{&repaired, all.subspan(192, 8), 192, 8, nullptr, nullptr};
+  ASSERT_TRUE(
+      rig.model->run(rest, MatrixView<float>(logits.data(), 8, rig.vocab_size())).has_value());
   const std::vector<float> tail(expected.end() - static_cast<std::ptrdiff_t>(logits.size()),
                                 expected.end());
   EXPECT_EQ(first_difference(tail, logits, rig.vocab_size()), -1);
@@ -236,8 +236,8 @@ TEST_P(SameBits, RectificationRestoresTheDenseCache) {
   EXPECT_EQ(gate_keys(rig, repaired), gate_keys(rig, dense));
   repaired.truncate(192);
   EXPECT_NE(gate_keys(rig, repaired), stale_gate_keys);
-  ASSERT_TRUE(rig.model->forward({&rest, 1}, MatrixView<float>(logits.data(), 8, rig.vocab_size()))
-                  .has_value());
+  ASSERT_TRUE(
+      rig.model->run(rest, MatrixView<float>(logits.data(), 8, rig.vocab_size())).has_value());
   // The stored keys and values too, byte for byte, and the descriptors.
   for (size_t layer = 0; layer < rig.model->config().n_layers; ++layer) {
     std::vector<float> a(rig.model->config().head_dim);
@@ -270,9 +270,9 @@ TEST_P(SameBits, ForkedAndTruncatedPrefix) {
   ASSERT_TRUE(forked.has_value());
   forked->truncate(71);
   std::vector<float> logits(79 * rig.vocab_size());
-  Chunk rest{&*forked, all.subspan(71), 71, 79, nullptr, nullptr};
-  ASSERT_TRUE(rig.model->forward({&rest, 1}, MatrixView<float>(logits.data(), 79, rig.vocab_size()))
-                  .has_value());
+  Step rest{&*forked, all.subspan(71), 71, 79, nullptr, nullptr};
+  ASSERT_TRUE(
+      rig.model->run(rest, MatrixView<float>(logits.data(), 79, rig.vocab_size())).has_value());
   const std::vector<float> tail(expected.end() - static_cast<std::ptrdiff_t>(logits.size()),
                                 expected.end());
   EXPECT_EQ(first_difference(tail, logits, rig.vocab_size()), -1);
