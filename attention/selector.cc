@@ -25,10 +25,10 @@ size_t count_above(std::span<const float> scores, double threshold) {
 }  // namespace
 
 void mean_over_group(const AttentionJob& job, float* mean) {
-  const size_t head_dim = job.kv.head_dim;
-  for (size_t j = 0; j < head_dim; ++j) {
+  const size_t key_dim = job.kv.key_dim;
+  for (size_t j = 0; j < key_dim; ++j) {
     float sum = 0.0F;
-    for (size_t head = 0; head < job.n_group; ++head) sum += job.q[head * head_dim + j];
+    for (size_t head = 0; head < job.n_group; ++head) sum += job.q[head * key_dim + j];
     mean[j] = sum / static_cast<float>(job.n_group);
   }
 }

@@ -67,9 +67,10 @@ class CacheModel {
     const KvView view = sequence.view(layer, kv_head);
     std::vector<float> row(config_.head_dim);
     for (size_t t = 0; t < head.keys.size(); ++t) {
-      read_k(view.k_type, view.k_tile(t / kTileTokens), t % kTileTokens, row.data(), view.head_dim);
+      read_k(view.k_type, view.k_tile(t / kTileTokens), t % kTileTokens, row.data(), view.key_dim);
       if (!same_bits(row, head.keys[t])) return false;
-      read_v(view.v_type, view.v_tile(t / kTileTokens), t % kTileTokens, row.data(), view.head_dim);
+      read_v(view.v_type, view.v_tile(t / kTileTokens), t % kTileTokens, row.data(),
+             view.value_dim);
       if (!same_bits(row, head.values[t])) return false;
     }
     return bounds_match(sequence.bounds(layer, kv_head), head.keys) &&

@@ -204,7 +204,8 @@ KvView KvSequence::view(size_t layer, size_t kv_head) const {
           .tiles_per_page = config.tiles_per_page(),
           .k_type = config.k_type,
           .v_type = config.v_type,
-          .head_dim = config.head_dim};
+          .key_dim = config.head_dim,
+          .value_dim = config.head_dim};
 }
 
 BoundsView KvSequence::bounds(size_t layer, size_t kv_head) const {

@@ -24,22 +24,22 @@ struct Sums {
 // Reads keys and values of one (layer, KV head) back as attention sees them.
 class Reader {
  public:
-  explicit Reader(const KvView& view) : view_(view), numbers_(view.head_dim) {}
+  explicit Reader(const KvView& view) : view_(view), k_(view.key_dim), v_(view.value_dim) {}
 
   std::span<const float> key(size_t position) {
-    read_k(view_.k_type, view_.k_tile(position / kTileTokens), position % kTileTokens,
-           numbers_.data(), view_.head_dim);
-    return numbers_;
+    read_k(view_.k_type, view_.k_tile(position / kTileTokens), position % kTileTokens, k_.data(),
+           view_.key_dim);
+    return k_;
   }
   std::span<const float> value(size_t position) {
-    read_v(view_.v_type, view_.v_tile(position / kTileTokens), position % kTileTokens,
-           numbers_.data(), view_.head_dim);
-    return numbers_;
+    read_v(view_.v_type, view_.v_tile(position / kTileTokens), position % kTileTokens, v_.data(),
+           view_.value_dim);
+    return v_;
   }
 
  private:
   KvView view_;
-  std::vector<float> numbers_;
+  std::vector<float> k_, v_;
 };
 
 }  // namespace

@@ -29,7 +29,7 @@ void RecallProbe::observe(size_t layer, size_t kv_head, size_t worker, const Sel
   double total = 0;
   for (const float mass : masses) total += static_cast<double>(mass);
 
-  scratch.selection.reserve(input.n_blocks, input.block_size, input.query->kv.head_dim);
+  scratch.selection.reserve(input.n_blocks, input.block_size, input.query->kv.key_dim);
   double* recall = &recall_[(layer * n_kv_heads_ + kv_head) * selectors_.size()];
   for (size_t s = 0; s < selectors_.size(); ++s) {
     scratch.selection.select(*selectors_[s], options_, input, input.query->first_pos + 1,

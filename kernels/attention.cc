@@ -52,8 +52,9 @@ void reserve(AlignedBuffer<float>& buffer, size_t size) {
 }
 
 void check(const AttentionJob& job) {
-  LH_CHECK(job.kv.head_dim % kScaleDims == 0 && job.kv.head_dim > 0 &&
-           job.kv.head_dim <= kMaxHeadDim);
+  for (const size_t dim : {job.kv.key_dim, job.kv.value_dim}) {
+    LH_CHECK(dim % kScaleDims == 0 && dim > 0 && dim <= kMaxHeadDim);
+  }
   LH_CHECK(std::has_single_bit(job.kv.tiles_per_page));
 }
 
@@ -130,17 +131,17 @@ void make_plan(std::span<const AttentionJob> jobs, Plan& plan) {
 }
 
 States reserve_states(AlignedBuffer<float>& m, AlignedBuffer<float>& l, AlignedBuffer<float>& o,
-                      size_t n_queries, size_t head_dim) {
+                      size_t n_queries, size_t value_dim) {
   reserve(m, n_queries);
   reserve(l, n_queries);
-  reserve(o, n_queries * head_dim);
+  reserve(o, n_queries * value_dim);
   return {m.data(), l.data(), o.data()};
 }
 
 // Gathers the rows of a block, times the scale and log2(e).
 void prepare_queries(const RowBlock& block, const Int8Kernels* int8, Queries& queries) {
   const AttentionJob& job = *block.job;
-  const size_t row_size = job.n_group * job.kv.head_dim;
+  const size_t row_size = job.n_group * job.kv.key_dim;
   const float factor = job.scale * kLog2E;
   queries.f32.ensure(block.n_rows * row_size);
   for (size_t r = 0; r < block.n_rows; ++r) {
@@ -148,7 +149,7 @@ void prepare_queries(const RowBlock& block, const Int8Kernels* int8, Queries& qu
     float* to = queries.f32.data() + r * row_size;
     for (size_t i = 0; i < row_size; ++i) to[i] = from[i] * factor;
   }
-  if (int8 != nullptr) int8->round_queries(block.n_queries(), job.kv.head_dim, queries);
+  if (int8 != nullptr) int8->round_queries(block.n_queries(), job.kv.key_dim, queries);
 }
 
 // Makes the worker ready for the rows of a block: prepared queries and room for tiles.
@@ -177,7 +178,8 @@ SegmentTask task_of(const RowBlock& block, const Int8Kernels* int8, Scratch& scr
 
 // Whether what follows can be fetched as a tile of this range would be.
 bool same_shape(const KvView& a, const KvView& b) {
-  return a.k_type == b.k_type && a.v_type == b.v_type && a.head_dim == b.head_dim;
+  return a.k_type == b.k_type && a.v_type == b.v_type && a.key_dim == b.key_dim &&
+         a.value_dim == b.value_dim;
 }
 
 // Threads take ranges in ascending order, so that the next one is likely their own.
@@ -191,39 +193,39 @@ void run_range(const Plan& plan, size_t i, SegmentTask& task, const States& stat
 
 void write_out(const RowBlock& block, const States& total) {
   const AttentionJob& job = *block.job;
-  const size_t head_dim = job.kv.head_dim;
+  const size_t dim = job.kv.value_dim;
   for (size_t i = 0; i < block.n_queries(); ++i) {
     float* out =
-        job.out + (block.first_row + i / job.n_group) * job.out_stride + i % job.n_group * head_dim;
+        job.out + (block.first_row + i / job.n_group) * job.out_stride + i % job.n_group * dim;
     const float inverse = total.l[i] == 0.0F ? 0.0F : 1.0F / total.l[i];
-    for (size_t d = 0; d < head_dim; ++d) out[d] = total.o[i * head_dim + d] * inverse;
+    for (size_t d = 0; d < dim; ++d) out[d] = total.o[i * dim + d] * inverse;
   }
 }
 
 States empty_total(const RowBlock& block, Scratch& scratch) {
-  const size_t head_dim = block.job->kv.head_dim;
+  const size_t value_dim = block.job->kv.value_dim;
   const States total = reserve_states(scratch.total_m, scratch.total_l, scratch.total_o,
-                                      block.n_queries(), head_dim);
-  set_empty(total, block.n_queries(), head_dim);
+                                      block.n_queries(), value_dim);
+  set_empty(total, block.n_queries(), value_dim);
   return total;
 }
 
 // One task for all segments of a block.
 void walk_block(const Plan& plan, const RowBlock& block, Scratch& scratch) {
-  const size_t head_dim = block.job->kv.head_dim;
+  const size_t value_dim = block.job->kv.value_dim;
   const size_t n_queries = block.n_queries();
   SegmentTask task = task_of(block, plan.int8, scratch);
-  const States segment = reserve_states(scratch.m, scratch.l, scratch.o, n_queries, head_dim);
+  const States segment = reserve_states(scratch.m, scratch.l, scratch.o, n_queries, value_dim);
   const States total = empty_total(block, scratch);
   for (size_t i = 0; i < block.n_ranges; ++i) {
     run_range(plan, block.first_range + i, task, segment);
-    merge_states(total, segment, n_queries, head_dim);
+    merge_states(total, segment, n_queries, value_dim);
   }
   write_out(block, total);
 }
 
-// The states of range i of a block in the split form. Blocks of different head_dim share the buffer
-// by the largest.
+// The states of range i of a block in the split form. Blocks of different value_dim share the
+// buffer by the largest.
 States split_states(Plan& plan, const RowBlock& block, size_t i) {
   const size_t at = block.first_state + i * block.n_queries();
   return {plan.m.data() + at, plan.l.data() + at, plan.o.data() + at * kMaxHeadDim};
@@ -239,7 +241,7 @@ void run_split(Plan& plan, size_t range_index, Scratch& scratch) {
   if (n_left.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   const States total = empty_total(block, scratch);
   for (size_t i = 0; i < block.n_ranges; ++i) {
-    merge_states(total, split_states(plan, block, i), block.n_queries(), block.job->kv.head_dim);
+    merge_states(total, split_states(plan, block, i), block.n_queries(), block.job->kv.value_dim);
   }
   write_out(block, total);
 }

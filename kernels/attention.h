@@ -40,19 +40,21 @@ struct KvView {
   const std::byte* base = nullptr;  // arena of this layer, already offset to this head
   size_t page_stride = 0;           // bytes from one page to the next
   const uint32_t* pages = nullptr;  // page table of the sequence: logical page -> page in the arena
-  size_t tiles_per_page =
-      1;  // a power of two; tile t is tile t % tiles_per_page of pages[t / tiles_per_page]
+  // A power of two; tile t is tile t % tiles_per_page of pages[t / tiles_per_page].
+  size_t tiles_per_page = 1;
   KvType k_type = KvType::kF16;
   KvType v_type = KvType::kF16;
-  size_t head_dim = 0;  // a multiple of 32, at most kMaxHeadDim
+  // Numbers of a key and of a value of one token, each a multiple of 32, at most kMaxHeadDim.
+  size_t key_dim = 0;
+  size_t value_dim = 0;
 
   // The tile with K, and that with V, of tokens 16 * tile to 16 * tile + 15.
   const std::byte* k_tile(size_t tile) const {
-    const size_t tile_bytes = k_tile_bytes(k_type, head_dim) + v_tile_bytes(v_type, head_dim);
+    const size_t tile_bytes = k_tile_bytes(k_type, key_dim) + v_tile_bytes(v_type, value_dim);
     return base + pages[tile / tiles_per_page] * page_stride + tile % tiles_per_page * tile_bytes;
   }
   const std::byte* v_tile(size_t tile) const {
-    return k_tile(tile) + k_tile_bytes(k_type, head_dim);
+    return k_tile(tile) + k_tile_bytes(k_type, key_dim);
   }
 };
 
@@ -67,15 +69,15 @@ struct AttentionJob {
   KvView kv;
   bool all_tiles = true;           // every tile up to each row's position, or
   std::span<const TileRef> tiles;  // these, ascending, no tile twice
-  const float* q = nullptr;        // [n_rows, n_group, head_dim], q_stride floats from row to row
+  const float* q = nullptr;        // [n_rows, n_group, key_dim], q_stride floats from row to row
   size_t q_stride = 0;
   size_t n_rows = 0;
   size_t n_group = 0;
-  uint32_t first_pos =
-      0;  // row r stands at first_pos + r and sees the tokens at positions up to its own
-  float scale = 1.0F;  // usually 1 / sqrt(head_dim)
-  float* out =
-      nullptr;  // like q, out_stride floats from row to row; a row that sees no token gets zeros
+  uint32_t first_pos = 0;  // row r stands at first_pos + r and sees the tokens up to its own
+  float scale = 1.0F;      // usually 1 / sqrt(key_dim)
+  // [n_rows, n_group, value_dim], out_stride floats from row to row; a row that sees no token gets
+  // zeros.
+  float* out = nullptr;
   size_t out_stride = 0;
 };
 

@@ -107,6 +107,7 @@ struct Layer {
                 kTilesPerPage,
                 type,
                 type,
+                head_dim,
                 head_dim};
       job.q = q.data() + h * n_group * head_dim;
       job.out = out.data() + h * n_group * head_dim;

@@ -26,7 +26,7 @@ inline constexpr size_t kSumVectors = 2;
 #endif
 
 // k[dim, 64] of tile j (columns 16 j ..) from a K tile.
-HWY_INLINE void KeysToF32(KvType type, const std::byte* tile, size_t head_dim,
+HWY_INLINE void KeysToF32(KvType type, const std::byte* tile, size_t key_dim,
                           float* HWY_RESTRICT k) {
   const DF df;
   const DI di;
@@ -34,13 +34,13 @@ HWY_INLINE void KeysToF32(KvType type, const std::byte* tile, size_t head_dim,
   const size_t n = hn::Lanes(df);
   for (size_t t = 0; t < kTileTokens; t += n) {
     if (type == KvType::kF16) {
-      for (size_t dim = 0; dim < head_dim; ++dim) {
+      for (size_t dim = 0; dim < key_dim; ++dim) {
         hn::StoreU(LoadHalf(tile + (dim * kTileTokens + t) * 2), df, k + dim * kGroupTokens + t);
       }
       continue;
     }
-    const std::byte* scales = tile + kTileTokens * head_dim;
-    for (size_t quad = 0; quad < head_dim / 4; ++quad) {
+    const std::byte* scales = tile + kTileTokens * key_dim;
+    for (size_t quad = 0; quad < key_dim / 4; ++quad) {
       const VF scale = LoadHalf(scales + (quad / (kScaleDims / 4) * kTileTokens + t) * 2);
       const auto* from = reinterpret_cast<const uint32_t*>(tile) + quad * kTileTokens + t;
       auto bytes = hn::LoadU(du, from);
@@ -54,26 +54,26 @@ HWY_INLINE void KeysToF32(KvType type, const std::byte* tile, size_t head_dim,
   }
 }
 
-// v[16, head_dim] from a V tile; tokens outside `mask` become zeros, since their bytes may be
+// v[16, value_dim] from a V tile; tokens outside `mask` become zeros, since their bytes may be
 // anything.
-HWY_INLINE void ValuesToF32(KvType type, const std::byte* tile, size_t head_dim, uint32_t mask,
+HWY_INLINE void ValuesToF32(KvType type, const std::byte* tile, size_t value_dim, uint32_t mask,
                             float* HWY_RESTRICT v) {
   const DF df;
   const DI di;
   const DU du;
   const size_t n = hn::Lanes(df);
-  const auto* scales = reinterpret_cast<const uint16_t*>(tile + kTileTokens * head_dim);
-  for (size_t token = 0; token < kTileTokens; ++token, v += head_dim) {
+  const auto* scales = reinterpret_cast<const uint16_t*>(tile + kTileTokens * value_dim);
+  for (size_t token = 0; token < kTileTokens; ++token, v += value_dim) {
     if (((mask >> token) & 1U) == 0) {
-      for (size_t dim = 0; dim < head_dim; dim += n) hn::StoreU(hn::Zero(df), df, v + dim);
+      for (size_t dim = 0; dim < value_dim; dim += n) hn::StoreU(hn::Zero(df), df, v + dim);
     } else if (type == KvType::kF16) {
-      for (size_t dim = 0; dim < head_dim; dim += n) {
-        hn::StoreU(LoadHalf(tile + (token * head_dim + dim) * 2), df, v + dim);
+      for (size_t dim = 0; dim < value_dim; dim += n) {
+        hn::StoreU(LoadHalf(tile + (token * value_dim + dim) * 2), df, v + dim);
       }
     } else {
-      const auto* from = reinterpret_cast<const uint32_t*>(tile) + token / 4 * head_dim;
+      const auto* from = reinterpret_cast<const uint32_t*>(tile) + token / 4 * value_dim;
       const int up = static_cast<int>(24 - token % 4 * 8);
-      for (size_t dim = 0; dim < head_dim; dim += n) {
+      for (size_t dim = 0; dim < value_dim; dim += n) {
         const VF scale = hn::Set(df, f16_to_f32(scales[dim / kScaleDims * kTileTokens + token]));
         const auto high = hn::ShiftLeftSame(hn::LoadU(du, from + dim), up);
         const VF q = hn::ConvertTo(df, hn::ShiftRight<24>(hn::BitCast(di, high)));
@@ -155,8 +155,8 @@ struct Rows<0, kVectors> {
   HWY_INLINE void AddTo(float*, size_t, const float*, const float*) const {}
 };
 
-// The matrices that queries and probabilities are multiplied by: K is [head_dim, 64 tokens], V [64
-// tokens, head_dim].
+// The matrices that queries and probabilities are multiplied by: K is [key_dim, 64 tokens], V [64
+// tokens, value_dim].
 struct FloatMatrix {
   const float* at;
   size_t stride;
@@ -188,14 +188,14 @@ struct HalfKeys {
 struct HalfValues {
   const std::byte* const* tiles;
   const std::byte* const* next;
-  size_t head_dim;
+  size_t value_dim;
 
   HWY_INLINE VF Load(size_t k, size_t dim) const {
-    return LoadHalf(tiles[k / kTileTokens] + (k % kTileTokens * head_dim + dim) * 2);
+    return LoadHalf(tiles[k / kTileTokens] + (k % kTileTokens * value_dim + dim) * 2);
   }
   HWY_INLINE void Fetch(size_t k, size_t first, size_t n) const {
     if (next == nullptr) return;
-    FetchLines(next[k / kTileTokens], (k % kTileTokens * head_dim + first) * 2, n * 2);
+    FetchLines(next[k / kTileTokens], (k % kTileTokens * value_dim + first) * 2, n * 2);
   }
   HWY_INLINE void StopFetching() { next = nullptr; }
 };
@@ -214,70 +214,69 @@ HWY_INLINE void Multiply(const float* HWY_RESTRICT a, size_t a_stride, const Mat
 }
 
 template <size_t kQueries, class Keys>
-HWY_INLINE void ScoresOf(const float* q, const Keys& k, size_t head_dim, float* scores) {
+HWY_INLINE void ScoresOf(const float* q, const Keys& k, size_t key_dim, float* scores) {
   for (size_t t = 0; t < kGroupTokens; t += kSumVectors * hn::Lanes(DF())) {
     Rows<kQueries, kSumVectors> sums;
-    Multiply(q, head_dim, k, t, head_dim, sums);
+    Multiply(q, key_dim, k, t, key_dim, sums);
     sums.Store(scores + t, kGroupTokens);
   }
 }
 
 template <size_t kQueries, class Values>
-HWY_INLINE void ValuesOf(const float* p, const Values& v, size_t head_dim, const float* keep,
+HWY_INLINE void ValuesOf(const float* p, const Values& v, size_t value_dim, const float* keep,
                          const float* add, float* o) {
   const size_t step = kSumVectors * hn::Lanes(DF());
   size_t dim = 0;
-  for (; dim + step <= head_dim; dim += step) {
+  for (; dim + step <= value_dim; dim += step) {
     Rows<kQueries, kSumVectors> sums;
     Multiply(p, kGroupTokens, v, dim, kGroupTokens, sums);
-    sums.AddTo(o + dim, head_dim, keep, add);
+    sums.AddTo(o + dim, value_dim, keep, add);
   }
-  if (dim < head_dim) {  // 32 dimensions
+  if (dim < value_dim) {  // 32 dimensions
     Rows<kQueries, 2> sums;
     Multiply(p, kGroupTokens, v, dim, kGroupTokens, sums);
-    sums.AddTo(o + dim, head_dim, keep, add);
+    sums.AddTo(o + dim, value_dim, keep, add);
   }
 }
 
-// scores[i, 64] = q[i] . k for rows of q [head_dim].
+// scores[i, 64] = q[i] . k for rows of q [key_dim].
 template <class Keys>
-HWY_INLINE void ScoresF32(size_t n_queries, const float* q, Keys k, size_t head_dim,
-                          float* scores) {
-  for (; n_queries > 4; n_queries -= 4, q += 4 * head_dim, scores += 4 * kGroupTokens) {
-    ScoresOf<4>(q, k, head_dim, scores);
+HWY_INLINE void ScoresF32(size_t n_queries, const float* q, Keys k, size_t key_dim, float* scores) {
+  for (; n_queries > 4; n_queries -= 4, q += 4 * key_dim, scores += 4 * kGroupTokens) {
+    ScoresOf<4>(q, k, key_dim, scores);
     k.StopFetching();
   }
   switch (n_queries) {
     case 1:
-      return ScoresOf<1>(q, k, head_dim, scores);
+      return ScoresOf<1>(q, k, key_dim, scores);
     case 2:
-      return ScoresOf<2>(q, k, head_dim, scores);
+      return ScoresOf<2>(q, k, key_dim, scores);
     case 3:
-      return ScoresOf<3>(q, k, head_dim, scores);
+      return ScoresOf<3>(q, k, key_dim, scores);
     default:
-      return ScoresOf<4>(q, k, head_dim, scores);
+      return ScoresOf<4>(q, k, key_dim, scores);
   }
 }
 
 // o[i] = o[i] * keep[i] + add[i] * sum over the 64 tokens of p[i, token] v[token].
 template <class Values>
-HWY_INLINE void ValuesF32(size_t n_queries, const float* p, Values v, size_t head_dim,
+HWY_INLINE void ValuesF32(size_t n_queries, const float* p, Values v, size_t value_dim,
                           const float* keep, const float* add, float* o) {
-  for (; n_queries > 4; n_queries -= 4, p += 4 * kGroupTokens, o += 4 * head_dim) {
-    ValuesOf<4>(p, v, head_dim, keep, add, o);
+  for (; n_queries > 4; n_queries -= 4, p += 4 * kGroupTokens, o += 4 * value_dim) {
+    ValuesOf<4>(p, v, value_dim, keep, add, o);
     v.StopFetching();
     keep += 4;
     add += 4;
   }
   switch (n_queries) {
     case 1:
-      return ValuesOf<1>(p, v, head_dim, keep, add, o);
+      return ValuesOf<1>(p, v, value_dim, keep, add, o);
     case 2:
-      return ValuesOf<2>(p, v, head_dim, keep, add, o);
+      return ValuesOf<2>(p, v, value_dim, keep, add, o);
     case 3:
-      return ValuesOf<3>(p, v, head_dim, keep, add, o);
+      return ValuesOf<3>(p, v, value_dim, keep, add, o);
     default:
-      return ValuesOf<4>(p, v, head_dim, keep, add, o);
+      return ValuesOf<4>(p, v, value_dim, keep, add, o);
   }
 }
 

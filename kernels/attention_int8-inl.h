@@ -64,14 +64,14 @@ HWY_INLINE V8 load_bytes(const std::byte* from) {
 
 // A block of queries against the K of a group: what scores() is given.
 struct KeyPass {
-  const int8_t* q;         // [head_dim / 4, kWords, n_queries, 4]
-  const float* q_scales;   // [head_dim / 32, n_queries]
+  const int8_t* q;         // [key_dim / 4, kWords, n_queries, 4]
+  const float* q_scales;   // [key_dim / 32, n_queries]
   const int32_t* offsets;  // like q_scales
   size_t n_queries;
   const TileGroup& group;
   const TileGroup* next;
   const float* k_scales;
-  size_t head_dim;
+  size_t key_dim;
   float* scores;
 
   // Asks for the lines of `next` where `n_tokens` tokens from t on have their bytes at `at`.
@@ -109,7 +109,7 @@ struct KeyPass {
     for (size_t t = 0; t < kGroupTokens; t += kVectors * kLanes) {
       const int8_t* words = q + 4 * first;
       size_t at = t % kTileTokens * 4;
-      for (size_t c = 0; c < head_dim / kScaleDims; ++c) {
+      for (size_t c = 0; c < key_dim / kScaleDims; ++c) {
         Sum sums[kQueries][kVectors];
         set_zero(sums);
         for (size_t quad = 0; quad < kChunkQuads; ++quad, at += kTileTokens * 4) {
@@ -144,7 +144,7 @@ struct ValuePass {
   const TileGroup& group;
   const TileGroup* next;
   const ValueScales* const* scales;
-  size_t head_dim;
+  size_t value_dim;
   const GroupWeights& weights;
   float* o;
 
@@ -161,7 +161,7 @@ struct ValuePass {
       const VF unit = hn::Set(df, scales[query]->units[dim / kScaleDims] * add);
       LH_UNROLL
       for (size_t v = 0; v < kVectors; ++v) {
-        float* to = o + query * head_dim + dim + v * kLanes;
+        float* to = o + query * value_dim + dim + v * kLanes;
         const VF x = hn::ConvertTo(df, sums[i][v].total());
         hn::StoreU(hn::MulAdd(x, unit, hn::Mul(hn::LoadU(df, to), keep)), df, to);
       }
@@ -172,14 +172,14 @@ struct ValuePass {
   template <size_t kQueries>
   HWY_INLINE void run(size_t first) const {
     constexpr size_t kVectors = HWY_MIN(vectors_of(kQueries), kScaleDims / kLanes);
-    for (size_t dim = 0; dim < head_dim; dim += kVectors * kLanes) {
+    for (size_t dim = 0; dim < value_dim; dim += kVectors * kLanes) {
       const uint8_t* words = p + (dim / kScaleDims * n_queries + first) * kQueryPBytes;
       Sum sums[kQueries][kVectors];
       set_zero(sums);
       for (size_t j = 0; j < kGroupTiles; ++j) {
         LH_UNROLL
         for (size_t g = 0; g < kTileTokens / 4; ++g) {
-          const size_t at = (g * head_dim + dim) * 4;
+          const size_t at = (g * value_dim + dim) * 4;
           V8 v[kVectors];
           LH_UNROLL
           for (size_t i = 0; i < kVectors; ++i) {
@@ -218,18 +218,18 @@ HWY_INLINE void run_in_parts(const Pass& pass) {
 }
 
 void scores(size_t n_queries, const Queries& queries, size_t first, const TileGroup& group,
-            const TileGroup* next, const float* k_scales, size_t head_dim, float* scores) {
-  const size_t n_chunks = head_dim / kScaleDims;
-  run_in_parts(KeyPass{queries.bytes.data() + first * head_dim * kWords,
+            const TileGroup* next, const float* k_scales, size_t key_dim, float* scores) {
+  const size_t n_chunks = key_dim / kScaleDims;
+  run_in_parts(KeyPass{queries.bytes.data() + first * key_dim * kWords,
                        queries.scales.data() + first * n_chunks,
                        queries.offsets.data() + first * n_chunks, n_queries, group, next, k_scales,
-                       head_dim, scores});
+                       key_dim, scores});
 }
 
 void values(size_t n_queries, const uint8_t* p, const TileGroup& group, const TileGroup* next,
-            const ValueScales* const* scales, size_t head_dim, const GroupWeights& weights,
+            const ValueScales* const* scales, size_t value_dim, const GroupWeights& weights,
             float* o) {
-  run_in_parts(ValuePass{p, n_queries, group, next, scales, head_dim, weights, o});
+  run_in_parts(ValuePass{p, n_queries, group, next, scales, value_dim, weights, o});
 }
 
 #include "kernels/attention_int8_rounding-inl.h"

@@ -18,35 +18,35 @@ inline constexpr float kSmallestShare = 0x1p-20F;
 struct Int8Kernels {
   const char* name;
 
-  // Rounds queries.f32 [n_queries, head_dim] to 8-bit integers with a scale per 32 dimensions.
-  void (*round_queries)(size_t n_queries, size_t head_dim, Queries& queries);
+  // Rounds queries.f32 [n_queries, key_dim] to 8-bit integers with a scale per 32 dimensions.
+  void (*round_queries)(size_t n_queries, size_t key_dim, Queries& queries);
 
-  // Expands the group's K scales to k_scales [head_dim / 32, 64 tokens].
-  void (*prepare_keys)(const TileGroup& group, size_t head_dim, float* k_scales);
+  // Expands the group's K scales to k_scales [key_dim / 32, 64 tokens].
+  void (*prepare_keys)(const TileGroup& group, size_t key_dim, float* k_scales);
 
   // scores[i, token] = q . k in base 2 for the block of queries first .. first + n_queries. With
   // `next`, fetches that group's K into the cache meanwhile.
   void (*scores)(size_t n_queries, const Queries& queries, size_t first, const TileGroup& group,
-                 const TileGroup* next, const float* k_scales, size_t head_dim, float* scores);
+                 const TileGroup* next, const float* k_scales, size_t key_dim, float* scores);
 
   // Finds how probabilities become integers for a row that sees the tokens `masks` of the group's
   // tiles.
-  void (*prepare_values)(const TileGroup& group, const uint16_t masks[kGroupTiles], size_t head_dim,
-                         ValueScales& scales);
+  void (*prepare_values)(const TileGroup& group, const uint16_t masks[kGroupTiles],
+                         size_t value_dim, ValueScales& scales);
 
-  // Turns the scores of a block into the integers of their probabilities, p [head_dim / 32,
+  // Turns the scores of a block into the integers of their probabilities, p [value_dim / 32,
   // n_queries, 64 in an order of its own], and merges their maxima (of s + shift) and sums of p
   // into m and l; weights says how o is to be updated. A score of -inf gives zero.
   // With `next`, may fetch some of that group's K into the cache meanwhile.
   void (*softmax)(size_t n_queries, const TileGroup* next, const ValueScales* const* scales,
-                  size_t head_dim, const float* scores, float* m, float* l, GroupWeights& weights,
-                  uint8_t* p);
+                  size_t key_dim, size_t value_dim, const float* scores, float* m, float* l,
+                  GroupWeights& weights, uint8_t* p);
 
   // o[i] = o[i] * keep[i] + add[i] * sum over the 64 tokens of p[i, token] v[token], given p of
   // softmax; scales[i] is the one of query i's row. With `next`, fetches that group's V into the
   // cache meanwhile.
   void (*values)(size_t n_queries, const uint8_t* p, const TileGroup& group, const TileGroup* next,
-                 const ValueScales* const* scales, size_t head_dim, const GroupWeights& weights,
+                 const ValueScales* const* scales, size_t value_dim, const GroupWeights& weights,
                  float* o);
 };
 

@@ -1,10 +1,10 @@
 // What attention in 8-bit integers rounds: queries, once, and probabilities, group by group, with
 // the scales of K and V. A fragment of attention_int8-inl.h.
 
-void prepare_keys(const TileGroup& group, size_t head_dim, float* k_scales) {
+void prepare_keys(const TileGroup& group, size_t key_dim, float* k_scales) {
   for (size_t j = 0; j < kGroupTiles; ++j) {
-    const std::byte* from = group.k[j] + kTileTokens * head_dim;
-    for (size_t c = 0; c < head_dim / kScaleDims; ++c) {
+    const std::byte* from = group.k[j] + kTileTokens * key_dim;
+    for (size_t c = 0; c < key_dim / kScaleDims; ++c) {
       for (size_t t = 0; t < kTileTokens; t += kLanes) {
         hn::StoreU(LoadHalf(from + (c * kTileTokens + t) * 2), DF(),
                    k_scales + c * kGroupTokens + j * kTileTokens + t);
@@ -60,19 +60,19 @@ HWY_INLINE void store_chunk(const int8_t* bytes, size_t stride, int8_t* to) {
   }
 }
 
-void round_queries(size_t n_queries, size_t head_dim, Queries& queries) {
-  const size_t n_chunks = head_dim / kScaleDims;
-  queries.bytes.ensure(n_queries * head_dim * kWords);
+void round_queries(size_t n_queries, size_t key_dim, Queries& queries) {
+  const size_t n_chunks = key_dim / kScaleDims;
+  queries.bytes.ensure(n_queries * key_dim * kWords);
   queries.scales.ensure(n_queries * n_chunks);
   queries.offsets.ensure(n_queries * n_chunks);
   const size_t block_size = query_block_size(n_queries);
   for (size_t query = 0; query < n_queries; ++query) {
     const size_t first = query / block_size * block_size;
     const size_t n = HWY_MIN(block_size, n_queries - first);
-    int8_t* to = queries.bytes.data() + first * head_dim * kWords + (query - first) * 4;
+    int8_t* to = queries.bytes.data() + first * key_dim * kWords + (query - first) * 4;
     for (size_t c = 0; c < n_chunks; ++c) {
       RoundedChunk chunk;
-      round_chunk(queries.f32.data() + query * head_dim + c * kScaleDims, chunk);
+      round_chunk(queries.f32.data() + query * key_dim + c * kScaleDims, chunk);
       store_chunk(chunk.bytes, 4 * n, to + c * kScaleDims * kWords * n);
       const size_t at = first * n_chunks + c * n + query - first;
       queries.scales[at] = chunk.scale;
@@ -112,10 +112,10 @@ HWY_INLINE void split_share(VF x, float* shift, float* inverse) {
 
 // The V scales of tokens t, t + 1, ... of a group, 0 where they are not seen.
 HWY_INLINE VF load_value_scales(const TileGroup& group, const uint16_t* masks, size_t t, size_t c,
-                                size_t head_dim) {
+                                size_t value_dim) {
   const DI di;
   const size_t slot = t % kTileTokens;
-  const VF scales = LoadHalf(group.v[t / kTileTokens] + scale_offset(slot, c, head_dim));
+  const VF scales = LoadHalf(group.v[t / kTileTokens] + scale_offset(slot, c, value_dim));
   const VI bits = hn::Set(di, masks[t / kTileTokens] >> slot);
   const auto seen = hn::TestBit(bits, hn::Shl(hn::Set(di, 1), hn::Iota(di, 0)));
   return hn::IfThenElseZero(hn::RebindMask(DF(), seen), scales);
@@ -124,10 +124,10 @@ HWY_INLINE VF load_value_scales(const TileGroup& group, const uint16_t* masks, s
 // The higher one; `b` if `a` is NaN.
 HWY_INLINE VF higher(VF a, VF b) { return hn::IfThenElse(hn::Gt(a, b), a, b); }
 
-void prepare_values(const TileGroup& group, const uint16_t masks[kGroupTiles], size_t head_dim,
+void prepare_values(const TileGroup& group, const uint16_t masks[kGroupTiles], size_t value_dim,
                     ValueScales& scales) {
   const DF df;
-  const size_t n_chunks = head_dim / kScaleDims;
+  const size_t n_chunks = value_dim / kScaleDims;
   // The largest over the chunks of a token's scale to the group's; then 255 times its inverse.
   HWY_ALIGN float share[kGroupTokens];
   for (float& x : share) x = kSmallestShare;
@@ -136,7 +136,7 @@ void prepare_values(const TileGroup& group, const uint16_t masks[kGroupTiles], s
     VF highest = hn::Zero(df);
     auto nan = hn::Ne(highest, highest);
     for (size_t t = 0; t < kGroupTokens; t += kLanes) {
-      const VF x = load_value_scales(group, masks, t, c, head_dim);
+      const VF x = load_value_scales(group, masks, t, c, value_dim);
       highest = higher(x, highest);
       nan = hn::Or(nan, hn::Ne(x, x));
       hn::StoreU(x, df, weights + t);
@@ -189,8 +189,8 @@ HWY_INLINE void round_p(const float* w, const float* weight, uint8_t* p) {
 }
 
 void softmax(size_t n_queries, const TileGroup* /*next*/, const ValueScales* const* scales,
-             size_t head_dim, const float* scores, float* m, float* l, GroupWeights& weights,
-             uint8_t* p) {
+             size_t /*key_dim*/, size_t value_dim, const float* scores, float* m, float* l,
+             GroupWeights& weights, uint8_t* p) {
   const DF df;
   float maxima[kMaxQueryBlock];
   for (size_t i = 0; i < n_queries; ++i) {
@@ -214,7 +214,7 @@ void softmax(size_t n_queries, const TileGroup* /*next*/, const ValueScales* con
       sum = hn::MulAdd(power, hn::LoadU(df, of_row.inverse + t), sum);
     }
     sums[i] = hn::GetLane(hn::SumOfLanes(df, sum));
-    for (size_t c = 0; c < head_dim / kScaleDims; ++c) {
+    for (size_t c = 0; c < value_dim / kScaleDims; ++c) {
       round_p(w, of_row.weights[c], p + (c * n_queries + i) * kQueryPBytes);
     }
   }

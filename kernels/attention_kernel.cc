@@ -30,8 +30,8 @@ namespace HWY_NAMESPACE {
 HWY_INLINE TileGroup GroupAt(const TileRange& tiles, size_t first) {
   const KvView& kv = *tiles.kv;
   const int page_shift = std::countr_zero(kv.tiles_per_page);
-  const size_t k_bytes = k_tile_bytes(kv.k_type, kv.head_dim);
-  const size_t tile_bytes = k_bytes + v_tile_bytes(kv.v_type, kv.head_dim);
+  const size_t k_bytes = k_tile_bytes(kv.k_type, kv.key_dim);
+  const size_t tile_bytes = k_bytes + v_tile_bytes(kv.v_type, kv.value_dim);
   TileGroup group;
   for (size_t j = 0; j < kGroupTiles; ++j) {
     const bool listed = first + j < tiles.n_tiles;
@@ -105,9 +105,9 @@ HWY_NOINLINE void Softmax(float* HWY_RESTRICT scores, size_t n_rows, float* HWY_
 
 // Asks for one line of each tile of a group, of q8_0 the scales: then its page is known when the
 // rest is asked for, between the products.
-HWY_INLINE void FetchFirst(KvType type, const std::byte* const* tiles, size_t head_dim) {
-  const size_t n_scales = kTileTokens * head_dim / kScaleDims;
-  const size_t at = type == KvType::kQ8_0 ? kTileTokens * head_dim : 0;
+HWY_INLINE void FetchFirst(KvType type, const std::byte* const* tiles, size_t dim) {
+  const size_t n_scales = kTileTokens * dim / kScaleDims;
+  const size_t at = type == KvType::kQ8_0 ? kTileTokens * dim : 0;
   const size_t end = type == KvType::kQ8_0 ? at + n_scales * 2 : 1;
   for (size_t j = 0; j < kGroupTiles; ++j) {
     for (size_t line = at; line < end; line += 64) hwy::Prefetch(tiles[j] + line);
@@ -133,16 +133,16 @@ HWY_INLINE void PrepareGroup(const SegmentTask& task, const TileGroup& group, ui
   Scratch& scratch = *task.scratch;
   uint16_t masks[kGroupTiles];
   for (size_t j = 0; j < kGroupTiles; ++j) masks[j] = visible(group, j, last_pos);
-  if (task.int8_keys) task.int8->prepare_keys(group, kv.head_dim, scratch.k.data());
+  if (task.int8_keys) task.int8->prepare_keys(group, kv.key_dim, scratch.k.data());
   if (task.int8_values)
-    task.int8->prepare_values(group, masks, kv.head_dim, scratch.value_scales[0]);
+    task.int8->prepare_values(group, masks, kv.value_dim, scratch.value_scales[0]);
   for (size_t j = 0; j < kGroupTiles; ++j) {
     if (!task.int8_keys && !in_place.keys) {
-      KeysToF32(kv.k_type, group.k[j], kv.head_dim, scratch.k.data() + j * kTileTokens);
+      KeysToF32(kv.k_type, group.k[j], kv.key_dim, scratch.k.data() + j * kTileTokens);
     }
     if (!task.int8_values && !in_place.values) {
-      ValuesToF32(kv.v_type, group.v[j], kv.head_dim, masks[j],
-                  scratch.v.data() + j * kTileTokens * kv.head_dim);
+      ValuesToF32(kv.v_type, group.v[j], kv.value_dim, masks[j],
+                  scratch.v.data() + j * kTileTokens * kv.value_dim);
     }
   }
 }
@@ -163,7 +163,7 @@ HWY_INLINE void FindValueScales(const SegmentTask& task, const TileGroup& group,
       for (size_t j = 0; j < kGroupTiles; ++j) {
         masks[j] = visible(group, j, task.first_pos + static_cast<uint32_t>(row));
       }
-      task.int8->prepare_values(group, masks, task.tiles.kv->head_dim, of_rows[1 + i]);
+      task.int8->prepare_values(group, masks, task.tiles.kv->value_dim, of_rows[1 + i]);
       scales[i] = of_rows + 1 + i;
     }
   }
@@ -173,19 +173,20 @@ HWY_INLINE void FindValueScales(const SegmentTask& task, const TileGroup& group,
 // `next` if there is one.
 void QueryBlock(const SegmentTask& task, const TileGroup& group, const TileGroup* next,
                 size_t first, size_t n_queries, bool full, InPlace in_place) {
-  const size_t head_dim = task.tiles.kv->head_dim;
+  const size_t key_dim = task.tiles.kv->key_dim;
+  const size_t value_dim = task.tiles.kv->value_dim;
   const Scratch& scratch = *task.scratch;
   float* scores = task.scratch->scores.data();
   if (task.int8_keys) {
-    task.int8->scores(n_queries, scratch.queries, first, group, next, scratch.k.data(), head_dim,
+    task.int8->scores(n_queries, scratch.queries, first, group, next, scratch.k.data(), key_dim,
                       scores);
   } else {
-    const float* q = scratch.queries.f32.data() + first * head_dim;
+    const float* q = scratch.queries.f32.data() + first * key_dim;
     if (in_place.keys) {
       const HalfKeys k{group.k, next == nullptr ? nullptr : next->k};
-      ScoresF32(n_queries, q, k, head_dim, scores);
+      ScoresF32(n_queries, q, k, key_dim, scores);
     } else {
-      ScoresF32(n_queries, q, FloatMatrix{scratch.k.data(), kGroupTokens}, head_dim, scores);
+      ScoresF32(n_queries, q, FloatMatrix{scratch.k.data(), kGroupTokens}, key_dim, scores);
     }
   }
   for (size_t i = 0; !full && i < n_queries; ++i) {
@@ -194,14 +195,14 @@ void QueryBlock(const SegmentTask& task, const TileGroup& group, const TileGroup
   }
   float* m = task.states.m + first;
   float* l = task.states.l + first;
-  float* o = task.states.o + first * head_dim;
+  float* o = task.states.o + first * value_dim;
   GroupWeights weights;
   if (task.int8_values) {
     const ValueScales* scales[kMaxQueryBlock];
     FindValueScales(task, group, first, n_queries, full, scales);
     uint8_t* p = task.scratch->p.data();
-    task.int8->softmax(n_queries, next, scales, head_dim, scores, m, l, weights, p);
-    task.int8->values(n_queries, p, group, next, scales, head_dim, weights, o);
+    task.int8->softmax(n_queries, next, scales, key_dim, value_dim, scores, m, l, weights, p);
+    task.int8->values(n_queries, p, group, next, scales, value_dim, weights, o);
     return;
   }
   float max[kMaxQueryBlock];
@@ -209,18 +210,18 @@ void QueryBlock(const SegmentTask& task, const TileGroup& group, const TileGroup
   Softmax(scores, n_queries, max, sum);
   MergeGroup(max, sum, n_queries, m, l, weights);
   if (in_place.values) {
-    const HalfValues v{group.v, next == nullptr ? nullptr : next->v, head_dim};
-    return ValuesF32(n_queries, scores, v, head_dim, weights.keep, weights.add, o);
+    const HalfValues v{group.v, next == nullptr ? nullptr : next->v, value_dim};
+    return ValuesF32(n_queries, scores, v, value_dim, weights.keep, weights.add, o);
   }
-  const FloatMatrix v{scratch.v.data(), head_dim};
-  ValuesF32(n_queries, scores, v, head_dim, weights.keep, weights.add, o);
+  const FloatMatrix v{scratch.v.data(), value_dim};
+  ValuesF32(n_queries, scores, v, value_dim, weights.keep, weights.add, o);
 }
 
 void AttendSegment(const SegmentTask& task) {
   const size_t n_queries = task.n_rows * task.n_group;
   const size_t block_size = query_block_size(n_queries);
   const uint32_t last_pos = task.first_pos + static_cast<uint32_t>(task.n_rows - 1);
-  set_empty(task.states, n_queries, task.tiles.kv->head_dim);
+  set_empty(task.states, n_queries, task.tiles.kv->value_dim);
   const size_t n_tiles = task.tiles.n_tiles;
   TileGroup groups[2];
   groups[0] = GroupAt(task.tiles, 0);
@@ -239,8 +240,8 @@ void AttendSegment(const SegmentTask& task) {
     const InPlace in_place = WhatIsReadInPlace(task, n_queries, full);
     PrepareGroup(task, group, last_pos, in_place);
     if (next != nullptr) {
-      FetchFirst(task.tiles.kv->k_type, next->k, task.tiles.kv->head_dim);
-      FetchFirst(task.tiles.kv->v_type, next->v, task.tiles.kv->head_dim);
+      FetchFirst(task.tiles.kv->k_type, next->k, task.tiles.kv->key_dim);
+      FetchFirst(task.tiles.kv->v_type, next->v, task.tiles.kv->value_dim);
     }
     for (size_t first = 0; first < n_queries; first += block_size) {
       const size_t n = std::min(block_size, n_queries - first);
@@ -252,14 +253,14 @@ void AttendSegment(const SegmentTask& task) {
 }
 
 void SegmentScores(const SegmentTask& task, float* scores, size_t stride) {
-  const size_t head_dim = task.tiles.kv->head_dim;
+  const size_t key_dim = task.tiles.kv->key_dim;
   for (size_t tile = 0; tile < task.tiles.n_tiles; tile += kGroupTiles) {
     const TileGroup group = GroupAt(task.tiles, tile);
     PrepareGroup(task, group, task.first_pos, {});
     for (size_t i = 0; i < task.n_rows * task.n_group; ++i) {
       float* at = scores + i * stride + tile * kTileTokens;
-      ScoresF32(1, task.scratch->queries.f32.data() + i * head_dim,
-                FloatMatrix{task.scratch->k.data(), kGroupTokens}, head_dim, at);
+      ScoresF32(1, task.scratch->queries.f32.data() + i * key_dim,
+                FloatMatrix{task.scratch->k.data(), kGroupTokens}, key_dim, at);
       MaskScores(group, task.first_pos + static_cast<uint32_t>(i / task.n_group), at);
     }
   }

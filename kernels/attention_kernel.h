@@ -32,7 +32,7 @@ inline constexpr float kLog2E = 1.44269504F;
 struct States {
   float* m;  // [n_queries] the exponent the others are relative to, base 2
   float* l;  // [n_queries] sum of 2^(s - m)
-  float* o;  // [n_queries, head_dim] sum of 2^(s - m) v
+  float* o;  // [n_queries, value_dim] sum of 2^(s - m) v
 };
 
 // The block that query i of n belongs to: blocks of equal size, the last may be smaller.
@@ -44,10 +44,10 @@ inline size_t query_block_size(size_t n_queries) {
 // The queries of a task, scaled, and for int8 arithmetic rounded to 8 bits. The integers of a block
 // of n queries lie together, so that the kernel finds them at constant distances.
 struct Queries {
-  AlignedBuffer<float> f32;     // [n_queries, head_dim] times scale * log2(e)
-  AlignedBuffer<int8_t> bytes;  // per block [head_dim / 4, n, 4]; without VNNI 16 bits each
-  AlignedBuffer<float> scales;  // per block [head_dim / 32, n]
-  // Per block [head_dim / 32, n]: -128 * sum of the integers, since K is stored with 128 added.
+  AlignedBuffer<float> f32;     // [n_queries, key_dim] times scale * log2(e)
+  AlignedBuffer<int8_t> bytes;  // per block [key_dim / 4, n, 4]; without VNNI 16 bits each
+  AlignedBuffer<float> scales;  // per block [key_dim / 32, n]
+  // Per block [key_dim / 32, n]: -128 * sum of the integers, since K is stored with 128 added.
   AlignedBuffer<int32_t> offsets;
 };
 
@@ -65,12 +65,12 @@ struct ValueScales {
 struct Scratch {
   const void* block = nullptr;  // whose queries these are
   Queries queries;
-  AlignedBuffer<float> k;  // f32: [head_dim, 64 tokens]; int8: scales [head_dim / 32, 64 tokens]
-  AlignedBuffer<float> v;  // f32: [64 tokens, head_dim]
+  AlignedBuffer<float> k;  // f32: [key_dim, 64 tokens]; int8: scales [key_dim / 32, 64 tokens]
+  AlignedBuffer<float> v;  // f32: [64 tokens, value_dim]
   // int8: [1 + kMaxQueryBlock], of a group that all rows see whole, then of single rows.
   AlignedBuffer<ValueScales> value_scales;
   AlignedBuffer<float> scores;   // [kMaxQueryBlock, 64 tokens]
-  AlignedBuffer<uint8_t> p;      // int8: [head_dim / 32, queries of a block, up to kPBytes]
+  AlignedBuffer<uint8_t> p;      // int8: [value_dim / 32, queries of a block, up to kPBytes]
   AlignedBuffer<float> m, l, o;  // states of the segment
   AlignedBuffer<float> total_m, total_l, total_o;  // states of the walk
 };
@@ -128,8 +128,8 @@ void segment_scores(const SegmentTask& task, float* scores, size_t stride);
 
 // Merges `from` into `into` for n queries, as described in attention.h. An empty `from` changes no
 // bit.
-void merge_states(const States& into, const States& from, size_t n_queries, size_t head_dim);
+void merge_states(const States& into, const States& from, size_t n_queries, size_t value_dim);
 
-void set_empty(const States& states, size_t n_queries, size_t head_dim);
+void set_empty(const States& states, size_t n_queries, size_t value_dim);
 
 }  // namespace longhaul::attention

@@ -7,13 +7,13 @@
 
 namespace longhaul::attention {
 
-void set_empty(const States& states, size_t n_queries, size_t head_dim) {
+void set_empty(const States& states, size_t n_queries, size_t value_dim) {
   std::fill_n(states.m, n_queries, -std::numeric_limits<float>::infinity());
   std::fill_n(states.l, n_queries, 0.0F);
-  std::fill_n(states.o, n_queries * head_dim, 0.0F);
+  std::fill_n(states.o, n_queries * value_dim, 0.0F);
 }
 
-void merge_states(const States& into, const States& from, size_t n_queries, size_t head_dim) {
+void merge_states(const States& into, const States& from, size_t n_queries, size_t value_dim) {
   for (size_t i = 0; i < n_queries; ++i) {
     if (from.l[i] == 0.0F) continue;  // empty: a state with a token has l >= 1
     const float m = std::max(into.m[i], from.m[i]);
@@ -21,9 +21,9 @@ void merge_states(const States& into, const States& from, size_t n_queries, size
     const float add = std::exp2(from.m[i] - m);
     into.m[i] = m;
     into.l[i] = into.l[i] * keep + from.l[i] * add;
-    float* to = into.o + i * head_dim;
-    const float* o = from.o + i * head_dim;
-    for (size_t d = 0; d < head_dim; ++d) to[d] = to[d] * keep + o[d] * add;
+    float* to = into.o + i * value_dim;
+    const float* o = from.o + i * value_dim;
+    for (size_t d = 0; d < value_dim; ++d) to[d] = to[d] * keep + o[d] * add;
   }
 }
 

@@ -25,18 +25,26 @@ namespace {
 
 constexpr float kSentinel = -12345.0F;
 
+// Numbers of a key and of a value.
+struct Dims {
+  size_t key, value;
+  Dims(size_t both) : key(both), value(both) {}  // NOLINT(google-explicit-constructor)
+  Dims(size_t of_key, size_t of_value) : key(of_key), value(of_value) {}
+};
+
 // Paged K and V of one (sequence, KV head) with random tokens, pages in a random order. Bytes of
 // tokens that were never written are 0xFF: NaN as f16.
 struct Cache {
   KvType k_type, v_type;
-  size_t head_dim, n_tokens;
+  Dims dims;
+  size_t n_tokens;
   size_t tiles_per_page = 4;
   std::vector<uint32_t> pages;
   AlignedBuffer<std::byte> tiles;
   float v_max = 0;  // the largest |v|
 
-  Cache(KvType kt, KvType vt, size_t dim, size_t tokens, unsigned seed, float spread = 1.0F)
-      : k_type(kt), v_type(vt), head_dim(dim), n_tokens(tokens) {
+  Cache(KvType kt, KvType vt, Dims d, size_t tokens, unsigned seed, float spread = 1.0F)
+      : k_type(kt), v_type(vt), dims(d), n_tokens(tokens) {
     const size_t n_pages = (tokens + 63) / 64;
     pages.resize(n_pages);
     std::iota(pages.begin(), pages.end(), 0U);
@@ -45,26 +53,29 @@ struct Cache {
     tiles = AlignedBuffer<std::byte>(n_pages * page_stride());
     std::memset(tiles.data(), 0xFF, tiles.size());
     std::normal_distribution<float> normal;
-    std::vector<float> x(dim);
+    std::vector<float> k(d.key);
+    std::vector<float> v(d.value);
     for (size_t t = 0; t < tokens; ++t) {
       const float size = spread == 1.0F ? 1.0F : std::exp(normal(rng) * std::log(spread));
-      for (float& e : x) e = normal(rng) * size;
-      if (t == 3) x[1] = 40.0F;  // an outlier channel
-      write_k(kt, k_tile(t / 16), t % 16, x.data(), dim);
-      for (float& e : x) {
+      for (float& e : k) e = normal(rng) * size;
+      if (t == 3) k[1] = 40.0F;  // an outlier channel
+      write_k(kt, k_tile(t / 16), t % 16, k.data(), d.key);
+      for (float& e : v) {
         e = normal(rng) * size;
         v_max = std::max(v_max, std::fabs(e));
       }
-      write_v(vt, v_tile(t / 16), t % 16, x.data(), dim);
+      write_v(vt, v_tile(t / 16), t % 16, v.data(), d.value);
     }
   }
   size_t page_stride() const {
-    return tiles_per_page * (k_tile_bytes(k_type, head_dim) + v_tile_bytes(v_type, head_dim)) + 64;
+    return tiles_per_page * (k_tile_bytes(k_type, dims.key) + v_tile_bytes(v_type, dims.value)) +
+           64;
   }
   std::byte* k_tile(size_t t) { return tiles.data() + (view().k_tile(t) - tiles.data()); }
-  std::byte* v_tile(size_t t) { return k_tile(t) + k_tile_bytes(k_type, head_dim); }
+  std::byte* v_tile(size_t t) { return k_tile(t) + k_tile_bytes(k_type, dims.key); }
   KvView view() const {
-    return {tiles.data(), page_stride(), pages.data(), tiles_per_page, k_type, v_type, head_dim};
+    return {tiles.data(), page_stride(), pages.data(), tiles_per_page,
+            k_type,       v_type,        dims.key,     dims.value};
   }
 };
 
@@ -77,20 +88,20 @@ struct Case {
 
   Case(const Cache& cache, size_t n_rows, size_t n_group, uint32_t first_pos, unsigned seed)
       : v_max(cache.v_max) {
-    const size_t stride = n_group * cache.head_dim + 5;
     std::mt19937 rng(seed);
     std::normal_distribution<float> normal;
-    q.resize(n_rows * stride);
+    job.q_stride = n_group * cache.dims.key + 5;
+    job.out_stride = n_group * cache.dims.value + 5;
+    q.resize(n_rows * job.q_stride);
     for (float& e : q) e = normal(rng) * 2.0F;
-    out.assign(n_rows * stride, kSentinel);
+    out.assign(n_rows * job.out_stride, kSentinel);
     job.kv = cache.view();
     job.q = q.data();
     job.out = out.data();
-    job.q_stride = job.out_stride = stride;
     job.n_rows = n_rows;
     job.n_group = n_group;
     job.first_pos = first_pos;
-    job.scale = 1.0F / std::sqrt(static_cast<float>(cache.head_dim));
+    job.scale = 1.0F / std::sqrt(static_cast<float>(cache.dims.key));
   }
   AttentionJob row(size_t r, float* to) const {
     AttentionJob one = job;
@@ -145,12 +156,12 @@ void for_each_kernel(const std::function<void(const Int8Kernels* int8)>& body) {
 }
 
 // The largest error of one query's output that f32 arithmetic allows against exact arithmetic: each
-// score is off by at most head_dim roundings of its terms, 2^s by as much relatively, and the sums
+// score is off by at most key_dim roundings of its terms, 2^s by as much relatively, and the sums
 // by their own roundings.
 double f32_tolerance(const Case& c) {
   double q_max = 0;
   for (const float e : c.q) q_max = std::max<double>(q_max, std::fabs(e));
-  const double dim = static_cast<double>(c.job.kv.head_dim);
+  const double dim = static_cast<double>(c.job.kv.key_dim);
   const double largest = 45.0;  // of |k| and |v| in these tests, outlier included
   const double terms = dim * q_max * largest * c.job.scale;
   const double score_error = terms * 0x1p-24 * std::sqrt(dim);
@@ -214,6 +225,20 @@ TEST(Attention, AgreesWithTheReference) {
     for (const size_t head_dim : {32, 64, 96, 128, 256}) {
       const Cache cache(types.k, types.v, head_dim, 171, ++seed, 2.0F);
       for (const uint32_t pos : {0U, 15U, 16U, 63U, 64U, 170U}) {
+        ++seed;
+        expect_close(Case(cache, 1, 1 + seed % 7, pos, seed));
+      }
+      expect_close(Case(cache, 19, 1 + seed % 4, 171 - 19, seed));
+    }
+  }
+}
+
+TEST(Attention, AgreesWithTheReferenceWhereValuesHaveAWidthOfTheirOwn) {
+  unsigned seed = 70;
+  for (const Types types : kTypes) {
+    for (const Dims dims : {Dims(64, 128), Dims(128, 64), Dims(32, 256), Dims(256, 96)}) {
+      const Cache cache(types.k, types.v, dims, 171, ++seed, 2.0F);
+      for (const uint32_t pos : {0U, 63U, 170U}) {
         ++seed;
         expect_close(Case(cache, 1, 1 + seed % 7, pos, seed));
       }
@@ -346,7 +371,7 @@ TEST(Attention, TheErrorOfInt8IsAtTheLevelOfTheCache) {
 TEST(Attention, ARowInAChunkHasTheBitsOfTheRowAlone) {
   for_each_kernel([](const Int8Kernels* int8) {
     for (const Types types : kTypes) {
-      const Cache cache(types.k, types.v, 64, 4096 + 150, 8, 3.0F);
+      const Cache cache(types.k, types.v, Dims(64, 96), 4096 + 150, 8, 3.0F);
       for (const size_t n_group : {1, 3, 7}) {
         for (const uint32_t first_pos : {0U, 50U, 4060U}) {
           if (first_pos > 1000 && n_group != 3) continue;
@@ -356,7 +381,7 @@ TEST(Attention, ARowInAChunkHasTheBitsOfTheRowAlone) {
           for (size_t r = 0; r<90; r += first_pos> 1000 ? 13 : 1) {
             run(chunk.row(r, alone.data()), 1, int8);
             ASSERT_EQ(std::memcmp(alone.data(), chunk.job.out + r * chunk.job.out_stride,
-                                  n_group * 64 * sizeof(float)),
+                                  n_group * 96 * sizeof(float)),
                       0)
                 << "row " << r << " of " << first_pos;
           }
@@ -384,7 +409,7 @@ TEST(Attention, TheListOfAllTilesHasTheBitsOfAllTiles) {
 
 TEST(Attention, ThreadsAndOtherJobsDoNotChangeBits) {
   const Cache cache(KvType::kQ8_0, KvType::kQ8_0, 64, 3 * 4096 + 77, 12);
-  const Cache other(KvType::kF16, KvType::kQ8_0, 128, 300, 13);
+  const Cache other(KvType::kF16, KvType::kQ8_0, Dims(128, 160), 300, 13);
   const Int8Kernels* int8 = attention::best_int8_kernels();
   Case want(cache, 30, 7, 3 * 4096 + 40, 14);
   run(want.job, 1, int8);
@@ -501,7 +526,7 @@ TEST(MergeStates, EmptyIsNeutralAndTheResultIsTheSoftmaxOfTheUnion) {
 }
 
 TEST(BlockMasses, AreTheSoftmaxOfTheBlocks) {
-  const Cache cache(KvType::kQ8_0, KvType::kQ8_0, 64, 1000, 26);
+  const Cache cache(KvType::kQ8_0, KvType::kQ8_0, Dims(64, 96), 1000, 26);
   const Case c(cache, 1, 3, 900, 27);
   for (const size_t block_size : {8, 16, 32, 48}) {
     const size_t n_blocks = 900 / block_size + 1;

@@ -57,10 +57,10 @@ LH_VNNI_INLINE Sums<kTiles> load_tiles(const std::byte* const* tiles, size_t at)
 // Scores of kTiles tiles, whose columns of k_scales and scores start at the pointers.
 template <size_t kQueries, size_t kTiles, class Fetch>
 LH_VNNI_INLINE void score_tiles(const Queries& queries, size_t first, const std::byte* const* tiles,
-                                Fetch& ahead, const float* k_scales, size_t head_dim,
+                                Fetch& ahead, const float* k_scales, size_t key_dim,
                                 float* scores) {
-  const size_t n_chunks = head_dim / kScaleDims;
-  const int8_t* q = queries.bytes.data() + first * head_dim;
+  const size_t n_chunks = key_dim / kScaleDims;
+  const int8_t* q = queries.bytes.data() + first * key_dim;
   const float* q_scales = queries.scales.data() + first * n_chunks;
   const int32_t* offsets = queries.offsets.data() + first * n_chunks;
   size_t at = 0;
@@ -79,11 +79,11 @@ LH_VNNI_INLINE void score_tiles(const Queries& queries, size_t first, const std:
 
 template <size_t kQueries, class Fetch>
 LH_VNNI void scores_of(const Queries& queries, size_t first, const TileGroup& group, Fetch ahead,
-                       const float* k_scales, size_t head_dim, float* scores) {
+                       const float* k_scales, size_t key_dim, float* scores) {
   constexpr size_t kTiles = kQueries <= 4 ? 4 : 2;  // 16 sums
   for (size_t j = 0; j < kGroupTiles; j += kTiles) {
     score_tiles<kQueries, kTiles>(queries, first, group.k + j, ahead, k_scales + j * kTileTokens,
-                                  head_dim, scores + j * kTileTokens);
+                                  key_dim, scores + j * kTileTokens);
   }
 }
 
@@ -96,9 +96,9 @@ LH_VNNI_INLINE Sums<2> load_values(const std::byte* from) {
 
 // sums += p times the values of tile j, 32 dimensions of it.
 template <size_t kQueries, class Fetch>
-LH_VNNI_INLINE void add_tile(const uint8_t* p, const std::byte* v, size_t j, size_t head_dim,
+LH_VNNI_INLINE void add_tile(const uint8_t* p, const std::byte* v, size_t j, size_t value_dim,
                              Fetch& ahead, Block<kQueries, 2>& sums) {
-  LH_UNROLL for (size_t g = 0; g < kTileTokens / 4; ++g, v += head_dim * 4) {
+  LH_UNROLL for (size_t g = 0; g < kTileTokens / 4; ++g, v += value_dim * 4) {
     ahead.template fetch<2>(v);
     sums.add_values(load_values(v), p + 4 * (4 * g + j));
   }
@@ -108,7 +108,7 @@ LH_VNNI_INLINE void add_tile(const uint8_t* p, const std::byte* v, size_t j, siz
 // wait for the one before.
 template <size_t kQueries, class Fetch>
 LH_VNNI_INLINE void values_chunk(const uint8_t* p, const TileGroup& group, Fetch& ahead,
-                                 const ValueScales* const* scales, size_t c, size_t head_dim,
+                                 const ValueScales* const* scales, size_t c, size_t value_dim,
                                  const GroupWeights& weights, float* o) {
   const size_t at = c * kScaleDims * 4;
   Block<kQueries, 2> sums;
@@ -117,92 +117,92 @@ LH_VNNI_INLINE void values_chunk(const uint8_t* p, const TileGroup& group, Fetch
     Block<kQueries, 2> odd;
     odd.set_zero();
     for (size_t j = 0; j < kGroupTiles; j += 2) {
-      add_tile(p, group.v[j] + at, j, head_dim, ahead, sums);
-      add_tile(p, group.v[j + 1] + at, j + 1, head_dim, ahead, odd);
+      add_tile(p, group.v[j] + at, j, value_dim, ahead, sums);
+      add_tile(p, group.v[j + 1] + at, j + 1, value_dim, ahead, odd);
     }
     sums.add(odd);
   } else {
     for (size_t j = 0; j < kGroupTiles; ++j) {
-      add_tile(p, group.v[j] + at, j, head_dim, ahead, sums);
+      add_tile(p, group.v[j] + at, j, value_dim, ahead, sums);
     }
   }
-  sums.add_to_output(scales, c, weights.keep, weights.add, head_dim, o + c * kScaleDims);
+  sums.add_to_output(scales, c, weights.keep, weights.add, value_dim, o + c * kScaleDims);
 }
 
 template <size_t kQueries, class Fetch>
 LH_VNNI void values_of(const uint8_t* p, const TileGroup& group, Fetch ahead,
-                       const ValueScales* const* scales, size_t head_dim,
+                       const ValueScales* const* scales, size_t value_dim,
                        const GroupWeights& weights, float* o) {
-  for (size_t c = 0; c < head_dim / kScaleDims; ++c, p += kQueries * kGroupTokens) {
-    values_chunk<kQueries>(p, group, ahead, scales, c, head_dim, weights, o);
+  for (size_t c = 0; c < value_dim / kScaleDims; ++c, p += kQueries * kGroupTokens) {
+    values_chunk<kQueries>(p, group, ahead, scales, c, value_dim, weights, o);
   }
 }
 
 template <size_t kQueries>
 LH_VNNI void scores_of(const Queries& queries, size_t first, const TileGroup& group,
-                       const TileGroup* next, const float* k_scales, size_t head_dim,
+                       const TileGroup* next, const float* k_scales, size_t key_dim,
                        float* scores) {
   if (next == nullptr) {
-    return scores_of<kQueries>(queries, first, group, NoFetcher(), k_scales, head_dim, scores);
+    return scores_of<kQueries>(queries, first, group, NoFetcher(), k_scales, key_dim, scores);
   }
-  const Fetcher ahead(next->k, kTileTokens * head_dim);
-  scores_of<kQueries>(queries, first, group, ahead, k_scales, head_dim, scores);
+  const Fetcher ahead(next->k, kTileTokens * key_dim);
+  scores_of<kQueries>(queries, first, group, ahead, k_scales, key_dim, scores);
 }
 
 template <size_t kQueries>
 LH_VNNI void values_of(const uint8_t* p, const TileGroup& group, const TileGroup* next,
-                       const ValueScales* const* scales, size_t head_dim,
+                       const ValueScales* const* scales, size_t value_dim,
                        const GroupWeights& weights, float* o) {
   if (next == nullptr) {
-    return values_of<kQueries>(p, group, NoFetcher(), scales, head_dim, weights, o);
+    return values_of<kQueries>(p, group, NoFetcher(), scales, value_dim, weights, o);
   }
-  const Fetcher ahead(next->v, kTileTokens * head_dim);
-  values_of<kQueries>(p, group, ahead, scales, head_dim, weights, o);
+  const Fetcher ahead(next->v, kTileTokens * value_dim);
+  values_of<kQueries>(p, group, ahead, scales, value_dim, weights, o);
 }
 
 void scores_vnni(size_t n_queries, const Queries& queries, size_t first, const TileGroup& group,
-                 const TileGroup* next, const float* k_scales, size_t head_dim, float* scores) {
+                 const TileGroup* next, const float* k_scales, size_t key_dim, float* scores) {
   static_assert(kMaxQueryBlock == 8);
   switch (n_queries) {
     case 1:
-      return scores_of<1>(queries, first, group, next, k_scales, head_dim, scores);
+      return scores_of<1>(queries, first, group, next, k_scales, key_dim, scores);
     case 2:
-      return scores_of<2>(queries, first, group, next, k_scales, head_dim, scores);
+      return scores_of<2>(queries, first, group, next, k_scales, key_dim, scores);
     case 3:
-      return scores_of<3>(queries, first, group, next, k_scales, head_dim, scores);
+      return scores_of<3>(queries, first, group, next, k_scales, key_dim, scores);
     case 4:
-      return scores_of<4>(queries, first, group, next, k_scales, head_dim, scores);
+      return scores_of<4>(queries, first, group, next, k_scales, key_dim, scores);
     case 5:
-      return scores_of<5>(queries, first, group, next, k_scales, head_dim, scores);
+      return scores_of<5>(queries, first, group, next, k_scales, key_dim, scores);
     case 6:
-      return scores_of<6>(queries, first, group, next, k_scales, head_dim, scores);
+      return scores_of<6>(queries, first, group, next, k_scales, key_dim, scores);
     case 7:
-      return scores_of<7>(queries, first, group, next, k_scales, head_dim, scores);
+      return scores_of<7>(queries, first, group, next, k_scales, key_dim, scores);
     default:
-      return scores_of<8>(queries, first, group, next, k_scales, head_dim, scores);
+      return scores_of<8>(queries, first, group, next, k_scales, key_dim, scores);
   }
 }
 
 void values_vnni(size_t n_queries, const uint8_t* p, const TileGroup& group, const TileGroup* next,
-                 const ValueScales* const* scales, size_t head_dim, const GroupWeights& weights,
+                 const ValueScales* const* scales, size_t value_dim, const GroupWeights& weights,
                  float* o) {
   switch (n_queries) {
     case 1:
-      return values_of<1>(p, group, next, scales, head_dim, weights, o);
+      return values_of<1>(p, group, next, scales, value_dim, weights, o);
     case 2:
-      return values_of<2>(p, group, next, scales, head_dim, weights, o);
+      return values_of<2>(p, group, next, scales, value_dim, weights, o);
     case 3:
-      return values_of<3>(p, group, next, scales, head_dim, weights, o);
+      return values_of<3>(p, group, next, scales, value_dim, weights, o);
     case 4:
-      return values_of<4>(p, group, next, scales, head_dim, weights, o);
+      return values_of<4>(p, group, next, scales, value_dim, weights, o);
     case 5:
-      return values_of<5>(p, group, next, scales, head_dim, weights, o);
+      return values_of<5>(p, group, next, scales, value_dim, weights, o);
     case 6:
-      return values_of<6>(p, group, next, scales, head_dim, weights, o);
+      return values_of<6>(p, group, next, scales, value_dim, weights, o);
     case 7:
-      return values_of<7>(p, group, next, scales, head_dim, weights, o);
+      return values_of<7>(p, group, next, scales, value_dim, weights, o);
     default:
-      return values_of<8>(p, group, next, scales, head_dim, weights, o);
+      return values_of<8>(p, group, next, scales, value_dim, weights, o);
   }
 }
 

@@ -42,10 +42,10 @@ constexpr bool fetches_in_softmax(size_t n_queries) { return n_queries > 4; }
 
 class SoftmaxFetcher {
  public:
-  LH_VNNI_INLINE SoftmaxFetcher(const TileGroup* next, size_t n_queries, size_t head_dim) {
+  LH_VNNI_INLINE SoftmaxFetcher(const TileGroup* next, size_t n_queries, size_t key_dim) {
     if (next == nullptr || !fetches_in_softmax(n_queries)) return;
     tiles_ = next->k + kGroupTiles / 2;
-    end_ = kTileTokens * head_dim;
+    end_ = kTileTokens * key_dim;
     n_lines_ = (end_ / 64 + 2 * n_queries - 1) / (2 * n_queries);
   }
   // A share of the lines; to be called twice a query.

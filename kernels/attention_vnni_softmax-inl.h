@@ -25,9 +25,9 @@ LH_VNNI_INLINE RoundedChunk round_chunk(const float* from) {
           _mm512_reduce_add_epi32(_mm512_add_epi32(q0, q1))};
 }
 
-LH_VNNI_INLINE __m512 load_value_scales(const std::byte* tile, size_t c, size_t head_dim,
+LH_VNNI_INLINE __m512 load_value_scales(const std::byte* tile, size_t c, size_t value_dim,
                                         uint16_t mask) {
-  const std::byte* from = tile + kTileTokens * head_dim + c * kTileTokens * 2;
+  const std::byte* from = tile + kTileTokens * value_dim + c * kTileTokens * 2;
   return _mm512_maskz_mov_ps(mask, load_halves(from));
 }
 
@@ -110,9 +110,9 @@ LH_VNNI_INLINE void merge_group(size_t n_queries, __m512 max, __m512 sum, float*
   _mm512_mask_storeu_ps(l, seen, _mm512_fmadd_ps(old_l, keep, _mm512_mul_ps(sum, add)));
 }
 
-LH_VNNI void round_queries_vnni(size_t n_queries, size_t head_dim, Queries& queries) {
-  const size_t n_chunks = head_dim / kScaleDims;
-  queries.bytes.ensure(n_queries * head_dim);
+LH_VNNI void round_queries_vnni(size_t n_queries, size_t key_dim, Queries& queries) {
+  const size_t n_chunks = key_dim / kScaleDims;
+  queries.bytes.ensure(n_queries * key_dim);
   queries.scales.ensure(n_queries * n_chunks);
   queries.offsets.ensure(n_queries * n_chunks);
   const size_t block_size = query_block_size(n_queries);
@@ -120,12 +120,11 @@ LH_VNNI void round_queries_vnni(size_t n_queries, size_t head_dim, Queries& quer
     const size_t first = query / block_size * block_size;
     const size_t n = std::min(block_size, n_queries - first);
     for (size_t c = 0; c < n_chunks; ++c) {
-      const RoundedChunk chunk =
-          round_chunk(queries.f32.data() + query * head_dim + c * kScaleDims);
+      const RoundedChunk chunk = round_chunk(queries.f32.data() + query * key_dim + c * kScaleDims);
       alignas(16) int8_t bytes[kScaleDims];
       _mm_store_si128(reinterpret_cast<__m128i*>(bytes), chunk.low);
       _mm_store_si128(reinterpret_cast<__m128i*>(bytes) + 1, chunk.high);
-      int8_t* to = queries.bytes.data() + first * head_dim + (query - first) * 4;
+      int8_t* to = queries.bytes.data() + first * key_dim + (query - first) * 4;
       for (size_t quad = 0; quad < kChunkQuads; ++quad) {
         std::memcpy(to + (c * kChunkQuads + quad) * n * 4, bytes + quad * 4, 4);
       }
@@ -136,10 +135,10 @@ LH_VNNI void round_queries_vnni(size_t n_queries, size_t head_dim, Queries& quer
   }
 }
 
-LH_VNNI void prepare_keys_vnni(const TileGroup& group, size_t head_dim, float* k_scales) {
+LH_VNNI void prepare_keys_vnni(const TileGroup& group, size_t key_dim, float* k_scales) {
   for (size_t j = 0; j < kGroupTiles; ++j) {
-    const std::byte* from = group.k[j] + kTileTokens * head_dim;
-    for (size_t c = 0; c < head_dim / kScaleDims; ++c) {
+    const std::byte* from = group.k[j] + kTileTokens * key_dim;
+    for (size_t c = 0; c < key_dim / kScaleDims; ++c) {
       _mm512_storeu_ps(k_scales + c * kGroupTokens + j * kTileTokens,
                        load_halves(from + c * kTileTokens * 2));
     }
@@ -147,8 +146,8 @@ LH_VNNI void prepare_keys_vnni(const TileGroup& group, size_t head_dim, float* k
 }
 
 LH_VNNI void prepare_values_vnni(const TileGroup& group, const uint16_t masks[kGroupTiles],
-                                 size_t head_dim, ValueScales& scales) {
-  const size_t n_chunks = head_dim / kScaleDims;
+                                 size_t value_dim, ValueScales& scales) {
+  const size_t n_chunks = value_dim / kScaleDims;
   __m512 share[kGroupTiles];  // the largest over the chunks of a token's scale to the group's
   LH_UNROLL for (size_t j = 0; j < kGroupTiles; ++j) share[j] = _mm512_set1_ps(kSmallestShare);
   for (size_t c = 0; c < n_chunks; ++c) {
@@ -156,7 +155,7 @@ LH_VNNI void prepare_values_vnni(const TileGroup& group, const uint16_t masks[kG
     __m512 highest = _mm512_setzero_ps();
     __mmask16 nan = 0;
     LH_UNROLL for (size_t j = 0; j < kGroupTiles; ++j) {
-      x[j] = load_value_scales(group.v[j], c, head_dim, masks[j]);
+      x[j] = load_value_scales(group.v[j], c, value_dim, masks[j]);
       highest = _mm512_max_ps(highest, x[j]);
       nan |= _mm512_cmp_ps_mask(x[j], x[j], _CMP_UNORD_Q);
     }
@@ -193,9 +192,9 @@ LH_VNNI_INLINE void round_p(const __m512 w[kGroupTiles], const float* weight, ui
 }
 
 LH_VNNI void softmax_vnni(size_t n_queries, const TileGroup* next, const ValueScales* const* scales,
-                          size_t head_dim, const float* scores, float* m, float* l,
+                          size_t key_dim, size_t value_dim, const float* scores, float* m, float* l,
                           GroupWeights& weights, uint8_t* p) {
-  SoftmaxFetcher ahead(next, n_queries, head_dim);
+  SoftmaxFetcher ahead(next, n_queries, key_dim);
   const __m512 minus_inf = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
   __m512 maxima = minus_inf;  // lane i: of query i
   alignas(64) float bases[kMaxQueryBlock][16];
@@ -222,7 +221,7 @@ LH_VNNI void softmax_vnni(size_t n_queries, const TileGroup* next, const ValueSc
       sum = _mm512_fmadd_ps(w[j], _mm512_loadu_ps(of_row.inverse + j * 16), sum);
     }
     sums = _mm512_mask_mov_ps(sums, static_cast<__mmask16>(1U << i), reduce(sum, Add()));
-    for (size_t c = 0; c < head_dim / kScaleDims; ++c) {
+    for (size_t c = 0; c < value_dim / kScaleDims; ++c) {
       round_p(w, of_row.weights[c], p + (c * n_queries + i) * kGroupTokens);
     }
   }

@@ -87,11 +87,11 @@ struct Block {
   }
   // A group of weight 0 changes no bit.
   LH_VNNI_INLINE void add_to_output(const ValueScales* const* scales, size_t c, const float* keep,
-                                    const float* add, size_t head_dim, float* o) const {
+                                    const float* add, size_t value_dim, float* o) const {
     if (*add != 0.0F) {
       head.add_to_output(_mm512_set1_ps(*keep), _mm512_set1_ps((*scales)->units[c] * *add), o);
     }
-    tail.add_to_output(scales + 1, c, keep + 1, add + 1, head_dim, o + head_dim);
+    tail.add_to_output(scales + 1, c, keep + 1, add + 1, value_dim, o + value_dim);
   }
 };
 template <size_t kVectors>

@@ -112,9 +112,9 @@ std::ptrdiff_t first_difference(const std::vector<float>& a, const std::vector<f
 void read_token(const KvView& view, size_t pos, bool key, float* out) {
   const size_t tile = pos / kTileTokens;
   if (key) {
-    read_k(view.k_type, view.k_tile(tile), pos % kTileTokens, out, view.head_dim);
+    read_k(view.k_type, view.k_tile(tile), pos % kTileTokens, out, view.key_dim);
   } else {
-    read_v(view.v_type, view.v_tile(tile), pos % kTileTokens, out, view.head_dim);
+    read_v(view.v_type, view.v_tile(tile), pos % kTileTokens, out, view.value_dim);
   }
 }
 

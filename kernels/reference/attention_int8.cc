@@ -22,12 +22,12 @@ struct Token {
   const std::byte* v_tile;
   size_t slot;
 
-  int value(size_t dim, size_t head_dim) const {
-    return static_cast<int8_t>(v_tile[(slot / 4 * head_dim + dim) * 4 + slot % 4]);
+  int value(size_t dim, size_t value_dim) const {
+    return static_cast<int8_t>(v_tile[(slot / 4 * value_dim + dim) * 4 + slot % 4]);
   }
-  float value_scale(size_t chunk, size_t head_dim) const {
+  float value_scale(size_t chunk, size_t value_dim) const {
     uint16_t h;
-    std::memcpy(&h, v_tile + kTileTokens * head_dim + (chunk * kTileTokens + slot) * 2, sizeof(h));
+    std::memcpy(&h, v_tile + kTileTokens * value_dim + (chunk * kTileTokens + slot) * 2, sizeof(h));
     return f16_to_f32(h);
   }
 };
@@ -54,9 +54,9 @@ std::vector<Group> visible_groups(const AttentionJob& job, uint32_t pos) {
 }
 
 // A query times `factor`, rounded to 8 bits with a scale per 32 dimensions.
-std::vector<double> rounded(const float* q, size_t head_dim, float factor) {
-  std::vector<double> result(head_dim);
-  for (size_t first = 0; first < head_dim; first += kScaleDims) {
+std::vector<double> rounded(const float* q, size_t key_dim, float factor) {
+  std::vector<double> result(key_dim);
+  for (size_t first = 0; first < key_dim; first += kScaleDims) {
     float amax = 0;
     for (size_t d = first; d < first + kScaleDims; ++d) {
       amax = std::max(amax, std::fabs(q[d] * factor));
@@ -76,10 +76,10 @@ struct Rounding {
   std::vector<float> power;               // [token] the largest share, rounded up
 
   Rounding() = default;
-  Rounding(const Group& group, size_t head_dim) : power(group.size(), 0x1p-20F) {
-    for (size_t c = 0; c < head_dim / kScaleDims; ++c) {
+  Rounding(const Group& group, size_t value_dim) : power(group.size(), 0x1p-20F) {
+    for (size_t c = 0; c < value_dim / kScaleDims; ++c) {
       std::vector<float> x;
-      for (const Token& t : group) x.push_back(t.value_scale(c, head_dim));
+      for (const Token& t : group) x.push_back(t.value_scale(c, value_dim));
       largest.push_back(*std::max_element(x.begin(), x.end()));
       const float inverse = largest[c] > 0 ? 1.0F / largest[c] : 0.0F;
       for (size_t i = 0; i < x.size(); ++i) {
@@ -124,23 +124,22 @@ double add_f16(const Group& group, const std::vector<double>& w, double weight,
 
 void attend_query(const AttentionJob& job, const std::vector<Group>& groups, const float* from,
                   float* out) {
-  const size_t head_dim = job.kv.head_dim;
   const bool int8_values = job.kv.v_type == KvType::kQ8_0;
   const float factor = job.scale * attention::kLog2E;
-  std::vector<double> q(from, from + head_dim);
+  std::vector<double> q(from, from + job.kv.key_dim);
   for (double& x : q) x *= factor;
-  if (job.kv.k_type == KvType::kQ8_0) q = rounded(from, head_dim, factor);
-  std::vector<float> k(head_dim);
-  std::vector<double> o(head_dim, 0.0);
+  if (job.kv.k_type == KvType::kQ8_0) q = rounded(from, job.kv.key_dim, factor);
+  std::vector<float> k(job.kv.key_dim);
+  std::vector<double> o(job.kv.value_dim, 0.0);
   double l = 0;
   double top = 0;  // o and l are relative to 2^top
   for (const Group& group : groups) {
     if (group.empty()) continue;
-    const Rounding rounding =
-        int8_values ? Rounding(group, head_dim) : Rounding();  // f16 values need none
+    // f16 values need none.
+    const Rounding rounding = int8_values ? Rounding(group, o.size()) : Rounding();
     std::vector<double> w;
     for (size_t i = 0; i < group.size(); ++i) {
-      read_k(job.kv.k_type, group[i].k_tile, group[i].slot, k.data(), head_dim);
+      read_k(job.kv.k_type, group[i].k_tile, group[i].slot, k.data(), k.size());
       w.push_back(std::inner_product(q.begin(), q.end(), k.begin(),
                                      int8_values ? std::log2(rounding.power[i]) : 0.0));
     }
@@ -150,7 +149,7 @@ void attend_query(const AttentionJob& job, const std::vector<Group>& groups, con
     const double weight = std::exp2(m - top);
     l += int8_values ? add_int8(group, rounding, w, weight, o) : add_f16(group, w, weight, o);
   }
-  for (size_t d = 0; d < head_dim; ++d) out[d] = l == 0 ? 0.0F : static_cast<float>(o[d] / l);
+  for (size_t d = 0; d < o.size(); ++d) out[d] = l == 0 ? 0.0F : static_cast<float>(o[d] / l);
 }
 
 }  // namespace
@@ -159,8 +158,8 @@ void attend_int8(const AttentionJob& job) {
   for (size_t r = 0; r < job.n_rows; ++r) {
     const auto groups = visible_groups(job, job.first_pos + static_cast<uint32_t>(r));
     for (size_t h = 0; h < job.n_group; ++h) {
-      attend_query(job, groups, job.q + r * job.q_stride + h * job.kv.head_dim,
-                   job.out + r * job.out_stride + h * job.kv.head_dim);
+      attend_query(job, groups, job.q + r * job.q_stride + h * job.kv.key_dim,
+                   job.out + r * job.out_stride + h * job.kv.value_dim);
     }
   }
 }
