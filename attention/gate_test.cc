@@ -99,6 +99,19 @@ TEST(GateSelector, RanksBlocksByGateQueryTimesGateKey) {
   EXPECT_EQ(f.select(options), (Ids{0, 1, 2, 3, 4}));
 }
 
+TEST(Selection, OfEveryBlockIsAllTilesAndNoList) {
+  Fixture f({3, -1, 7, 2, 5}, 5 * kBlock, 2.0F);
+  AttentionOptions options;
+  for (const size_t n_blocks : {4, 5}) {
+    options.token_budget = n_blocks * kBlock;
+    const TileChoice choice = f.selection.select(*find_selector("gate"), options, f.input,
+                                                 f.job.first_pos + 1, f.workspace);
+    EXPECT_EQ(choice.all_tiles, n_blocks == 5);
+    EXPECT_EQ(choice.n_blocks, n_blocks);
+    EXPECT_EQ(choice.tiles.empty(), choice.all_tiles);
+  }
+}
+
 TEST(GateSelector, TheUnfinishedBlockHasNoKeyAndIsSelected) {
   Fixture f({3, -1, 7, -100}, 3 * kBlock + 1, 2.0F);
   EXPECT_EQ(f.input.gate.keys.n_rows, 3U);

@@ -69,10 +69,9 @@ void RectifySelection::reserve(size_t n_blocks, size_t block_size, size_t head_d
   lower_.ensure(n_blocks);
 }
 
-RectifySelection::Choice RectifySelection::select(const Selector& selector,
-                                                  const AttentionOptions& options, double tolerance,
-                                                  const SelectionInput& input,
-                                                  AttentionWorkspace& workspace) {
+TileChoice RectifySelection::select(const Selector& selector, const AttentionOptions& options,
+                                    double tolerance, const SelectionInput& input,
+                                    AttentionWorkspace& workspace) {
   const AttentionJob& job = *input.query;
   std::fill_n(chosen_.begin(), input.n_blocks, uint8_t{0});
   for (size_t r = 0; r < job.n_rows; ++r) {

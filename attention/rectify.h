@@ -28,16 +28,11 @@ class RectifySelection {
   void reserve(size_t n_blocks, size_t block_size, size_t head_dim);
 
   // The tiles that the rows of `input.query` attend to: the union of what `selector` chooses for
-  // each row under `options`. With a tolerance of at least 0: nothing (read every tile) if the
-  // estimated missed mass of a probed row exceeds it. `input.n_blocks` covers the last row. The
-  // tiles stay valid until the next call.
-  struct Choice {
-    bool all_tiles = false;
-    std::span<const TileRef> tiles;
-    size_t n_blocks = 0;  // chosen
-  };
-  Choice select(const Selector& selector, const AttentionOptions& options, double tolerance,
-                const SelectionInput& input, AttentionWorkspace& workspace);
+  // each row under `options`. With a tolerance of at least 0: every tile if the estimated missed
+  // mass of a probed row exceeds it. `input.n_blocks` covers the last row. The tiles stay valid
+  // until the next call.
+  TileChoice select(const Selector& selector, const AttentionOptions& options, double tolerance,
+                    const SelectionInput& input, AttentionWorkspace& workspace);
 
  private:
   SelectionBuffer row_;

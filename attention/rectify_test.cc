@@ -50,7 +50,7 @@ struct Fixture {
     choice.reserve(n_blocks, kBlock, kHeadDim);
   }
 
-  RectifySelection::Choice select(double ratio, double tolerance) {
+  TileChoice select(double ratio, double tolerance) {
     AttentionOptions options;
     options.sparse_ratio = ratio;
     options.min_blocks = 1;

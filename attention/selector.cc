@@ -62,10 +62,9 @@ void SelectionBuffer::reserve(size_t n_blocks, size_t block_size, size_t head_di
   tiles_.ensure(n_blocks * std::max<size_t>(1, block_size / kTileTokens));
 }
 
-std::span<const TileRef> SelectionBuffer::select(const Selector& selector,
-                                                 const AttentionOptions& options,
-                                                 SelectionInput input, size_t n_tokens,
-                                                 AttentionWorkspace& workspace) {
+TileChoice SelectionBuffer::select(const Selector& selector, const AttentionOptions& options,
+                                   SelectionInput input, size_t n_tokens,
+                                   AttentionWorkspace& workspace) {
   const size_t n_blocks = input.n_blocks;
   LH_CHECK(n_blocks > 0 && n_blocks <= scores_.size() && input.query->n_rows == 1);
   size_t n_selected = n_selected_blocks(options, selector, n_blocks, input.block_size);
@@ -85,8 +84,9 @@ std::span<const TileRef> SelectionBuffer::select(const Selector& selector,
   if (options.gate_threshold > 0) n_selected = count_above(scores, options.gate_threshold);
   top_k(scores, n_selected, ids_.data());
   n_ids_ = n_selected;
+  if (n_selected == n_blocks) return {true, {}, n_blocks};
   const size_t n_tiles = expand_blocks(block_ids(), input.block_size, n_tokens, tiles_.span());
-  return {tiles_.data(), n_tiles};
+  return {false, {tiles_.data(), n_tiles}, n_selected};
 }
 
 size_t expand_blocks(std::span<const uint32_t> block_ids, size_t block_size, size_t n_tokens,

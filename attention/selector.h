@@ -63,6 +63,14 @@ size_t n_selected_blocks(const AttentionOptions& options, const Selector& select
 // descriptors.
 void mean_over_group(const AttentionJob& job, float* mean);
 
+// What a job reads: every tile, or those listed. A list of every tile is not the same to a bit
+// (its segments are longer), so where every block is chosen all_tiles says so.
+struct TileChoice {
+  bool all_tiles = false;
+  std::span<const TileRef> tiles;
+  size_t n_blocks = 0;  // chosen
+};
+
 // Room for the selections of one kv head; reused from step to step, grown only when the context
 // grows.
 class SelectionBuffer {
@@ -72,9 +80,8 @@ class SelectionBuffer {
 
   // Chooses the blocks of one step. The tiles stay valid until the next call. Ties go to the lower
   // index.
-  std::span<const TileRef> select(const Selector& selector, const AttentionOptions& options,
-                                  SelectionInput input, size_t n_tokens,
-                                  AttentionWorkspace& workspace);
+  TileChoice select(const Selector& selector, const AttentionOptions& options, SelectionInput input,
+                    size_t n_tokens, AttentionWorkspace& workspace);
   // The blocks behind the last answer, ascending.
   std::span<const uint32_t> block_ids() const { return {ids_.data(), n_ids_}; }
 

@@ -3,23 +3,24 @@
 //
 // The numbers, in this order for every row and head whatever the rows, the threads and the split
 // into tasks:
-//   - The tiles are visited in list order, in segments of 128 listed tiles (all_tiles lists every
-//   tile from the first on), a segment in groups of 4.
-//   - A group gives a softmax state: m = the highest score (base 2, scale * log2(e) is folded into
-//   q), l = the sum of
-//     p = 2^(s - m), o = sum p v. A masked token has p = 0 exactly; p below 2^-100 is 0.
-//   - States merge: m = max, l and o of each are weighted by 2^(own m - m). Groups merge into the
-//   state of their
-//     segment and segments into the total, in ascending order. A group without a visible token
-//     changes no bit, so a row inside a chunk and the row alone agree.
-//   - f32 arithmetic (f16 caches, and where Highway has no vectors): K and V are read as read_k and
-//   read_v give them.
-//   - int8 arithmetic (q8_0): q is rounded per (row, head, 32 dimensions) to 8 bits
-//   and p * v_scale per
-//     (row, head, 32 dimensions, group) to 8 bits, relative to the largest p * v_scale that the row
-//     sees in the group (m is then the highest score plus log2 of v_scale), so that a token of high
-//     probability and small value does not hide the others. The integer sums are exact, l is of the
-//     unrounded p. The error is of the size of q8_0's own: docs/kv-arithmetic.md.
+//
+//   Segments  The text is cut at fixed positions: every kSegmentTiles tiles, for lists every
+//             kListSegmentTiles. A segment is those of its tiles that are read, ascending, in
+//             groups of 4 counted from its start. So a part of a text can be computed alone.
+//   Groups    A group gives a softmax state: m = the highest score (base 2, scale * log2(e) is
+//             folded into q), l = the sum of p = 2^(s - m), o = sum p v. A masked token has p = 0
+//             exactly; p below 2^-100 is 0.
+//   Merging   m = max, l and o of each are weighted by 2^(own m - m). Groups merge into the state
+//             of their segment and segments into the total, in ascending order. A group without a
+//             visible token changes no bit, so a row inside a chunk and the row alone agree.
+//   f32       (f16 caches, and where Highway has no vectors) K and V are read as read_k and read_v
+//             give them.
+//   int8      (q8_0) q is rounded per (row, head, 32 dimensions) to 8 bits and p * v_scale per
+//             (row, head, 32 dimensions, group) to 8 bits, relative to the largest p * v_scale that
+//             the row sees in the group (m is then the highest score plus log2 of v_scale), so that
+//             a token of high probability and small value does not hide the others. The integer
+//             sums are exact, l is of the unrounded p. The error is of the size of q8_0's own:
+//             docs/kv-arithmetic.md.
 #pragma once
 
 #include <cstddef>
@@ -33,6 +34,13 @@
 namespace longhaul {
 
 class ThreadPool;
+
+// Tiles of text in a segment (2,048 tokens), and in one of a list (8,192). The latter decides how
+// many tasks a sparse step has and how many of its groups are not full: at 32,768 tokens, of which
+// a tenth is read, for 2 KV heads 8 tasks and 3 % more groups than without cuts. 16,384 tokens
+// would make 4 tasks and 1 % more groups, 4,096 tokens 16 tasks and 6 %.
+inline constexpr size_t kSegmentTiles = 128;
+inline constexpr size_t kListSegmentTiles = 512;
 
 // K and V of one (sequence, layer, KV head) in paged storage: per 16 tokens a K tile and right
 // behind it the V tile, so that a listed tile is one piece of memory and not two.

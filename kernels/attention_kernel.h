@@ -20,7 +20,6 @@ struct Int8Kernels;  // attention_int8.h
 
 inline constexpr size_t kGroupTiles = 4;
 inline constexpr size_t kGroupTokens = kGroupTiles * kTileTokens;
-inline constexpr size_t kSegmentTiles = 128;
 // Queries that pass a group of tiles together: in int8 their sums fill 16 registers.
 inline constexpr size_t kMaxQueryBlock = 8;
 // Of the 8-bit p of a query and 32 dimensions; without VNNI they take 16 bits.

@@ -254,11 +254,11 @@ size_t Model::Impl::choose_tiles(const Step& step, const SelectionInput& input, 
   }
   SelectionBuffer& selection = selections[job_index];
   selection.reserve(input.n_blocks, input.block_size, config.head_dim);
-  const auto tiles = selection.select(*step.selector, *step.attention, input, step.first_pos + 1,
-                                      worker_workspaces[worker]);
-  job.tiles = tiles;
-  job.all_tiles = false;
-  return selection.block_ids().size();
+  const auto choice = selection.select(*step.selector, *step.attention, input,
+                                       step.first_pos + 1, worker_workspaces[worker]);
+  job.tiles = choice.tiles;
+  job.all_tiles = choice.all_tiles;
+  return choice.n_blocks;
 }
 
 // x += input W^T, for input [rows, n_in].

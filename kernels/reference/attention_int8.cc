@@ -34,17 +34,20 @@ struct Token {
 
 using Group = std::vector<Token>;
 
-// The tokens that a row at `pos` sees, by groups of 4 listed tiles.
+// The tokens that a row at `pos` sees, by groups of 4 tiles of a segment.
 std::vector<Group> visible_groups(const AttentionJob& job, uint32_t pos) {
   std::vector<TileRef> tiles(job.tiles.begin(), job.tiles.end());
   if (job.all_tiles) {
     tiles.clear();
     for (uint32_t t = 0; t <= pos / kTileTokens; ++t) tiles.push_back({t, 0xFFFF});
   }
+  const size_t segment_tiles = job.all_tiles ? kSegmentTiles : kListSegmentTiles;
   std::vector<Group> groups;
+  size_t n_in_segment = 0;
   for (size_t i = 0; i < tiles.size(); ++i) {
     const uint32_t tile = tiles[i].tile;
-    if (i % kGroupTiles == 0) groups.emplace_back();
+    if (i > 0 && tile / segment_tiles != tiles[i - 1].tile / segment_tiles) n_in_segment = 0;
+    if (n_in_segment++ % kGroupTiles == 0) groups.emplace_back();
     for (size_t slot = 0; slot < kTileTokens; ++slot) {
       if (((tiles[i].mask >> slot) & 1) == 0 || tile * kTileTokens + slot > pos) continue;
       groups.back().push_back({job.kv.k_tile(tile), job.kv.v_tile(tile), slot});

@@ -1,0 +1,46 @@
+// How attend() cuts its jobs: rows into blocks, the tiles of a block into segments. Internal to
+// kernels/.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels/attention_kernel.h"
+
+namespace longhaul::attention {
+
+// Rows of a job that pass the tiles together.
+struct RowBlock {
+  const AttentionJob* job;
+  size_t first_row;
+  size_t n_rows;
+  size_t first_range;
+  size_t n_ranges;
+  // Of the split form, in queries: range i of the block is at first_state + i * n_queries().
+  size_t first_state;
+
+  size_t n_queries() const { return n_rows * job->n_group; }
+  uint32_t first_pos() const { return job->first_pos + static_cast<uint32_t>(first_row); }
+  uint32_t last_pos() const { return first_pos() + static_cast<uint32_t>(n_rows - 1); }
+};
+
+// The tiles of one segment, and the block of rows that visits them.
+struct Range {
+  TileRange tiles;
+  size_t block;
+};
+
+struct Plan {
+  std::vector<RowBlock> blocks;
+  std::vector<Range> ranges;  // block by block, ascending
+  size_t n_states = 0;        // queries of all ranges
+
+  void make(std::span<const AttentionJob> jobs);
+};
+
+// The invariants of a job that the kernels rely on.
+void check_job(const AttentionJob& job);
+
+}  // namespace longhaul::attention
