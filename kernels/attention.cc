@@ -96,6 +96,7 @@ SegmentTask task_of(const RowBlock& block, const Int8Kernels* int8, Scratch& scr
           .n_rows = block.n_rows,
           .n_group = job.n_group,
           .first_pos = block.first_pos(),
+          .window = job.window,
           .int8_keys = int8_keys,
           .int8_values = int8_values,
           .int8 = int8,
@@ -208,15 +209,16 @@ void attend(ThreadPool& pool, std::span<const AttentionJob> jobs, AttentionWorks
 namespace {
 
 // Adds the probabilities of one head's scores to its blocks. scores[j * 16 + slot] belongs to token
-// slot of tile j.
-void add_masses(const AttentionJob& job, std::span<const float> scores, size_t block_size,
+// slot of tile j of the range.
+void add_masses(const TileRange& tiles, std::span<const float> scores, size_t block_size,
                 std::span<double> masses) {
   const float max = *std::max_element(scores.begin(), scores.end());
   if (max == -std::numeric_limits<float>::infinity()) return;
   double sum = 0;
   for (size_t i = 0; i < scores.size(); ++i) {
     const double p = std::exp2(double{scores[i]} - max);
-    const size_t tile = job.all_tiles ? i / kTileTokens : job.tiles[i / kTileTokens].tile;
+    const size_t j = i / kTileTokens;
+    const size_t tile = tiles.list == nullptr ? tiles.first_tile + j : tiles.list[j].tile;
     const size_t block = (tile * kTileTokens + i % kTileTokens) / block_size;
     if (block < masses.size()) masses[block] += p;
     sum += p;
@@ -231,21 +233,22 @@ void block_masses(const AttentionJob& job, size_t block_size, size_t n_blocks, f
   check_job(job);
   LH_CHECK(block_size > 0);
   std::fill_n(masses, n_blocks, 0.0F);
-  const size_t n_tiles = job.all_tiles ? job.first_pos / kTileTokens + 1 : job.tiles.size();
+  const TileRange tiles = tiles_of_first_row(job);
+  const size_t n_tiles = tiles.n_tiles;
   if (n_tiles == 0 || n_blocks == 0) return;
   Work& work = workspace.impl();
   if (work.workers.empty()) work.workers.resize(1);
   const RowBlock block{&job, 0, 1, 0, 1, 0};
   work.workers[0].block = nullptr;
   SegmentTask task = task_of(block, nullptr, work.workers[0]);
-  task.tiles = {&job.kv, job.all_tiles ? nullptr : job.tiles.data(), 0, n_tiles};
+  task.tiles = tiles;
   const size_t stride = (n_tiles + kGroupTiles - 1) / kGroupTiles * kGroupTokens;
   AlignedBuffer<float> scores(job.n_group * stride);
   segment_scores(task, scores.data(), stride);
   std::vector<double> head_masses(n_blocks);
   for (size_t head = 0; head < job.n_group; ++head) {
     std::fill(head_masses.begin(), head_masses.end(), 0.0);
-    add_masses(job, scores.span().subspan(head * stride, n_tiles * kTileTokens), block_size,
+    add_masses(tiles, scores.span().subspan(head * stride, n_tiles * kTileTokens), block_size,
                head_masses);
     for (size_t b = 0; b < n_blocks; ++b) {
       masses[b] = std::max(masses[b], static_cast<float>(head_masses[b]));

@@ -75,14 +75,17 @@ struct TileRef {
 // Rows of one sequence and one KV head. The heads of the group lie side by side in a row.
 struct AttentionJob {
   KvView kv;
-  bool all_tiles = true;           // every tile up to each row's position, or
+  bool all_tiles = true;           // every tile that a row may see, or
   std::span<const TileRef> tiles;  // these, ascending, no tile twice
   const float* q = nullptr;        // [n_rows, n_group, key_dim], q_stride floats from row to row
   size_t q_stride = 0;
   size_t n_rows = 0;
   size_t n_group = 0;
   uint32_t first_pos = 0;  // row r stands at first_pos + r and sees the tokens up to its own
-  float scale = 1.0F;      // usually 1 / sqrt(key_dim)
+  // The tokens that a row sees at most, its own and those right before it; 0: no limit. Tiles
+  // wholly before the window of row 0 are not touched, nor are their entries in the page table.
+  size_t window = 0;
+  float scale = 1.0F;  // usually 1 / sqrt(key_dim)
   // [n_rows, n_group, value_dim], out_stride floats from row to row; a row that sees no token gets
   // zeros.
   float* out = nullptr;

@@ -34,8 +34,7 @@ HWY_INLINE TileGroup GroupAt(const TileRange& tiles, size_t first) {
   const size_t tile_bytes = k_bytes + v_tile_bytes(kv.v_type, kv.value_dim);
   TileGroup group;
   for (size_t j = 0; j < kGroupTiles; ++j) {
-    const bool listed = first + j < tiles.n_tiles;
-    const size_t i = listed ? first + j : tiles.n_tiles - 1;
+    const size_t i = std::clamp(first + j, tiles.n_before, tiles.n_tiles - 1);
     const TileRef ref = tiles.list != nullptr
                             ? tiles.list[i]
                             : TileRef{tiles.first_tile + static_cast<uint32_t>(i), 0xFFFF};
@@ -45,26 +44,26 @@ HWY_INLINE TileGroup GroupAt(const TileRange& tiles, size_t first) {
     group.k[j] = kv.base + page * kv.page_stride + place * tile_bytes;
     group.v[j] = group.k[j] + k_bytes;
     group.first_pos[j] = tile * static_cast<uint32_t>(kTileTokens);
-    group.mask[j] = listed ? ref.mask : uint16_t{0};
+    group.mask[j] = i == first + j ? ref.mask : uint16_t{0};
   }
   return group;
 }
 
-HWY_INLINE bool AllVisible(const TileGroup& group, uint32_t pos) {
+HWY_INLINE bool AllVisible(const TileGroup& group, Sight sight) {
   bool all = true;
-  for (size_t j = 0; j < kGroupTiles; ++j) all &= visible(group, j, pos) == 0xFFFF;
+  for (size_t j = 0; j < kGroupTiles; ++j) all &= visible(group, j, sight) == 0xFFFF;
   return all;
 }
 
-// Writes -inf where the row at `pos` does not see the token.
-HWY_INLINE void MaskScores(const TileGroup& group, uint32_t pos, float* HWY_RESTRICT scores) {
+// Writes -inf where the token is not seen.
+HWY_INLINE void MaskScores(const TileGroup& group, Sight sight, float* HWY_RESTRICT scores) {
   const DF df;
   const DI di;
   const size_t n = hn::Lanes(df);
   HWY_ALIGN int32_t bits[kTileTokens];
   for (size_t i = 0; i < kTileTokens; ++i) bits[i] = 1 << i;
   for (size_t j = 0; j < kGroupTiles; ++j) {
-    const auto mask = hn::Set(di, static_cast<int32_t>(visible(group, j, pos)));
+    const auto mask = hn::Set(di, static_cast<int32_t>(visible(group, j, sight)));
     for (size_t t = 0; t < kTileTokens; t += n) {
       float* at = scores + j * kTileTokens + t;
       const auto seen = hn::TestBit(mask, hn::LoadU(di, bits + t));
@@ -127,12 +126,11 @@ HWY_INLINE InPlace WhatIsReadInPlace(const SegmentTask& task, size_t n_queries, 
 }
 
 // Reads what all query blocks share of a group.
-HWY_INLINE void PrepareGroup(const SegmentTask& task, const TileGroup& group, uint32_t last_pos,
-                             InPlace in_place) {
+HWY_INLINE void PrepareGroup(const SegmentTask& task, const TileGroup& group, InPlace in_place) {
   const KvView& kv = *task.tiles.kv;
   Scratch& scratch = *task.scratch;
   uint16_t masks[kGroupTiles];
-  for (size_t j = 0; j < kGroupTiles; ++j) masks[j] = visible(group, j, last_pos);
+  for (size_t j = 0; j < kGroupTiles; ++j) masks[j] = visible(group, j, task.sight_of_any());
   if (task.int8_keys) task.int8->prepare_keys(group, kv.key_dim, scratch.k.data());
   if (task.int8_values)
     task.int8->prepare_values(group, masks, kv.value_dim, scratch.value_scales[0]);
@@ -161,7 +159,7 @@ HWY_INLINE void FindValueScales(const SegmentTask& task, const TileGroup& group,
     } else {
       uint16_t masks[kGroupTiles];
       for (size_t j = 0; j < kGroupTiles; ++j) {
-        masks[j] = visible(group, j, task.first_pos + static_cast<uint32_t>(row));
+        masks[j] = visible(group, j, task.sight_of(first + i));
       }
       task.int8->prepare_values(group, masks, task.tiles.kv->value_dim, of_rows[1 + i]);
       scales[i] = of_rows + 1 + i;
@@ -190,8 +188,7 @@ void QueryBlock(const SegmentTask& task, const TileGroup& group, const TileGroup
     }
   }
   for (size_t i = 0; !full && i < n_queries; ++i) {
-    const auto pos = task.first_pos + static_cast<uint32_t>((first + i) / task.n_group);
-    MaskScores(group, pos, scores + i * kGroupTokens);
+    MaskScores(group, task.sight_of(first + i), scores + i * kGroupTokens);
   }
   float* m = task.states.m + first;
   float* l = task.states.l + first;
@@ -217,17 +214,22 @@ void QueryBlock(const SegmentTask& task, const TileGroup& group, const TileGroup
   ValuesF32(n_queries, scores, v, value_dim, weights.keep, weights.add, o);
 }
 
+// Whether a token of the group may be seen by one of n queries, whose rows ascend.
+HWY_INLINE bool MaySee(const SegmentTask& task, const TileGroup& group, size_t first, size_t n) {
+  return group.first_pos[0] <= task.sight_of(first + n - 1).last &&
+         group.first_pos[kGroupTiles - 1] + kTileTokens > task.sight_of(first).first;
+}
+
 void AttendSegment(const SegmentTask& task) {
   const size_t n_queries = task.n_rows * task.n_group;
   const size_t block_size = query_block_size(n_queries);
-  const uint32_t last_pos = task.first_pos + static_cast<uint32_t>(task.n_rows - 1);
   set_empty(task.states, n_queries, task.tiles.kv->value_dim);
   const size_t n_tiles = task.tiles.n_tiles;
   TileGroup groups[2];
   groups[0] = GroupAt(task.tiles, 0);
   for (size_t tile = 0; tile < n_tiles; tile += kGroupTiles) {
     const TileGroup& group = groups[tile / kGroupTiles % 2];
-    if (group.first_pos[0] > last_pos) break;
+    if (group.first_pos[0] > task.last_pos()) break;
     TileGroup* next = &groups[(tile / kGroupTiles + 1) % 2];
     if (tile + kGroupTiles < n_tiles) {
       *next = GroupAt(task.tiles, tile + kGroupTiles);
@@ -236,18 +238,18 @@ void AttendSegment(const SegmentTask& task) {
     } else {
       next = nullptr;
     }
-    const bool full = AllVisible(group, task.first_pos);
+    const bool full = AllVisible(group, task.sight_of_all());
     const InPlace in_place = WhatIsReadInPlace(task, n_queries, full);
-    PrepareGroup(task, group, last_pos, in_place);
+    PrepareGroup(task, group, in_place);
     if (next != nullptr) {
       FetchFirst(task.tiles.kv->k_type, next->k, task.tiles.kv->key_dim);
       FetchFirst(task.tiles.kv->v_type, next->v, task.tiles.kv->value_dim);
     }
     for (size_t first = 0; first < n_queries; first += block_size) {
       const size_t n = std::min(block_size, n_queries - first);
-      const bool seen =
-          full || group.first_pos[0] <= task.first_pos + (first + n - 1) / task.n_group;
-      if (seen) QueryBlock(task, group, first == 0 ? next : nullptr, first, n, full, in_place);
+      if (full || MaySee(task, group, first, n)) {
+        QueryBlock(task, group, first == 0 ? next : nullptr, first, n, full, in_place);
+      }
     }
   }
 }
@@ -256,12 +258,12 @@ void SegmentScores(const SegmentTask& task, float* scores, size_t stride) {
   const size_t key_dim = task.tiles.kv->key_dim;
   for (size_t tile = 0; tile < task.tiles.n_tiles; tile += kGroupTiles) {
     const TileGroup group = GroupAt(task.tiles, tile);
-    PrepareGroup(task, group, task.first_pos, {});
+    PrepareGroup(task, group, {});
     for (size_t i = 0; i < task.n_rows * task.n_group; ++i) {
       float* at = scores + i * stride + tile * kTileTokens;
       ScoresF32(1, task.scratch->queries.f32.data() + i * key_dim,
                 FloatMatrix{task.scratch->k.data(), kGroupTokens}, key_dim, at);
-      MaskScores(group, task.first_pos + static_cast<uint32_t>(i / task.n_group), at);
+      MaskScores(group, task.sight_of(i), at);
     }
   }
 }

@@ -74,7 +74,8 @@ struct Scratch {
   AlignedBuffer<float> total_m, total_l, total_o;  // states of the walk
 };
 
-// Four tiles in list order; after the last listed one its pointers repeat with mask 0.
+// Four tiles in list order. For places before the window or after the last tile the nearest tile
+// stands, with mask 0.
 struct TileGroup {
   const std::byte* k[kGroupTiles];
   const std::byte* v[kGroupTiles];
@@ -89,19 +90,36 @@ struct GroupWeights {
   float add[kMaxQueryBlock];
 };
 
-// The tokens of tile j that a row at position `pos` sees.
-inline uint16_t visible(const TileGroup& group, size_t j, uint32_t pos) {
-  if (pos < group.first_pos[j]) return 0;
-  const uint32_t n = pos - group.first_pos[j] + 1;
-  return n >= kTileTokens ? group.mask[j] : static_cast<uint16_t>(group.mask[j] & ((1U << n) - 1U));
+// The positions that are seen: first to last, none if first > last.
+struct Sight {
+  uint32_t first;
+  uint32_t last;
+};
+
+// Of a row at position `pos`.
+inline Sight sight_from(uint32_t pos, size_t window) {
+  const bool whole = window == 0 || pos < window;
+  return {whole ? 0 : pos - static_cast<uint32_t>(window - 1), pos};
 }
 
-// Some tiles of a sequence in order.
+// The tokens of tile j that are seen.
+inline uint16_t visible(const TileGroup& group, size_t j, Sight sight) {
+  const uint32_t first = group.first_pos[j];
+  const auto last = static_cast<uint32_t>(first + kTileTokens - 1);
+  if (sight.last < first || sight.first > last) return 0;
+  uint32_t mask = group.mask[j];
+  if (sight.last < last) mask &= (2U << (sight.last - first)) - 1U;
+  if (sight.first > first) mask &= ~0U << (sight.first - first);
+  return static_cast<uint16_t>(mask);
+}
+
+// Some tiles of a sequence in order, from the start of a group on.
 struct TileRange {
   const KvView* kv;
   const TileRef* list;  // null: the tiles first_tile, first_tile + 1, ...
   uint32_t first_tile;
   size_t n_tiles;
+  size_t n_before;  // of the first group: tiles before the window, which are not touched
 };
 
 // The tiles of one segment for a block of rows.
@@ -111,11 +129,19 @@ struct SegmentTask {
   size_t n_rows;
   size_t n_group;
   uint32_t first_pos;  // of the first row
+  size_t window;
   bool int8_keys;
   bool int8_values;
   const Int8Kernels* int8;  // if either
   Scratch* scratch;         // holds the prepared queries
   States states;            // written from empty
+
+  uint32_t last_pos() const { return first_pos + static_cast<uint32_t>(n_rows - 1); }
+  Sight sight_of(size_t query) const {
+    return sight_from(first_pos + static_cast<uint32_t>(query / n_group), window);
+  }
+  Sight sight_of_any() const { return {sight_from(first_pos, window).first, last_pos()}; }
+  Sight sight_of_all() const { return {sight_from(last_pos(), window).first, first_pos}; }
 };
 
 // Runs one task on the SIMD target of this CPU.

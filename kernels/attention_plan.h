@@ -40,6 +40,9 @@ struct Plan {
   void make(std::span<const AttentionJob> jobs);
 };
 
+// The tiles of a job that row 0 may see, in one piece.
+TileRange tiles_of_first_row(const AttentionJob& job);
+
 // The invariants of a job that the kernels rely on.
 void check_job(const AttentionJob& job);
 

@@ -7,17 +7,23 @@
 namespace longhaul::reference {
 namespace {
 
+bool sees(const AttentionJob& job, uint32_t pos, uint32_t token) {
+  return token <= pos && (job.window == 0 || pos - token < job.window);
+}
+
 // The tokens of a row in list order.
 std::vector<uint32_t> visible_tokens(const AttentionJob& job, uint32_t pos) {
   std::vector<uint32_t> tokens;
   if (job.all_tiles) {
-    for (uint32_t t = 0; t <= pos; ++t) tokens.push_back(t);
+    for (uint32_t t = 0; t <= pos; ++t) {
+      if (sees(job, pos, t)) tokens.push_back(t);
+    }
     return tokens;
   }
   for (const TileRef& ref : job.tiles) {
     for (uint32_t i = 0; i < kTileTokens; ++i) {
       const uint32_t t = ref.tile * static_cast<uint32_t>(kTileTokens) + i;
-      if (((ref.mask >> i) & 1) != 0 && t <= pos) tokens.push_back(t);
+      if (((ref.mask >> i) & 1) != 0 && sees(job, pos, t)) tokens.push_back(t);
     }
   }
   return tokens;

@@ -49,7 +49,9 @@ std::vector<Group> visible_groups(const AttentionJob& job, uint32_t pos) {
     if (i > 0 && tile / segment_tiles != tiles[i - 1].tile / segment_tiles) n_in_segment = 0;
     if (n_in_segment++ % kGroupTiles == 0) groups.emplace_back();
     for (size_t slot = 0; slot < kTileTokens; ++slot) {
-      if (((tiles[i].mask >> slot) & 1) == 0 || tile * kTileTokens + slot > pos) continue;
+      const size_t token = tile * kTileTokens + slot;
+      const bool seen = token <= pos && (job.window == 0 || pos - token < job.window);
+      if (((tiles[i].mask >> slot) & 1) == 0 || !seen) continue;
       groups.back().push_back({job.kv.k_tile(tile), job.kv.v_tile(tile), slot});
     }
   }
