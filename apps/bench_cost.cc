@@ -1,30 +1,36 @@
 #include <algorithm>
 
 #include "apps/bench_report.h"
-#include "cache/memory_plan.h"
+#include "attention/gate/summary.h"
+#include "attention/minmax/summary.h"
+#include "state/memory_plan.h"
 
 namespace longhaul {
 namespace {
 
-CacheConfig cache_config(const BenchReport& report, size_t n_tokens) {
+// The state of one sequence of a plain model, as bench has it.
+std::vector<SlotConfig> slots_of(const BenchReport& report, size_t n_tokens) {
   CacheConfig cache;
   cache.n_layers = report.model.n_layers;
   cache.n_kv_heads = report.model.n_kv_heads;
-  cache.head_dim = report.model.head_dim;
+  cache.key_dim = cache.value_dim = report.model.head_dim;
   cache.k_type = report.options.k_type;
   cache.v_type = report.options.v_type;
   cache.block_size = report.options.block_size;
-  cache.gate_dim = report.model.gate_dim;
   cache.max_tokens = n_tokens;
-  return cache;
+  cache.summaries = {bounds_summary_spec(cache.key_dim)};
+  if (report.model.gate_dim > 0)
+    cache.summaries.push_back(gate_summary_spec(report.model.gate_dim));
+  return {cache};
 }
 
 // What scoring the blocks of a context reads: their descriptors, or their gate keys and the weights
 // of the gate queries, which are in f16.
-double scored_bytes(const BenchReport& report, const CacheBytes& cache) {
-  if (report.attention.selector != "gate") return static_cast<double>(cache.bounds());
+double scored_bytes(const BenchReport& report, const StateBytes& state) {
+  if (report.attention.selector != "gate")
+    return static_cast<double>(state.summary(kBoundsSummary));
   const ModelInfo& model = report.model;
-  return static_cast<double>(cache.gate_keys() +
+  return static_cast<double>(state.summary(kGateSummary) +
                              2 * model.n_layers * model.n_heads * model.head_dim * model.gate_dim);
 }
 
@@ -72,9 +78,9 @@ BenchCost bench_cost(const BenchReport& report, const BenchRow& row) {
   cost.rest_ms = std::max(0.0, row.profiled_s * ms - cost.total_ms());
 
   const size_t end = row.depth + row.n_tokens;
-  const CacheConfig cache = cache_config(report, end);
-  const CacheBytes per_token = bytes_per_token(cache);
-  const auto kv_bytes = static_cast<double>(per_token.keys() + per_token.values());
+  const std::vector<SlotConfig> slots = slots_of(report, end);
+  const StateBytes per_token = bytes_per_token(slots);
+  const auto kv_bytes = static_cast<double>(per_token.keys + per_token.values);
   // A pass over several rows reads a tile once for all of them.
   const auto tiles_read = [](const PassTimes& times) {
     return rate(times.n_attended * static_cast<double>(times.n_passes),
@@ -82,7 +88,7 @@ BenchCost bench_cost(const BenchReport& report, const BenchRow& row) {
   };
   const auto packed = static_cast<double>(model.packed_bytes);
   const double scored = static_cast<double>(row.attention.sparse_steps) *
-                        scored_bytes(report, bytes_for_tokens(cache, end));
+                        scored_bytes(report, bytes_for_tokens(slots, end));
   cost.bytes_per_token =
       (static_cast<double>(passes.n_passes + chunks.n_passes) * packed +
        (tiles_read(passes) + tiles_read(chunks)) * kv_bytes + (prefill ? 0 : scored)) /

@@ -8,7 +8,7 @@
 #include "apps/calibration_cache.h"
 #include "apps/output.h"
 #include "apps/table.h"
-#include "cache/memory_plan.h"
+#include "state/memory_plan.h"
 
 namespace longhaul {
 namespace {

@@ -91,13 +91,13 @@ void print_plan(const MemoryPlan& plan, const ModelConfig& config) {
   Table table({">context", "KV type", ">keys", ">values", ">descriptors", ">weights", ">other",
                ">total", ""});
   for (const CachePlan& cache : plan.caches) {
-    const CacheBytes& bytes = cache.bytes;
+    const StateBytes& bytes = cache.bytes;
     std::string note;
     if (cache.n_tokens == config.context_length) note = "as trained";
     if (cache.n_tokens > config.context_length) note = "beyond the trained context";
     table.add({length_text(cache.n_tokens), std::string(to_string(cache.type)),
-               format_bytes(bytes.keys()), format_bytes(bytes.values()),
-               format_bytes(bytes.bounds()), format_bytes(plan.weight_bytes),
+               format_bytes(bytes.keys), format_bytes(bytes.values),
+               format_bytes(bytes.summary("bounds")), format_bytes(plan.weight_bytes),
                format_bytes(plan.other_bytes),
                format_bytes(plan.weight_bytes + plan.other_bytes + bytes.total()), note});
   }
@@ -146,9 +146,9 @@ nlohmann::ordered_json plan_json(const MemoryPlan& plan) {
     json["contexts"].push_back(
         {{"tokens", cache.n_tokens},
          {"kv_type", to_string(cache.type)},
-         {"key_bytes", cache.bytes.keys()},
-         {"value_bytes", cache.bytes.values()},
-         {"descriptor_bytes", cache.bytes.bounds()},
+         {"key_bytes", cache.bytes.keys},
+         {"value_bytes", cache.bytes.values},
+         {"descriptor_bytes", cache.bytes.summary("bounds")},
          {"total_bytes", plan.weight_bytes + plan.other_bytes + cache.bytes.total()}});
   }
   return json;

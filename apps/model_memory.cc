@@ -4,6 +4,7 @@
 
 #include "longhaul/engine.h"
 #include "model/model.h"
+#include "model/state_slots.h"
 
 namespace longhaul {
 namespace {
@@ -53,12 +54,16 @@ MemoryPlan plan_memory(const GgufFile& file, const ModelConfig& config, size_t b
   MemoryPlan plan;
   plan.weight_bytes = packed_weight_bytes(file);
   plan.other_bytes = other_memory(file, config);
-  CacheConfig cache = cache_config(config);
-  cache.block_size = block_size;
+  const std::vector<SummarySpec> summaries =
+      specs_of(plan_summaries(selector_setup(config, block_size)).value());
   for (const size_t n_tokens : plan_lengths(config.context_length)) {
     for (const KvType type : {KvType::kF16, KvType::kQ8_0}) {
-      cache.k_type = cache.v_type = type;
-      plan.caches.push_back({n_tokens, type, bytes_for_tokens(cache, n_tokens)});
+      const auto slots = state_slots(config, {.k_type = type,
+                                              .v_type = type,
+                                              .block_size = block_size,
+                                              .n_tokens = n_tokens,
+                                              .summaries = summaries});
+      plan.caches.push_back({n_tokens, type, bytes_for_tokens(slots, n_tokens)});
     }
   }
   return plan;

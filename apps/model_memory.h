@@ -5,10 +5,10 @@
 #include <cstddef>
 #include <vector>
 
-#include "cache/memory_plan.h"
 #include "io/gguf.h"
 #include "longhaul/options.h"
 #include "model/config.h"
+#include "state/memory_plan.h"
 
 namespace longhaul {
 
@@ -16,7 +16,7 @@ namespace longhaul {
 struct CachePlan {
   size_t n_tokens = 0;
   KvType type = KvType::kF16;
-  CacheBytes bytes;
+  StateBytes bytes;
 };
 
 struct MemoryPlan {

@@ -4,8 +4,9 @@
 #include <cmath>
 #include <limits>
 
+#include "attention/gate/summary.h"
 #include "attention/selector.h"
-#include "cache/kv_cache.h"
+#include "state/kv_cache.h"
 
 namespace longhaul {
 namespace {
@@ -31,33 +32,34 @@ GateWeights mean_gates() {
 // Blocks whose keys have the given mean in dimension 0, and the query (q0, 0, 0, ..).
 struct Fixture {
   Fixture(const std::vector<float>& means, size_t n_tokens, float q0)
-      : gates(mean_gates(), {}), angles(gates.n_angles()), q(kHeadDim, 0.0F) {
+      : gates(mean_gates(), {}), angles(gates.n_row_floats()), q(kHeadDim, 0.0F) {
     cache = KvCache::create({.n_layers = 1,
                              .n_kv_heads = 1,
-                             .head_dim = kHeadDim,
+                             .key_dim = kHeadDim,
+                             .value_dim = kHeadDim,
                              .block_size = kBlock,
-                             .gate_dim = kHeadDim,
-                             .max_tokens = 1024},
-                            &gates)
+                             .max_tokens = 1024,
+                             .summaries = {gates.spec()}})
                 .value();
     sequence = std::make_unique<KvSequence>(cache->new_sequence());
     EXPECT_TRUE(sequence->prepare_write(0, n_tokens));
     std::vector<float> key(kHeadDim, 0.0F);
     for (size_t t = 0; t < n_tokens; ++t) {
       key[0] = means[t / kBlock] + (t % 2 == 0 ? 64.0F : -64.0F);  // the bounds tell nothing
-      sequence->write(0, 0, t, 1, key.data(), key.data(), kHeadDim);
+      sequence->write(0, 0, t, 1, key.data(), kHeadDim, key.data(), kHeadDim);
     }
     q[0] = q0;
     job.kv = sequence->view(0, 0);
     job.q = q.data();
     job.n_rows = job.n_group = 1;
     job.first_pos = static_cast<uint32_t>(n_tokens - 1);
-    gates.query_angles(job.first_pos, angles.data());
+    gates.prepare_row(job.first_pos, angles.data());
+    summary = sequence->summary(0, 0, 0);
+    summary.rows = angles.data();
     input = {.query = &job,
-             .bounds = sequence->bounds(0, 0),
              .block_size = kBlock,
              .n_blocks = (n_tokens + kBlock - 1) / kBlock,
-             .gate = {.gates = &gates, .angles = angles.data(), .keys = sequence->gate_keys(0, 0)}};
+             .summaries = {&summary, 1}};
     selection.reserve(input.n_blocks, kBlock, kHeadDim);
   }
 
@@ -71,7 +73,8 @@ struct Fixture {
     return found;
   }
 
-  Gates gates;
+  GateSummary gates;
+  SummaryView summary;
   std::vector<float> angles, q;
   std::unique_ptr<KvCache> cache;
   std::unique_ptr<KvSequence> sequence;
@@ -114,7 +117,7 @@ TEST(Selection, OfEveryBlockIsAllTilesAndNoList) {
 
 TEST(GateSelector, TheUnfinishedBlockHasNoKeyAndIsSelected) {
   Fixture f({3, -1, 7, -100}, 3 * kBlock + 1, 2.0F);
-  EXPECT_EQ(f.input.gate.keys.n_rows, 3U);
+  EXPECT_EQ(gate_keys(f.summary).n_rows, 3U);
   EXPECT_EQ(f.scores()[3], std::numeric_limits<float>::max());
   AttentionOptions options;
   options.token_budget = 2 * kBlock;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "attention/minmax/summary.h"
 #include "base/check.h"
 #include "kernels/kv_tile.h"
 
@@ -26,13 +27,16 @@ AttentionJob row_job(const AttentionJob& job, size_t r) {
 
 float estimate_missed_mass(const SelectionInput& input, std::span<const uint32_t> block_ids,
                            std::span<float> upper, std::span<float> lower) {
-  const size_t head_dim = input.bounds.head_dim;
+  const SummaryView* view = input.find_summary(kBoundsSummary);
+  LH_CHECK(view != nullptr);
   const size_t n_blocks = input.n_blocks;
+  const BoundsView bounds = block_bounds(*view, n_blocks);
+  const size_t head_dim = bounds.head_dim;
   LH_CHECK(upper.size() >= n_blocks && lower.size() >= n_blocks && head_dim <= kMaxHeadDim);
   float negated[kMaxHeadDim];
   for (size_t j = 0; j < head_dim; ++j) negated[j] = -input.q_mean[j];
-  score_blocks(input.bounds, input.q_mean, upper.data());
-  score_blocks(input.bounds, negated, lower.data());  // minus the lower bound
+  score_blocks(bounds, input.q_mean, upper.data());
+  score_blocks(bounds, negated, lower.data());  // minus the lower bound
 
   const double scale = input.query->scale;
   const auto log_mass = [&](size_t i) {
@@ -57,6 +61,15 @@ float estimate_missed_mass(const SelectionInput& input, std::span<const uint32_t
   return static_cast<float>(missed / all);
 }
 
+std::span<const SummaryView> RectifySelection::summaries_of_row(const SelectionInput& input,
+                                                                size_t r) {
+  summaries_.assign(input.summaries.begin(), input.summaries.end());
+  for (SummaryView& view : summaries_) {
+    if (view.rows != nullptr) view.rows += r * view.summary->n_row_floats();
+  }
+  return summaries_;
+}
+
 void RectifySelection::reserve(size_t n_blocks, size_t block_size, size_t head_dim) {
   row_.reserve(n_blocks, block_size, head_dim);
   q_mean_.ensure(head_dim);
@@ -79,9 +92,7 @@ TileChoice RectifySelection::select(const Selector& selector, const AttentionOpt
     SelectionInput row_input = input;
     row_input.query = &row;
     row_input.n_blocks = row.first_pos / input.block_size + 1;
-    row_input.bounds.n_blocks = row_input.n_blocks;
-    if (input.gate.gates != nullptr)
-      row_input.gate.angles = input.gate.angles + r * input.gate.gates->n_angles();
+    row_input.summaries = summaries_of_row(input, r);
     (void)row_.select(selector, options, row_input, row.first_pos + 1, workspace);
     for (const uint32_t id : row_.block_ids()) chosen_[id] = 1;
   }

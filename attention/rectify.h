@@ -35,7 +35,11 @@ class RectifySelection {
                     const SelectionInput& input, AttentionWorkspace& workspace);
 
  private:
+  // The summaries as row r of the pass sees them.
+  std::span<const SummaryView> summaries_of_row(const SelectionInput& input, size_t r);
+
   SelectionBuffer row_;
+  std::vector<SummaryView> summaries_;
   std::vector<uint8_t> chosen_;  // [n_blocks], 1 if some row wants the block
   std::vector<uint32_t> ids_;
   std::vector<TileRef> tiles_;

@@ -5,7 +5,8 @@
 #include <cmath>
 #include <random>
 
-#include "cache/kv_cache.h"
+#include "attention/minmax/summary.h"
+#include "state/kv_cache.h"
 
 namespace longhaul {
 namespace {
@@ -18,9 +19,11 @@ struct Fixture {
   explicit Fixture(size_t n_blocks, bool even_keys) {
     cache = std::move(*KvCache::create({.n_layers = 1,
                                         .n_kv_heads = 1,
-                                        .head_dim = kHeadDim,
+                                        .key_dim = kHeadDim,
+                                        .value_dim = kHeadDim,
                                         .block_size = kBlock,
-                                        .max_tokens = n_blocks * kBlock}));
+                                        .max_tokens = n_blocks * kBlock,
+                                        .summaries = {bounds.spec()}}));
     sequence = std::make_unique<KvSequence>(cache->new_sequence());
     std::mt19937 rng(7);
     std::normal_distribution<float> normal;
@@ -33,7 +36,7 @@ struct Fixture {
       }
     }
     EXPECT_TRUE(sequence->prepare_write(0, n_tokens));
-    sequence->write(0, 0, 0, n_tokens, keys.data(), keys.data(), kHeadDim);
+    sequence->write(0, 0, 0, n_tokens, keys.data(), kHeadDim, keys.data(), kHeadDim);
     queries.resize(kRows * kHeadDim);
     for (float& value : queries) value = normal(rng);
     job.kv = sequence->view(0, 0);
@@ -44,7 +47,8 @@ struct Fixture {
     job.first_pos = static_cast<uint32_t>(n_tokens - kRows);
     job.scale = 1.0F / std::sqrt(static_cast<float>(kHeadDim));
     input.query = &job;
-    input.bounds = sequence->bounds(0, 0);
+    summary = sequence->summary(0, 0, 0);
+    input.summaries = {&summary, 1};
     input.block_size = kBlock;
     input.n_blocks = n_blocks;
     choice.reserve(n_blocks, kBlock, kHeadDim);
@@ -58,6 +62,8 @@ struct Fixture {
   }
 
   static constexpr size_t kRows = 8;
+  BoundsSummary bounds{kHeadDim};
+  SummaryView summary;
   std::unique_ptr<KvCache> cache;
   std::unique_ptr<KvSequence> sequence;
   std::vector<float> queries;

@@ -7,9 +7,10 @@
 #include <random>
 #include <vector>
 
+#include "attention/minmax/summary.h"
 #include "attention/selector.h"
-#include "cache/kv_cache.h"
 #include "parallel/thread_pool.h"
+#include "state/kv_cache.h"
 
 namespace longhaul {
 namespace {
@@ -23,12 +24,15 @@ constexpr Shape kShapes[] = {{24, 2, 64, 7}, {28, 8, 128, 2}};  // Qwen2.5-0.5B,
 class FilledBounds {
  public:
   FilledBounds(const Shape& shape, size_t n_tokens)
-      : cache_(KvCache::create({.n_layers = shape.n_layers,
+      : bounds_(shape.head_dim),
+        cache_(KvCache::create({.n_layers = shape.n_layers,
                                 .n_kv_heads = shape.n_kv_heads,
-                                .head_dim = shape.head_dim,
+                                .key_dim = shape.head_dim,
+                                .value_dim = shape.head_dim,
                                 .k_type = KvType::kQ8_0,
                                 .v_type = KvType::kQ8_0,
-                                .max_tokens = n_tokens})
+                                .max_tokens = n_tokens,
+                                .summaries = {bounds_.spec()}})
                    .value()),
         sequence_(cache_->new_sequence()) {
     if (!sequence_.prepare_write(0, n_tokens)) std::abort();
@@ -38,7 +42,7 @@ class FilledBounds {
     const size_t group_bytes = bounds_group_bytes(shape.head_dim);
     for (size_t layer = 0; layer < shape.n_layers; ++layer) {
       for (size_t head = 0; head < shape.n_kv_heads; ++head) {
-        const BoundsView view = sequence_.bounds(layer, head);
+        const BoundsView view = bounds(layer, head);
         for (size_t g = 0; g * kBoundsGroupBlocks < view.n_blocks; ++g) {
           auto* group = const_cast<std::byte*>(view.base) + view.pages[g] * view.page_stride;
           std::memcpy(group, &pattern[rng() % (pattern.size() - group_bytes)], group_bytes);
@@ -47,8 +51,12 @@ class FilledBounds {
     }
   }
   const KvSequence& sequence() const { return sequence_; }
+  BoundsView bounds(size_t layer, size_t head) const {
+    return block_bounds(sequence_.summary(layer, head, 0), sequence_.n_tokens() / 16);
+  }
 
  private:
+  BoundsSummary bounds_;
   std::unique_ptr<KvCache> cache_;
   KvSequence sequence_;
 };
@@ -80,11 +88,12 @@ void select_all(benchmark::State& state) {
         job.n_group = shape.n_group;
         SelectionInput input;
         input.query = &job;
-        input.bounds = filled.sequence().bounds(layer, head);
+        const SummaryView summary = filled.sequence().summary(layer, head, 0);
+        input.summaries = {&summary, 1};
         input.block_size = 16;
         input.n_blocks = n_tokens / 16;
         if (scores_only) {
-          score_blocks(input.bounds, q.data(), scores[head].data());
+          score_blocks(filled.bounds(layer, head), q.data(), scores[head].data());
         } else {
           buffers[head].select(selector, options, input, n_tokens, workspaces[worker]);
         }

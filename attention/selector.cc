@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/check.h"
+#include "kernels/block_bounds.h"
 #include "kernels/kv_tile.h"
 #include "kernels/ops.h"
 
@@ -23,6 +24,13 @@ size_t count_above(std::span<const float> scores, double threshold) {
 }
 
 }  // namespace
+
+const SummaryView* SelectionInput::find_summary(std::string_view name) const {
+  for (const SummaryView& view : summaries) {
+    if (view.name == name) return &view;
+  }
+  return nullptr;
+}
 
 void mean_over_group(const AttentionJob& job, float* mean) {
   const size_t key_dim = job.kv.key_dim;

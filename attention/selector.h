@@ -8,31 +8,24 @@
 #include <span>
 #include <string_view>
 
+#include "attention/setup.h"
 #include "base/aligned_buffer.h"
-#include "cache/gates.h"
 #include "kernels/attention.h"
-#include "kernels/block_bounds.h"
 #include "longhaul/options.h"
+#include "state/summary.h"
 
 namespace longhaul {
-
-// What gates look at besides; empty in a cache without gates.
-struct GateInput {
-  const Gates* gates = nullptr;
-  size_t layer = 0;
-  size_t kv_head = 0;
-  const float* angles = nullptr;  // [rows of the query, gates->n_angles()] of their positions
-  HalfMatrixView keys;            // [complete blocks, gates->dim()]
-};
 
 // What a selector may look at. `query` is the job of the step: one row, its K and V.
 struct SelectionInput {
   const AttentionJob* query = nullptr;  // n_rows == 1; q is [n_group, head_dim], after RoPE
-  BoundsView bounds;                    // of every block, the unfinished one included
   const float* q_mean = nullptr;        // [head_dim], mean of q over the group
   size_t block_size = 0;                // tokens
   size_t n_blocks = 0;
-  GateInput gate;
+  std::span<const SummaryView> summaries;  // all that selectors keep of this (layer, KV head)
+
+  // The summary of that name, or nullptr.
+  const SummaryView* find_summary(std::string_view name) const;
 };
 
 // One way of scoring blocks; higher is better. Stateless, shared by threads.
@@ -42,9 +35,12 @@ struct Selector {
   void (*score)(const SelectionInput& input, std::span<float> scores,
                 AttentionWorkspace& workspace);
   size_t least_sink_blocks = 0;  // sinks that belong to the method itself
-  // It scores with gates. Its scores are logits of a distribution over the complete blocks, so that
+  // Its scores are logits of a distribution over the complete blocks, so that
   // AttentionOptions::gate_threshold applies.
-  bool needs_gates = false;
+  bool gives_logits = false;
+  std::string_view summary = {};        // the name of the summary it scores from, if any
+  const SummaryMaker* keeps = nullptr;  // makes that summary; null: it keeps nothing
+  std::string_view data = {};           // what makes it, for messages: "a gate file"
 };
 
 // The selector of that name, or nullptr.

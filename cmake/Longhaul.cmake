@@ -113,13 +113,15 @@ function(longhaul_fuzz name room)
   endif()
 endfunction()
 
-# longhaul_register(TYPE FILE NAME): compiles NAME/FILE.cc, which defines the TYPE object k<Name><TYPE>, and lists it in
-# the registry of TYPE.
+# longhaul_register(TYPE FILE NAME further.cc ...): compiles NAME/FILE.cc, which defines the TYPE object k<Name><TYPE>, and
+# the further files of that folder, and lists the object in the registry of TYPE.
 function(longhaul_register type file name)
   string(SUBSTRING ${name} 0 1 first)
   string(TOUPPER ${first} first)
   string(SUBSTRING ${name} 1 -1 rest)
-  set_property(GLOBAL APPEND PROPERTY LONGHAUL_${type}_SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/${name}/${file}.cc)
+  foreach(source ${file}.cc ${ARGN})
+    set_property(GLOBAL APPEND PROPERTY LONGHAUL_${type}_SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/${name}/${source})
+  endforeach()
   set_property(GLOBAL APPEND PROPERTY LONGHAUL_${type}_OBJECTS "k${first}${rest}${type}")
 endfunction()
 

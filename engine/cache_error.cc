@@ -45,8 +45,8 @@ class Reader {
 }  // namespace
 
 Result<CacheError> Session::cache_error(const Session& reference, size_t first, size_t end) const {
-  const SequenceState& state = impl_->state;
-  const SequenceState& other = reference.impl_->state;
+  const Text& state = impl_->state;
+  const Text& other = reference.impl_->state;
   const size_t n_both = std::min(state.cache.n_tokens(), other.cache.n_tokens());
   if (first > end || end > n_both) {
     return bad_input("cache error: tokens {} to {} asked for, both caches hold {}", first, end,
@@ -61,8 +61,8 @@ Result<CacheError> Session::cache_error(const Session& reference, size_t first, 
   Sums k, v;
   for (size_t layer = 0; layer < config.n_layers; ++layer) {
     for (size_t head = 0; head < config.n_kv_heads; ++head) {
-      Reader mine(state.cache.view(layer, head));
-      Reader theirs(other.cache.view(layer, head));
+      Reader mine(state.cache.paged(0).view(layer, head));
+      Reader theirs(other.cache.paged(0).view(layer, head));
       for (size_t position = first; position < end; ++position) {
         k.add(mine.key(position), theirs.key(position));
         v.add(mine.value(position), theirs.value(position));

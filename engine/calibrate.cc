@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "cache/memory_plan.h"
 #include "engine/memory_check.h"
 #include "engine/random_fill.h"
+#include "state/memory_plan.h"
 
 namespace longhaul {
 namespace {
@@ -18,10 +18,10 @@ constexpr size_t kMostRows = kCalibratedRows.back();
 
 class Calibrator {
  public:
-  Calibrator(Model& model, KvSequence& sequence)
+  Calibrator(Model& model, SequenceState& state)
       : model_(model),
-        sequence_(sequence),
-        depth_(sequence.n_tokens()),
+        state_(state),
+        depth_(state.n_tokens()),
         logits_(kMostRows * model.config().vocab_size),
         tokens_(kMostRows, 0) {}
 
@@ -29,7 +29,7 @@ class Calibrator {
   Result<PassTimes> time_pass(size_t n_rows, const Selector* selector) {
     const AttentionOptions attention;
     Step step;
-    step.sequence = &sequence_;
+    step.state = &state_;
     step.tokens = std::span<const int32_t>(tokens_).first(n_rows);
     step.first_pos = depth_;
     step.n_logits = n_rows;
@@ -40,7 +40,7 @@ class Calibrator {
       PassTimes times;
       const MatrixView<float> logits(logits_.data(), n_rows, model_.config().vocab_size);
       LH_RETURN_IF_ERROR(model_.run(step, logits, &times));
-      sequence_.truncate(depth_);
+      state_.rewind(depth_);
       if (run == 1 || (run > 1 && times.total_s() < best.total_s())) best = times;
     }
     return best;
@@ -48,7 +48,7 @@ class Calibrator {
 
  private:
   Model& model_;
-  KvSequence& sequence_;
+  SequenceState& state_;
   size_t depth_;
   AlignedBuffer<float> logits_;
   std::vector<int32_t> tokens_;
@@ -59,19 +59,22 @@ double fixed_ms(const PassTimes& times) { return (times.weights_s + times.rest_s
 }  // namespace
 
 Result<Calibration> calibrate(Model& model, ThreadPool& pool, const EngineOptions& options,
-                              const Gates* gates, size_t gate_dim) {
+                              std::vector<SummarySpec> summaries) {
   EngineOptions own = options;
   own.max_sessions = 1;
   const size_t token_bytes =
-      std::max<size_t>(1, bytes_per_token(cache_config_for(model.config(), own, gate_dim)).total());
+      std::max<size_t>(1, bytes_per_token(slots_for(model.config(), own, summaries)).total());
   const size_t depth = std::clamp(kLeastBytes / token_bytes, kShortest, kLongest);
   own.ctx_size = depth + kMostRows;
-  LH_ASSIGN_OR_RETURN(const auto cache,
-                      KvCache::create(cache_config_for(model.config(), own, gate_dim), gates));
-  KvSequence sequence = cache->new_sequence();
-  LH_RETURN_IF_ERROR(fill_random(sequence, model.config(), pool, depth, 1));
+  const bool has_gates = std::any_of(summaries.begin(), summaries.end(), [](const auto& summary) {
+    return summary.name == find_selector("gate")->summary;
+  });
+  LH_ASSIGN_OR_RETURN(const auto states,
+                      StatePool::create(slots_for(model.config(), own, std::move(summaries))));
+  SequenceState state = states->new_sequence();
+  LH_RETURN_IF_ERROR(fill_random(state, pool, depth, 1));
 
-  Calibrator calibrator(model, sequence);
+  Calibrator calibrator(model, state);
   const auto context = static_cast<double>(depth);
   Calibration result;
   for (size_t i = 0; i < kCalibratedRows.size(); ++i) {
@@ -82,7 +85,7 @@ Result<Calibration> calibrate(Model& model, ThreadPool& pool, const EngineOption
     result.pass_ms[i] = n_passes * fixed_ms(times);
     result.attention_ns[i] = n_passes * times.attention_s * 1e9 / context;
   }
-  const Selector* selector = find_selector(gates != nullptr ? "gate" : "minmax");
+  const Selector* selector = find_selector(has_gates ? "gate" : "minmax");
   LH_ASSIGN_OR_RETURN(const PassTimes sparse, calibrator.time_pass(1, selector));
   result.sparse_ns = sparse.attention_s * 1e9 / sparse.n_attended;
   result.select_ns = sparse.selection_s * 1e9 * static_cast<double>(options.block_size) / context;

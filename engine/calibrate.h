@@ -1,7 +1,6 @@
 // Measures what passes of a model cost on this machine.
 #pragma once
 
-#include "cache/gates.h"
 #include "longhaul/calibration.h"
 #include "longhaul/engine.h"
 #include "model/model.h"
@@ -13,6 +12,6 @@ namespace longhaul {
 // about twelve, or a third of a second for a model of 0.5 B parameters. Blocks are chosen by
 // `gates` of `gate_dim` dimensions, by minmax without (null, 0). Error: no memory for it.
 Result<Calibration> calibrate(Model& model, ThreadPool& pool, const EngineOptions& options,
-                              const Gates* gates, size_t gate_dim);
+                              std::vector<SummarySpec> summaries);
 
 }  // namespace longhaul

@@ -8,14 +8,14 @@
 
 namespace longhaul {
 
-void SequenceState::truncate(size_t n_tokens) {
+void Text::truncate(size_t n_tokens) {
   tokens.resize(std::min(n_tokens, tokens.size()));
-  cache.truncate(std::min(n_tokens, cache.n_tokens()));
+  cache.rewind(std::min(n_tokens, cache.n_tokens()));
   n_clean = std::min(n_clean, cache.n_tokens());
   n_rectified = std::min(n_rectified, cache.n_tokens());
 }
 
-void SequenceState::set_clean(size_t n) {
+void Text::set_clean(size_t n) {
   n_clean = n;
   n_rectified = std::max(n_rectified, n);
 }
@@ -31,7 +31,7 @@ AttentionOptions wide(AttentionOptions options) {
 
 }  // namespace
 
-DecodeContext::DecodeContext(Model& model_in, SequenceState& state_in, Sampler& sampler_in,
+DecodeContext::DecodeContext(Model& model_in, Text& state_in, Sampler& sampler_in,
                              const AttentionOptions& options_in,
                              std::function<bool(int32_t)> is_end_in)
     : model(model_in),
@@ -55,7 +55,7 @@ Result<std::span<const float>> DecodeContext::step(const Selector* chosen) {
   const size_t pos = state.cache.n_tokens();
   LH_CHECK(pos + 1 == state.tokens.size());
   Step step;
-  step.sequence = &state.cache;
+  step.state = &state.cache;
   step.tokens = std::span<const int32_t>(state.tokens).last(1);
   step.first_pos = pos;
   step.n_logits = 1;
@@ -91,7 +91,7 @@ Status DecodeContext::rectify_by(RectifyKind kind) {
   for (size_t pos = dense ? state.n_clean : state.n_rectified; pos < end;) {
     const size_t n = std::min(end - pos, model.max_rows());
     Step step;
-    step.sequence = &state.cache;
+    step.state = &state.cache;
     step.tokens = std::span<const int32_t>(state.tokens).subspan(pos, n);
     step.first_pos = pos;
     if (!dense) {
@@ -136,7 +136,7 @@ Result<MatrixView<const float>> DecodeContext::dense_pass(size_t first, size_t n
     const size_t n =
         end - pos <= model.max_rows() ? end - pos : std::min(n_before, model.max_rows());
     Step step;
-    step.sequence = &state.cache;
+    step.state = &state.cache;
     step.tokens = std::span<const int32_t>(state.tokens).subspan(pos, n);
     step.first_pos = pos;
     step.n_logits = pos + n == end ? n_logits : 0;

@@ -14,8 +14,8 @@
 namespace longhaul {
 
 // The text of one session and its cache. During decoding the last token is not yet in the cache.
-struct SequenceState {
-  KvSequence cache;
+struct Text {
+  SequenceState cache;
   std::vector<int32_t> tokens;
   // The first n_clean cached tokens are what a dense prefill would have stored, bit for bit. Sparse
   // steps leave tokens behind that are not; rectification and verification clean them.
@@ -40,11 +40,11 @@ struct ForcedTokens {
 
 class DecodeContext {
  public:
-  DecodeContext(Model& model, SequenceState& state, Sampler& sampler,
-                const AttentionOptions& options, std::function<bool(int32_t)> is_end);
+  DecodeContext(Model& model, Text& state, Sampler& sampler, const AttentionOptions& options,
+                std::function<bool(int32_t)> is_end);
 
   Model& model;
-  SequenceState& state;
+  Text& state;
   Sampler& sampler;
   const AttentionOptions& options;
   const Selector& selector;

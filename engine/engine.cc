@@ -4,12 +4,13 @@
 #include <map>
 #include <thread>
 
-#include "cache/memory_plan.h"
+#include "attention/gate/load.h"
+#include "attention/gate/summary.h"
 #include "engine/calibrate.h"
 #include "engine/engine_impl.h"
-#include "engine/load_gates.h"
 #include "engine/memory_check.h"
 #include "model/random_model.h"
+#include "state/memory_plan.h"
 #include "tokenizer/chat_template.h"
 
 namespace longhaul {
@@ -42,8 +43,14 @@ ModelInfo describe_model(const Model& model, const GgufFile& file) {
   return info;
 }
 
+size_t weight_bytes_of(const std::vector<SummaryPlan>& summaries) {
+  size_t n_bytes = 0;
+  for (const SummaryPlan& plan : summaries) n_bytes += plan.weight_bytes;
+  return n_bytes;
+}
+
 // The plan of a shape, from its sizes alone; `options` with its block size filled in.
-LoadPlan plan_shape(const RandomModelSpec& spec, const EngineOptions& options) {
+Result<LoadPlan> plan_shape(const RandomModelSpec& spec, const EngineOptions& options) {
   ModelConfig config;
   config.n_layers = spec.n_layers;
   config.n_heads = spec.n_heads;
@@ -54,11 +61,11 @@ LoadPlan plan_shape(const RandomModelSpec& spec, const EngineOptions& options) {
   EngineOptions effective = options;
   if (effective.ctx_size == 0) effective.ctx_size = spec.context_length;
   const size_t n_bytes = random_matrix_bytes(spec);
-  const size_t gate_dim = options.random_gates ? kRandomGateDim : 0;
-  return {fmt::format("shape {} in {}", options.shape, options.shape_type),
-          n_bytes + gate_weight_bytes(config, gate_dim), n_bytes,
-          Model::buffer_bytes(config, options.prefill_chunk),
-          cache_config_for(config, effective, gate_dim)};
+  LH_ASSIGN_OR_RETURN(const auto summaries, plan_summaries(setup_for(config, effective)));
+  return LoadPlan{fmt::format("shape {} in {}", options.shape, options.shape_type),
+                  n_bytes + weight_bytes_of(summaries), n_bytes,
+                  Model::buffer_bytes(config, options.prefill_chunk),
+                  slots_for(config, effective, specs_of(summaries))};
 }
 
 // Opens the model file, or makes one in memory for a shape, if it will fit.
@@ -66,20 +73,24 @@ Result<GgufFile> open_model(const EngineOptions& options, std::vector<std::byte>
   if (options.shape.empty()) return GgufFile::open(options.model_path);
   LH_ASSIGN_OR_RETURN(const RandomModelSpec spec, find_shape(options.shape, options.shape_type));
   LH_ASSIGN_OR_RETURN(const size_t available, available_memory());
-  LH_RETURN_IF_ERROR(check_fits(plan_shape(spec, options), available));
+  LH_ASSIGN_OR_RETURN(const LoadPlan plan, plan_shape(spec, options));
+  LH_RETURN_IF_ERROR(check_fits(plan, available));
   LH_ASSIGN_OR_RETURN(shape_bytes, make_random_model(spec));
   return GgufFile::parse(shape_bytes, options.shape);
 }
 
 // The same check for a file, whose matrices are interleaved one after another.
 Status check_file_fits(const GgufFile& file, const ModelConfig& config,
-                       const EngineOptions& options, size_t gate_dim) {
+                       const EngineOptions& options, const std::vector<SummaryPlan>& summaries) {
   EngineOptions effective = options;
   if (effective.ctx_size == 0) effective.ctx_size = config.context_length;
-  LoadPlan plan{options.model_path, gate_weight_bytes(config, gate_dim), 0,
+  LoadPlan plan{options.model_path, weight_bytes_of(summaries), 0,
                 Model::buffer_bytes(config, options.prefill_chunk),
-                cache_config_for(config, effective, gate_dim)};
-  LH_RETURN_IF_ERROR(validate(plan.cache));
+                slots_for(config, effective, specs_of(summaries))};
+  for (const SlotConfig& slot : plan.slots) {
+    LH_RETURN_IF_ERROR(
+        std::visit([](const auto& slot_config) { return validate(slot_config); }, slot));
+  }
   for (const GgufTensor& tensor : file.tensors()) plan.weight_bytes += tensor.data.size();
   LH_ASSIGN_OR_RETURN(const size_t available, available_memory());
   return check_fits(plan, available);
@@ -116,10 +127,10 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   LH_ASSIGN_OR_RETURN(GgufFile file, open_model(effective, impl->shape_bytes));
   impl->file = std::make_unique<GgufFile>(std::move(file));
   LH_ASSIGN_OR_RETURN(const ModelConfig config, read_model_config(*impl->file));
-  LH_ASSIGN_OR_RETURN(const auto gates, load_gates(effective, *impl->file, config));
-  const size_t gate_dim = gates ? gates->dim : 0;
+  const SelectorSetup setup = setup_for(config, effective, impl->file.get());
+  LH_ASSIGN_OR_RETURN(const auto summaries, plan_summaries(setup));
   if (options.shape.empty())
-    LH_RETURN_IF_ERROR(check_file_fits(*impl->file, config, effective, gate_dim));
+    LH_RETURN_IF_ERROR(check_file_fits(*impl->file, config, effective, summaries));
   LH_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::load(*impl->file));
   impl->tokenizer = std::make_unique<Tokenizer>(std::move(tokenizer));
   LH_ASSIGN_OR_RETURN(impl->model, Model::load(*impl->file, *impl->pool, effective.prefill_chunk));
@@ -138,15 +149,29 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
                     effective.ctx_size, impl->info.context_length));
   }
 
-  if (gates) {
-    impl->gates = std::make_unique<Gates>(*gates, impl->model->gate_rope());
-    impl->info.gates = describe(*gates);
-    impl->info.gate_dim = gate_dim;
+  LH_ASSIGN_OR_RETURN(impl->summaries, make_summaries(setup, impl->model->rope_angles()));
+  for (const SummaryPlan& plan : summaries) {
+    if (plan.spec.name != kGateSummary) continue;
+    impl->info.gates = plan.description;
+    impl->info.gate_dim = plan.spec.group_bytes / half_tile_bytes(1);
   }
-  LH_ASSIGN_OR_RETURN(impl->cache,
-                      KvCache::create(cache_config_for(impl->model->config(), effective, gate_dim),
-                                      impl->gates.get()));
+  LH_ASSIGN_OR_RETURN(impl->states, StatePool::create(slots_for(impl->model->config(), effective,
+                                                                specs_of(impl->summaries))));
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
+}
+
+Status settle_block_size(EngineOptions& options) {
+  constexpr size_t kPlainBlockSize = 16;
+  size_t& block_size = options.block_size;
+  if (options.gates_path.empty()) {
+    if (block_size == 0) block_size = options.random_gates ? kRandomGateBlockSize : kPlainBlockSize;
+    return {};
+  }
+  LH_ASSIGN_OR_RETURN(const size_t trained, gate_block_size(options.gates_path));
+  if (block_size == 0) block_size = trained;
+  if (block_size == trained) return {};
+  return bad_input("{}: gates for blocks of {} tokens, but the block size is {}",
+                   options.gates_path, trained, block_size);
 }
 
 Status write_shape(std::string_view shape, std::string_view shape_type, const std::string& path) {
@@ -159,14 +184,17 @@ const EngineOptions& Engine::options() const { return impl_->options; }
 std::span<const std::string> Engine::warnings() const { return impl_->warnings; }
 
 Status Engine::Impl::check_selector(const Selector& selector) const {
-  if (!selector.needs_gates || gates != nullptr) return {};
-  return bad_input("selector {}: expected a gate file for {}, found none", selector.name,
+  if (selector.summary.empty()) return {};
+  for (const auto& summary : summaries) {
+    if (summary->spec().name == selector.summary) return {};
+  }
+  return bad_input("selector {}: expected {} for {}, found none", selector.name, selector.data,
                    info.name);
 }
 
 Status Engine::Impl::ensure_calibration() {
   if (calibration) return {};
-  LH_ASSIGN_OR_RETURN(calibration, calibrate(*model, *pool, options, gates.get(), info.gate_dim));
+  LH_ASSIGN_OR_RETURN(calibration, calibrate(*model, *pool, options, specs_of(summaries)));
   return {};
 }
 
@@ -189,7 +217,7 @@ std::string Engine::calibration_key() const {
 
 Result<Session> Engine::new_session() {
   auto session = std::make_unique<Session::Impl>(
-      Session::Impl{impl_.get(), SequenceState{impl_->cache->new_sequence(), {}, 0}});
+      Session::Impl{impl_.get(), Text{impl_->states->new_sequence(), {}, 0}});
   session->state.tokens.reserve(impl_->options.ctx_size);
   return Session(std::move(session));
 }

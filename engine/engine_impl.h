@@ -6,13 +6,13 @@
 #include <string>
 #include <vector>
 
-#include "cache/kv_cache.h"
 #include "engine/decode.h"
 #include "io/gguf.h"
 #include "longhaul/calibration.h"
 #include "longhaul/engine.h"
 #include "model/model.h"
 #include "parallel/thread_pool.h"
+#include "state/sequence_state.h"
 #include "tokenizer/tokenizer.h"
 
 namespace longhaul {
@@ -26,13 +26,13 @@ struct Engine::Impl {
   std::unique_ptr<GgufFile> file;      // the mapping behind model and tokenizer
   std::unique_ptr<Model> model;
   std::unique_ptr<Tokenizer> tokenizer;
-  std::unique_ptr<Gates> gates;  // null without
-  std::unique_ptr<KvCache> cache;
+  std::vector<std::unique_ptr<Summary>> summaries;  // what selectors keep per block
+  std::unique_ptr<StatePool> states;
   std::optional<Calibration> calibration;
 
   // Names the model in state files: they restore only into the same weights.
   std::string model_id() const;
-  // Error if the selector needs gates and there are none.
+  // Error if the selector scores from what there is none of.
   Status check_selector(const Selector& selector) const;
   // Measures unless that was done before.
   Status ensure_calibration();
@@ -40,7 +40,7 @@ struct Engine::Impl {
 
 struct Session::Impl {
   Engine::Impl* engine = nullptr;
-  SequenceState state;
+  Text state;
 
   Status check_request(const GenerateRequest& request) const;
   // Error unless `tokens` are in the vocabulary and fit behind the text.

@@ -1,29 +1,31 @@
-// Whether a model and its cache fit in memory, before either is made.
+// Whether a model and its states fit in memory, before either is made.
 #pragma once
 
 #include <string>
+#include <vector>
 
-#include "cache/cache_config.h"
 #include "longhaul/engine.h"
-#include "model/config.h"
+#include "model/state_slots.h"
 
 namespace longhaul {
 
-// The cache that sessions with these options (zeros filled in) need, with gate keys of gate_dim
-// dimensions.
-CacheConfig cache_config_for(const ModelConfig& model, const EngineOptions& options,
-                             size_t gate_dim = 0);
+// The slots that sessions with these options (zeros filled in) need, with what selectors keep.
+std::vector<SlotConfig> slots_for(const ModelConfig& model, const EngineOptions& options,
+                                  std::vector<SummarySpec> summaries);
 
-// What loading will take.
+// What selectors are told of a model that is loaded with these options (zeros filled in).
+SelectorSetup setup_for(const ModelConfig& model, const EngineOptions& options,
+                        const GgufFile* file = nullptr);
+
 struct LoadPlan {
   std::string name;         // of the file or shape
   size_t weight_bytes = 0;  // interleaved for the kernels
   size_t source_bytes = 0;  // held in memory beside them: the file of a random model
   size_t buffer_bytes = 0;  // of a pass
-  CacheConfig cache;
+  std::vector<SlotConfig> slots;
 };
 
-// An Error with the plan, line by line, if it needs more than `available_bytes`.
+// An Error that names all parts unless they fit together in `available_bytes`.
 Status check_fits(const LoadPlan& plan, size_t available_bytes);
 
 }  // namespace longhaul

@@ -24,7 +24,7 @@ class AutoMode : public DecodeMode {
     const CostModel costs(*context.calibration, context.options, context.selector,
                           context.block_size());
     const AttentionMode mode = decide(context, costs);
-    SequenceState& state = context.state;
+    Text& state = context.state;
     const bool needs_clean = mode == AttentionMode::kDense || mode == AttentionMode::kExact;
     if (needs_clean && state.n_clean < state.cache.n_tokens()) LH_RETURN_IF_ERROR(context.clean());
     context.stats.mode = mode;

@@ -44,7 +44,7 @@ class ExactMode : public DecodeMode {
   explicit ExactMode(DraftPlan plan) : plan_(std::move(plan)) {}
 
   Status step(DecodeContext& context) override {
-    SequenceState& state = context.state;
+    Text& state = context.state;
     LH_CHECK(state.n_clean == state.cache.n_tokens());
     const size_t longest = std::min(
         {context.options.rectify_every, context.n_left() - 1, context.model.max_rows() - 1});
@@ -59,7 +59,7 @@ class ExactMode : public DecodeMode {
     LH_ASSIGN_OR_RETURN(const size_t n_accepted, judge(context, first + 1, n_drafted, logits));
     // The newest token stays out of the cache; everything before it was just written by the dense
     // pass.
-    state.cache.truncate(state.tokens.size() - 1);
+    state.cache.rewind(state.tokens.size() - 1);
     state.set_clean(state.cache.n_tokens());
     ++context.stats.rectifications;
     context.stats.drafted += n_drafted;

@@ -12,7 +12,7 @@ class ResaMode : public DecodeMode {
   explicit ResaMode(const size_t* period) : period_(period) {}
 
   Status step(DecodeContext& context) override {
-    SequenceState& state = context.state;
+    Text& state = context.state;
     // While the budget covers every block, a step is dense and leaves nothing to rectify.
     if (context.selects_everything() && state.n_rectified == state.cache.n_tokens()) {
       LH_ASSIGN_OR_RETURN(const auto logits, context.dense_step());

@@ -56,7 +56,7 @@ Status validate_threshold(const AttentionOptions& options) {
   if (!(threshold >= 0.0 && threshold < 1.0))
     return bad_input("gate threshold: expected 0 (off) to below 1, found {}", threshold);
   if (threshold == 0.0) return {};
-  if (!find_selector(options.selector)->needs_gates) {
+  if (!find_selector(options.selector)->gives_logits) {
     return bad_input("gate threshold: expected the selector gate, found '{}'", options.selector);
   }
   if (options.token_budget != 0) {

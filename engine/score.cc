@@ -26,14 +26,14 @@ Result<std::vector<const Selector*>> find_selectors(const std::vector<std::strin
 // Leaves exactly the newest token out of the cache. Every mode but `sparse` starts from a clean
 // cache.
 Status settle(DecodeContext& context) {
-  SequenceState& state = context.state;
+  Text& state = context.state;
   const size_t n_cached = state.tokens.size() - 1;
   const bool keep_unclean = context.options.mode != AttentionMode::kDense;
   const size_t first = keep_unclean ? state.cache.n_tokens() : state.n_clean;
   if (first < n_cached) {
     LH_RETURN_IF_ERROR(context.prefill(first, 0, [](size_t) { return true; }));
   }
-  state.cache.truncate(n_cached);
+  state.cache.rewind(n_cached);
   state.n_clean = std::min(state.n_clean, n_cached);
   state.n_rectified = std::min(state.n_rectified, n_cached);
   return {};
@@ -41,7 +41,7 @@ Status settle(DecodeContext& context) {
 
 // Takes the tokens in chunks: the newest token and all but the last of a piece give its logits.
 Status score_in_chunks(DecodeContext& context) {
-  SequenceState& state = context.state;
+  Text& state = context.state;
   ForcedTokens& forced = *context.forced;
   const size_t n_rows = std::min(kDenseRows, context.model.max_rows());
   while (forced.n_taken < forced.tokens.size()) {
@@ -73,7 +73,7 @@ Status check_mode(AttentionMode mode) {
 }  // namespace
 
 Result<ScoreResult> Session::score(const ScoreRequest& request) {
-  SequenceState& state = impl_->state;
+  Text& state = impl_->state;
   Engine::Impl& engine = *impl_->engine;
   LH_RETURN_IF_ERROR(validate(request.attention, engine.options.block_size));
   LH_RETURN_IF_ERROR(check_mode(request.attention.mode));

@@ -27,11 +27,10 @@ std::span<const int32_t> Session::tokens() const { return impl_->state.tokens; }
 void Session::truncate(size_t n_tokens) { impl_->state.truncate(n_tokens); }
 
 Result<Session> Session::fork() const {
-  LH_ASSIGN_OR_RETURN(KvSequence cache, impl_->state.cache.fork());
-  const SequenceState& state = impl_->state;
-  auto copy =
-      std::make_unique<Impl>(Impl{impl_->engine, SequenceState{std::move(cache), state.tokens,
-                                                               state.n_clean, state.n_rectified}});
+  LH_ASSIGN_OR_RETURN(SequenceState cache, impl_->state.cache.fork());
+  const Text& state = impl_->state;
+  auto copy = std::make_unique<Impl>(
+      Impl{impl_->engine, Text{std::move(cache), state.tokens, state.n_clean, state.n_rectified}});
   return Session(std::move(copy));
 }
 
@@ -117,7 +116,7 @@ Status Session::Impl::decode(DecodeContext& context, const GenerateRequest& requ
 }
 
 Result<GenerateResult> Session::generate(const GenerateRequest& request) {
-  SequenceState& state = impl_->state;
+  Text& state = impl_->state;
   LH_RETURN_IF_ERROR(impl_->check_request(request));
   LH_ASSIGN_OR_RETURN(Sampler sampler,
                       Sampler::create(request.sampling, impl_->engine->info.vocab_size));
@@ -169,7 +168,7 @@ Result<GenerateResult> Session::generate(const GenerateRequest& request) {
 }
 
 Status Session::save(const std::string& path) {
-  SequenceState& state = impl_->state;
+  Text& state = impl_->state;
   const Engine::Impl& engine = *impl_->engine;
   if (state.tokens.empty()) return bad_input("{}: the session is empty: nothing to save", path);
   // A file holds exactly the dense cache of all its tokens, so that a restore has nothing to guess.
@@ -185,14 +184,14 @@ Status Session::save(const std::string& path) {
 }
 
 Status Session::fill_random(size_t n_tokens, uint64_t seed) {
-  SequenceState& state = impl_->state;
+  Text& state = impl_->state;
   const ModelConfig& config = impl_->engine->model->config();
   const size_t first = state.tokens.size();
   if (n_tokens <= first || n_tokens > impl_->engine->options.ctx_size) {
     return bad_input("fill: expected {} to {} tokens, found {}", first + 1,
                      impl_->engine->options.ctx_size, n_tokens);
   }
-  LH_RETURN_IF_ERROR(longhaul::fill_random(state.cache, config, *impl_->engine->pool,
+  LH_RETURN_IF_ERROR(longhaul::fill_random(state.cache, *impl_->engine->pool,
                                            n_tokens - state.cache.n_tokens(), seed));
   while (state.tokens.size() < n_tokens)
     state.tokens.push_back(static_cast<int32_t>(split_mix64(seed) % config.vocab_size));
@@ -201,7 +200,7 @@ Status Session::fill_random(size_t n_tokens, uint64_t seed) {
 }
 
 Result<size_t> Session::restore(const std::string& path) {
-  SequenceState& state = impl_->state;
+  Text& state = impl_->state;
   LH_ASSIGN_OR_RETURN(RestoredState restored, state.cache.restore(path, impl_->engine->model_id()));
   state.tokens = std::move(restored.tokens);
   state.n_clean = state.n_rectified = state.cache.n_tokens();

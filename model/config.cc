@@ -170,19 +170,4 @@ Result<ModelConfig> read_model_config(const GgufFile& file) {
   return config;
 }
 
-CacheConfig cache_config(const ModelConfig& model) {
-  return {.n_layers = model.n_layers, .n_kv_heads = model.n_kv_heads, .head_dim = model.head_dim};
-}
-
-Result<GateBase> gate_base(const GgufFile& file, const ModelConfig& config) {
-  GateBase base{.architecture = config.architecture,
-                .name = config.name,
-                .n_layers = config.n_layers,
-                .n_heads = config.n_heads,
-                .n_kv_heads = config.n_kv_heads,
-                .head_dim = config.head_dim};
-  LH_ASSIGN_OR_RETURN(base.fingerprint, model_fingerprint(file));
-  return base;
-}
-
 }  // namespace longhaul

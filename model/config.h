@@ -7,8 +7,6 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "cache/cache_config.h"
-#include "io/gate_file.h"
 #include "io/gguf.h"
 #include "kernels/ops.h"
 
@@ -51,9 +49,6 @@ struct ModelConfig {
   size_t kv_dim() const { return n_kv_heads * head_dim; }
 };
 
-// The cache that the model's keys and values fit, of no capacity yet.
-CacheConfig cache_config(const ModelConfig& model);
-
 // One architecture: the folder model/<name>/.
 struct Architecture {
   std::string_view name;  // general.architecture
@@ -70,9 +65,5 @@ std::span<const Architecture* const> all_architectures();
 // other, sizes the kernels can run, no feature the engine does not have. Errors name the file and
 // the key.
 Result<ModelConfig> read_model_config(const GgufFile& file);
-
-// What gates for the model of this file and configuration name as their base. Error: the file has
-// no norm weights to tell it by.
-Result<GateBase> gate_base(const GgufFile& file, const ModelConfig& config);
 
 }  // namespace longhaul

@@ -30,7 +30,7 @@ void Model::run(std::span<Step> steps, MatrixView<float> logits, PassTimes* time
   m.begin(steps);
   if (m.active.empty()) return;
   m.embed();
-  m.prepare_gates();
+  m.prepare_summaries();
   for (size_t layer = 0; layer < m.config.n_layers; ++layer) {
     const LayerWeights& w = m.weights.layers[layer];
     m.norm(m.x, w.attn_norm.data());
@@ -75,7 +75,7 @@ void Model::Impl::begin(std::span<Step> steps) {
     LH_CHECK(rows.size() + step.tokens.size() <= max_rows);
     step.stats = {};
     step.status = check_tokens(step);
-    if (step.status) step.status = step.sequence->prepare_write(step.first_pos, step.tokens.size());
+    if (step.status) step.status = step.state->reserve(step.first_pos, step.tokens.size());
     if (!step.status) continue;
     active.push_back(&step);
     step_rows.push_back(rows.size());
@@ -93,18 +93,23 @@ void Model::Impl::embed() {
   });
 }
 
-// The angles of the rows whose blocks gates will choose, once for all layers.
-void Model::Impl::prepare_gates() {
-  for (size_t s = 0; s < active.size(); ++s) {
-    const Step& step = *active[s];
-    const Gates* gates = step.sequence->gates();
-    const bool is_asked =
-        step.observer != nullptr || (step.selector != nullptr && step.selector->needs_gates);
-    if (gates != nullptr && is_asked) {
-      gate_angles.ensure(max_rows * gates->n_angles());
-      for (size_t i = 0; i < step.tokens.size(); ++i) {
-        gates->query_angles(step.first_pos + i,
-                            gate_angles.data() + (step_rows[s] + i) * gates->n_angles());
+// What selectors need of the positions they will look at, once for all layers.
+void Model::Impl::prepare_summaries() {
+  const std::vector<SummarySpec>& specs = active.front()->state->paged(0).config().summaries;
+  summary_rows.resize(specs.size());
+  for (size_t i = 0; i < specs.size(); ++i) {
+    const Summary& summary = *specs[i].summary;
+    const size_t n_floats = summary.n_row_floats();
+    if (n_floats == 0) continue;
+    for (size_t s = 0; s < active.size(); ++s) {
+      const Step& step = *active[s];
+      const bool is_asked = step.observer != nullptr ||
+                            (step.selector != nullptr && step.selector->summary == specs[i].name);
+      if (!is_asked) continue;
+      summary_rows[i].ensure(max_rows * n_floats);
+      for (size_t r = 0; r < step.tokens.size(); ++r) {
+        summary.prepare_row(step.first_pos + r,
+                            summary_rows[i].data() + (step_rows[s] + r) * n_floats);
       }
     }
   }
@@ -156,8 +161,8 @@ void Model::Impl::rotate_and_store(size_t layer, const LayerWeights& w) {
     const Step& step = *active[task / n_kv_heads];
     const size_t head = task % n_kv_heads;
     const size_t offset = step_rows[task / n_kv_heads] * config.kv_dim() + head * config.head_dim;
-    step.sequence->write(layer, head, step.first_pos, step.tokens.size(), k.data() + offset,
-                         v.data() + offset, config.kv_dim());
+    step.state->paged(0).write(layer, head, step.first_pos, step.tokens.size(), k.data() + offset,
+                               config.kv_dim(), v.data() + offset, config.kv_dim());
   });
 }
 
@@ -174,7 +179,7 @@ void Model::Impl::select_blocks(size_t layer) {
     const size_t offset =
         step_rows[i / n_kv_heads] * config.q_dim() + head * config.n_group() * config.head_dim;
     AttentionJob job;
-    job.kv = step.sequence->view(layer, head);
+    job.kv = step.state->paged(0).view(layer, head);
     job.q = q.data() + offset;
     job.q_stride = config.q_dim();
     job.n_rows = step.tokens.size();
@@ -188,6 +193,8 @@ void Model::Impl::select_blocks(size_t layer) {
     any_partial |= step.selector != nullptr && step.tokens.size() > 1;
   }
   if (n_chosen.size() < jobs.size()) n_chosen.resize(jobs.size());
+  const size_t n_views = jobs.size() * active.front()->state->paged(0).n_summaries();
+  if (summary_views.size() < n_views) summary_views.resize(n_views);
   if (any_partial && rectify_selections.size() < jobs.size())
     rectify_selections.resize(jobs.size());
   if (any_selection) {
@@ -204,7 +211,7 @@ void Model::Impl::select_blocks(size_t layer) {
     Step& step = *active[i / n_kv_heads];
     StepStats& stats = step.stats;
     const bool one = step.tokens.size() == 1;
-    const size_t block_size = step.sequence->block_size();
+    const size_t block_size = step.state->block_size();
     const size_t n_blocks = (step.first_pos + step.tokens.size() - 1) / block_size + 1;
     (one ? stats.blocks_total : stats.rectified_blocks_total) += n_blocks;
     (one ? stats.blocks_read : stats.rectified_blocks_read) +=
@@ -213,24 +220,23 @@ void Model::Impl::select_blocks(size_t layer) {
 }
 
 // What there is to choose from in one job of a step at the end of its sequence.
-SelectionInput Model::Impl::selection_input(const Step& step, size_t layer,
-                                            size_t job_index) const {
+SelectionInput Model::Impl::selection_input(const Step& step, size_t layer, size_t job_index) {
   const size_t n_tokens = step.first_pos + step.tokens.size();
-  LH_CHECK(n_tokens == step.sequence->n_tokens());
+  const KvSequence& kv = step.state->paged(0);
+  LH_CHECK(n_tokens == kv.n_tokens());
   SelectionInput input;
   input.query = &jobs[job_index];
-  const size_t kv_head = job_index % config.n_kv_heads;
-  input.bounds = step.sequence->bounds(layer, kv_head);
-  input.block_size = step.sequence->block_size();
+  input.block_size = kv.block_size();
   input.n_blocks = (n_tokens + input.block_size - 1) / input.block_size;
-  if (const Gates* gates = step.sequence->gates(); gates != nullptr) {
-    const size_t row = step_rows[job_index / config.n_kv_heads];
-    input.gate = {.gates = gates,
-                  .layer = layer,
-                  .kv_head = kv_head,
-                  .angles = gate_angles.data() + row * gates->n_angles(),
-                  .keys = step.sequence->gate_keys(layer, kv_head)};
+  const size_t n_summaries = kv.n_summaries();
+  SummaryView* const views = summary_views.data() + job_index * n_summaries;
+  for (size_t i = 0; i < n_summaries; ++i) {
+    views[i] = kv.summary(layer, job_index % config.n_kv_heads, i);
+    const size_t n_floats = views[i].summary->n_row_floats();
+    if (n_floats > 0 && summary_rows[i].size() > 0)
+      views[i].rows = summary_rows[i].data() + step_rows[job_index / config.n_kv_heads] * n_floats;
   }
+  input.summaries = {views, n_summaries};
   return input;
 }
 
@@ -254,8 +260,8 @@ size_t Model::Impl::choose_tiles(const Step& step, const SelectionInput& input, 
   }
   SelectionBuffer& selection = selections[job_index];
   selection.reserve(input.n_blocks, input.block_size, config.head_dim);
-  const auto choice = selection.select(*step.selector, *step.attention, input,
-                                       step.first_pos + 1, worker_workspaces[worker]);
+  const auto choice = selection.select(*step.selector, *step.attention, input, step.first_pos + 1,
+                                       worker_workspaces[worker]);
   job.tiles = choice.tiles;
   job.all_tiles = choice.all_tiles;
   return choice.n_blocks;

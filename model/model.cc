@@ -51,7 +51,7 @@ const ModelConfig& Model::config() const { return impl_->config; }
 const ModelWeights& Model::weights() const { return impl_->weights; }
 size_t Model::max_rows() const { return impl_->max_rows; }
 
-GateRope Model::gate_rope() const {
+RopeAngles Model::rope_angles() const {
   const auto frequencies = impl_->rope.frequencies();
   return {.frequencies = {frequencies.begin(), frequencies.end()},
           .magnitude = impl_->rope.magnitude(),

@@ -27,8 +27,8 @@ class Model {
   const ModelConfig& config() const;
   const ModelWeights& weights() const;
   size_t max_rows() const;
-  // How the model rotates queries and keys, for the gates that take it back.
-  GateRope gate_rope() const;
+  // How the layers that are selected from rotate queries and keys, for selectors that take it back.
+  RopeAngles rope_angles() const;
 
   // Memory of the buffers of a model that runs up to max_rows tokens a pass; the weights and what
   // attention needs for long contexts come on top.

@@ -21,12 +21,12 @@ struct Model::Impl {
   void begin(std::span<Step> steps);
   Status check_tokens(const Step& step) const;
   void embed();
-  void prepare_gates();
+  void prepare_summaries();
   void norm(const AlignedBuffer<float>& input, const float* weight);
   void project_qkv(const LayerWeights& w);
   void rotate_and_store(size_t layer, const LayerWeights& w);
   void select_blocks(size_t layer);
-  SelectionInput selection_input(const Step& step, size_t layer, size_t job_index) const;
+  SelectionInput selection_input(const Step& step, size_t layer, size_t job_index);
   void select_for_job(const Step& step, size_t layer, size_t job_index, size_t worker);
   size_t choose_tiles(const Step& step, const SelectionInput& input, size_t job_index,
                       size_t worker);
@@ -58,11 +58,13 @@ struct Model::Impl {
   AlignedBuffer<float> up;             // [rows, d_ff]
   AlignedBuffer<float> cos;            // [rows, rope.dim / 2]
   AlignedBuffer<float> sin;            // [rows, rope.dim / 2]
-  AlignedBuffer<float> gate_angles;    // [rows, Gates::n_angles()], of rows that gates may look at
   Activations activations;             // of the product being computed
 
   std::vector<AttentionJob> jobs;           // [active steps, n_kv_heads]
   std::vector<SelectionBuffer> selections;  // as jobs
+  std::vector<SummaryView> summary_views;   // [jobs, n_summaries]
+  // [n_summaries] [rows, n_row_floats()], of the rows that selectors look at.
+  std::vector<AlignedBuffer<float>> summary_rows;
   std::vector<RectifySelection>
       rectify_selections;        // as jobs, once a pass was a partial rectification
   std::vector<size_t> n_chosen;  // blocks, as jobs; sparse jobs only

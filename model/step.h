@@ -9,7 +9,7 @@
 
 #include "attention/selector.h"
 #include "base/result.h"
-#include "cache/kv_cache.h"
+#include "state/sequence_state.h"
 
 namespace longhaul {
 
@@ -36,10 +36,11 @@ struct StepStats {
 };
 
 struct Step {
-  KvSequence* sequence = nullptr;
+  SequenceState* state = nullptr;
   std::span<const int32_t> tokens;
-  size_t first_pos = 0;  // at most sequence->n_tokens(); positions already there are overwritten
-  size_t n_logits = 0;   // logits are wanted for the last n_logits tokens
+  size_t first_pos =
+      0;  // at most state->n_tokens(), and reachable; what is behind it is written again
+  size_t n_logits = 0;  // logits are wanted for the last n_logits tokens
   // Null: dense. For one token: a sparse step. For more: a partial rectification, in which every
   // row reads the blocks that any of them asks for (attention/rectify.h).
   const Selector* selector = nullptr;

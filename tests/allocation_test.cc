@@ -6,7 +6,6 @@
 #include <atomic>
 #include <cstdlib>
 
-#include "io/random_gates.h"
 #include "model/model.h"
 #include "tests/tiny_model.h"
 
@@ -37,14 +36,8 @@ TEST(Allocation, DecodeStepsAllocateNothing) {
   ThreadPool pool(2);
   auto model = Model::load(*file, pool, 512);
   ASSERT_TRUE(model.has_value());
-  CacheConfig config = cache_config((*model)->config());
-  config.max_tokens = 4096;
-  config.gate_dim = 32;
-  const Gates gates(random_gates(gate_base(*file, (*model)->config()).value(), 16, 32, 1),
-                    (*model)->gate_rope());
-  auto cache = KvCache::create(config, &gates);
-  ASSERT_TRUE(cache.has_value());
-  auto sequence = (*cache)->new_sequence();
+  const TinyStates states = make_tiny_states(**model, *file, {.n_tokens = 4096});
+  SequenceState sequence = states.pool->new_sequence();
   const auto tokens = random_tokens(2048, 1);
   const std::span<const int32_t> all(tokens);
   std::vector<float> logits((*model)->config().vocab_size);

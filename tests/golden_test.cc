@@ -9,6 +9,7 @@
 
 #include "kernels/ops.h"
 #include "model/model.h"
+#include "model/state_slots.h"
 
 namespace longhaul {
 namespace {
@@ -68,18 +69,15 @@ struct Rig {
     auto loaded = Model::load(*file, pool, 128);
     EXPECT_TRUE(loaded.has_value()) << (loaded ? "" : loaded.error().message);
     model = std::move(*loaded);
-    CacheConfig config = cache_config(model->config());
-    config.k_type = config.v_type = KvType::kF16;
-    config.max_tokens = 512;
-    auto created = KvCache::create(config);
+    auto created = StatePool::create(state_slots(model->config(), {.n_tokens = 512}));
     EXPECT_TRUE(created.has_value()) << (created ? "" : created.error().message);
-    cache = std::move(*created);
+    states = std::move(*created);
   }
 
   // Logits [tokens, vocab_size] of tokens appended to the sequence.
-  std::vector<float> forward(KvSequence& sequence, std::span<const int32_t> tokens) {
+  std::vector<float> forward(SequenceState& sequence, std::span<const int32_t> tokens) {
     Step step;
-    step.sequence = &sequence;
+    step.state = &sequence;
     step.tokens = tokens;
     step.first_pos = sequence.n_tokens();
     step.n_logits = tokens.size();
@@ -93,7 +91,7 @@ struct Rig {
   ThreadPool pool;
   std::unique_ptr<GgufFile> file;
   std::unique_ptr<Model> model;
-  std::unique_ptr<KvCache> cache;
+  std::unique_ptr<StatePool> states;
 };
 
 class GoldenModel : public testing::TestWithParam<std::string> {};
@@ -102,7 +100,7 @@ TEST_P(GoldenModel, LogitsAreTheReference) {
   const Golden golden = read_golden(GetParam());
   Rig rig(golden.model_path);
   ASSERT_EQ(rig.model->config().vocab_size, golden.vocab_size);
-  KvSequence sequence = rig.cache->new_sequence();
+  SequenceState sequence = rig.states->new_sequence();
   const std::vector<float> logits = rig.forward(sequence, golden.prompt);
   double error = 0.0;
   double norm = 0.0;
@@ -125,7 +123,7 @@ TEST_P(GoldenModel, LogitsAreTheReference) {
 TEST_P(GoldenModel, GreedyTokensAreTheReference) {
   const Golden golden = read_golden(GetParam());
   Rig rig(golden.model_path);
-  KvSequence sequence = rig.cache->new_sequence();
+  SequenceState sequence = rig.states->new_sequence();
   const size_t n_cols = golden.vocab_size;
   std::vector<float> logits = rig.forward(sequence, golden.prompt);
   std::vector<int32_t> found;

@@ -6,9 +6,11 @@
 
 #include <filesystem>
 
+#include "attention/minmax/summary.h"
 #include "kernels/ops.h"
 #include "longhaul/engine.h"
 #include "model/model.h"
+#include "model/state_slots.h"
 #include "tests/lookup_model.h"
 
 namespace longhaul {
@@ -61,7 +63,7 @@ TEST(LookupLong, EveryModeWalksA32KPrompt) {
 // keys and values a dense prefill leaves.
 class Walker {
  public:
-  Walker(Model& model, KvSequence& sequence) : model_(model), sequence_(sequence) {
+  Walker(Model& model, SequenceState& sequence) : model_(model), sequence_(sequence) {
     window_.token_budget = 32;
     window_.local_blocks = 2;
   }
@@ -83,7 +85,7 @@ class Walker {
       token = static_cast<int32_t>(argmax(logits.data(), logits.size()));
       found.push_back(token);
     }
-    sequence_.truncate(n_before);
+    sequence_.rewind(n_before);
     return found;
   }
 
@@ -93,7 +95,7 @@ class Walker {
   void step(int32_t token, const Selector* selector, const AttentionOptions& options,
             std::span<float> logits) {
     Step step;
-    step.sequence = &sequence_;
+    step.state = &sequence_;
     step.tokens = {&token, 1};
     step.first_pos = sequence_.n_tokens();
     step.n_logits = logits.empty() ? 0 : 1;
@@ -105,7 +107,7 @@ class Walker {
   }
 
   Model& model_;
-  KvSequence& sequence_;
+  SequenceState& sequence_;
   AttentionOptions window_;
 };
 
@@ -121,12 +123,13 @@ TEST(LookupLong, FindsOneOf65536PairsIn128KTokens) {
   ThreadPool pool(1);
   auto model = Model::load(*file, pool, 16);
   ASSERT_TRUE(model.has_value()) << model.error().message;
-  CacheConfig config = cache_config((*model)->config());
-  config.k_type = config.v_type = KvType::kQ8_0;
-  config.max_tokens = 132096;
-  auto cache = KvCache::create(config);
-  ASSERT_TRUE(cache.has_value()) << cache.error().message;
-  KvSequence sequence = (*cache)->new_sequence();
+  const BoundsSummary bounds((*model)->config().head_dim);
+  auto states = StatePool::create(state_slots((*model)->config(), {.k_type = KvType::kQ8_0,
+                                                                   .v_type = KvType::kQ8_0,
+                                                                   .n_tokens = 132096,
+                                                                   .summaries = {bounds.spec()}}));
+  ASSERT_TRUE(states.has_value()) << states.error().message;
+  SequenceState sequence = (*states)->new_sequence();
   Walker walker(**model, sequence);
   walker.fill(std::span(walk.prompt).first(walk.prompt.size() - 1));
 

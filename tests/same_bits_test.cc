@@ -5,7 +5,7 @@
 
 #include <cstring>
 
-#include "io/random_gates.h"
+#include "attention/gate/summary.h"
 #include "kernels/kv_tile.h"
 #include "model/model.h"
 #include "tests/tiny_model.h"
@@ -29,17 +29,8 @@ struct Rig {
     auto loaded = Model::load(*file, pool, 256);
     EXPECT_TRUE(loaded.has_value()) << (loaded ? "" : loaded.error().message);
     model = std::move(*loaded);
-    CacheConfig config = cache_config(model->config());
-    config.k_type = c.k_type;
-    config.v_type = c.v_type;
-    config.max_tokens = 16384;
-    config.gate_dim = 32;
-    gates = std::make_unique<Gates>(
-        random_gates(gate_base(*file, model->config()).value(), config.block_size, 32, 1),
-        model->gate_rope());
-    auto created = KvCache::create(config, gates.get());
-    EXPECT_TRUE(created.has_value());
-    cache = std::move(*created);
+    states = make_tiny_states(*model, *file,
+                              {.k_type = c.k_type, .v_type = c.v_type, .n_tokens = 16384});
   }
 
   static TinyModelSpec spec_of(const Case& c) {
@@ -55,19 +46,18 @@ struct Rig {
   ThreadPool pool;
   std::unique_ptr<GgufFile> file;
   std::unique_ptr<Model> model;
-  std::unique_ptr<Gates> gates;
-  std::unique_ptr<KvCache> cache;
+  TinyStates states;
 };
 
 // Logits of every token, computed in chunks of the given size.
-std::vector<float> all_logits(Rig& rig, KvSequence& sequence, std::span<const int32_t> tokens,
+std::vector<float> all_logits(Rig& rig, SequenceState& sequence, std::span<const int32_t> tokens,
                               size_t chunk_size, const Selector* selector = nullptr,
                               const AttentionOptions* options = nullptr) {
   std::vector<float> logits(tokens.size() * rig.vocab_size());
   for (size_t pos = 0; pos < tokens.size();) {
     const size_t n = std::min(chunk_size, tokens.size() - pos);
     Step step;
-    step.sequence = &sequence;
+    step.state = &sequence;
     step.tokens = tokens.subspan(pos, n);
     step.first_pos = pos;
     step.n_logits = n;
@@ -81,12 +71,13 @@ std::vector<float> all_logits(Rig& rig, KvSequence& sequence, std::span<const in
 }
 
 // The gate keys of all complete blocks, layers and heads.
-std::vector<float> gate_keys(const Rig& rig, const KvSequence& sequence) {
+std::vector<float> all_gate_keys(const SequenceState& sequence) {
   std::vector<float> all;
-  std::vector<float> row(rig.gates->dim());
-  for (size_t layer = 0; layer < rig.model->config().n_layers; ++layer) {
-    for (size_t head = 0; head < rig.model->config().n_kv_heads; ++head) {
-      const HalfMatrixView keys = sequence.gate_keys(layer, head);
+  const KvSequence& kv = sequence.paged(0);
+  for (size_t layer = 0; layer < kv.config().n_layers; ++layer) {
+    for (size_t head = 0; head < kv.config().n_kv_heads; ++head) {
+      const HalfMatrixView keys = gate_keys(kv.summary(layer, head, kv.n_summaries() - 1));
+      std::vector<float> row(keys.n_cols);
       for (size_t i = 0; i < keys.n_rows; ++i) {
         half_tile_read_row(keys.base + keys.pages[i / kHalfTileRows] * keys.tile_stride,
                            i % kHalfTileRows, row.data(), row.size());
@@ -94,6 +85,7 @@ std::vector<float> gate_keys(const Rig& rig, const KvSequence& sequence) {
       }
     }
   }
+  EXPECT_EQ(all.empty(), sequence.n_tokens() < sequence.block_size());
   return all;
 }
 
@@ -123,28 +115,28 @@ class SameBits : public testing::TestWithParam<Case> {};
 TEST_P(SameBits, AnyChunking) {
   Rig rig(GetParam(), 1);
   const auto tokens = random_tokens(300, 7);
-  auto alone = rig.cache->new_sequence();
+  auto alone = rig.states.pool->new_sequence();
   const auto expected = all_logits(rig, alone, tokens, 1);
-  const auto expected_gate_keys = gate_keys(rig, alone);
+  const auto expected_gate_keys = all_gate_keys(alone);
   EXPECT_EQ(expected_gate_keys.size(), 2 * 2 * (300 / 16) * 32U);
   for (const size_t chunk_size : {2, 7, 16, 33, 64, 256}) {
-    auto sequence = rig.cache->new_sequence();
+    auto sequence = rig.states.pool->new_sequence();
     const auto found = all_logits(rig, sequence, tokens, chunk_size);
     EXPECT_EQ(first_difference(expected, found, rig.vocab_size()), -1)
         << "chunks of " << chunk_size;
-    EXPECT_EQ(gate_keys(rig, sequence), expected_gate_keys) << "chunks of " << chunk_size;
+    EXPECT_EQ(all_gate_keys(sequence), expected_gate_keys) << "chunks of " << chunk_size;
   }
 }
 
 TEST_P(SameBits, AnyNumberOfThreads) {
   const auto tokens = random_tokens(120, 8);
   Rig one(GetParam(), 1);
-  auto sequence = one.cache->new_sequence();
+  auto sequence = one.states.pool->new_sequence();
   const auto expected = all_logits(one, sequence, tokens, 50);
   for (const size_t n_threads : {2, 3, 5}) {
     Rig many(GetParam(), n_threads);
     for (const size_t chunk_size : {1, 50}) {
-      auto other = many.cache->new_sequence();
+      auto other = many.states.pool->new_sequence();
       const auto found = all_logits(many, other, tokens, chunk_size);
       EXPECT_EQ(first_difference(expected, found, one.vocab_size()), -1) << n_threads << " threads";
     }
@@ -158,15 +150,15 @@ TEST_P(SameBits, InABatchOfSequences) {
   std::vector<std::vector<float>> expected;
   for (size_t i = 0; i < 3; ++i) {
     texts.push_back(random_tokens(lengths[i], 100 + i));
-    auto sequence = rig.cache->new_sequence();
+    auto sequence = rig.states.pool->new_sequence();
     expected.push_back(all_logits(rig, sequence, texts[i], 256));
   }
-  std::vector<KvSequence> sequences;
+  std::vector<SequenceState> sequences;
   std::vector<Step> steps(3);
   size_t n_rows = 0;
-  for (size_t i = 0; i < 3; ++i) sequences.push_back(rig.cache->new_sequence());
+  for (size_t i = 0; i < 3; ++i) sequences.push_back(rig.states.pool->new_sequence());
   for (size_t i = 0; i < 3; ++i) {
-    steps[i].sequence = &sequences[i];
+    steps[i].state = &sequences[i];
     steps[i].tokens = texts[i];
     steps[i].n_logits = texts[i].size();
     n_rows += texts[i].size();
@@ -186,12 +178,12 @@ TEST_P(SameBits, InABatchOfSequences) {
 TEST_P(SameBits, SparseWithEveryBlockIsDense) {
   Rig rig(GetParam(), 2);
   const auto tokens = random_tokens(300, 9);
-  auto dense = rig.cache->new_sequence();
+  auto dense = rig.states.pool->new_sequence();
   const auto expected = all_logits(rig, dense, tokens, 1);
   AttentionOptions all;
   all.sparse_ratio = 1.0;
   for (const char* name : {"gate", "minmax", "window", "oracle"}) {
-    auto sparse = rig.cache->new_sequence();
+    auto sparse = rig.states.pool->new_sequence();
     const auto found = all_logits(rig, sparse, tokens, 1, find_selector(name), &all);
     EXPECT_EQ(first_difference(expected, found, rig.vocab_size()), -1) << name;
   }
@@ -199,7 +191,7 @@ TEST_P(SameBits, SparseWithEveryBlockIsDense) {
   AttentionOptions few;
   few.sparse_ratio = 0.05;
   few.min_blocks = 2;
-  auto sparse = rig.cache->new_sequence();
+  auto sparse = rig.states.pool->new_sequence();
   const auto found = all_logits(rig, sparse, tokens, 1, find_selector("minmax"), &few);
   EXPECT_NE(first_difference(expected, found, rig.vocab_size()), -1);
 }
@@ -210,10 +202,10 @@ TEST_P(SameBits, RectificationRestoresTheDenseCache) {
   Rig rig(GetParam(), 2);
   const auto tokens = random_tokens(200, 10);
   const std::span<const int32_t> all(tokens);
-  auto dense = rig.cache->new_sequence();
+  auto dense = rig.states.pool->new_sequence();
   const auto expected = all_logits(rig, dense, tokens, 256);
 
-  auto repaired = rig.cache->new_sequence();
+  auto repaired = rig.states.pool->new_sequence();
   (void)all_logits(rig, repaired, all.first(160), 256);
   AttentionOptions few;
   few.sparse_ratio = 0.05;
@@ -222,7 +214,7 @@ TEST_P(SameBits, RectificationRestoresTheDenseCache) {
     Step step{&repaired, all.subspan(pos, 1), pos, 0, find_selector("minmax"), &few};
     ASSERT_TRUE(rig.model->run(step, {}).has_value());
   }
-  const auto stale_gate_keys = gate_keys(rig, repaired);
+  const auto stale_gate_keys = all_gate_keys(repaired);
   Step rectify{&repaired, all.subspan(160, 32), 160, 0, nullptr, nullptr};
   ASSERT_TRUE(rig.model->run(rectify, {}).has_value());
   std::vector<float> logits(8 * rig.vocab_size());
@@ -233,9 +225,9 @@ TEST_P(SameBits, RectificationRestoresTheDenseCache) {
                                 expected.end());
   EXPECT_EQ(first_difference(tail, logits, rig.vocab_size()), -1);
 
-  EXPECT_EQ(gate_keys(rig, repaired), gate_keys(rig, dense));
-  repaired.truncate(192);
-  EXPECT_NE(gate_keys(rig, repaired), stale_gate_keys);
+  EXPECT_EQ(all_gate_keys(repaired), all_gate_keys(dense));
+  repaired.rewind(192);
+  EXPECT_NE(all_gate_keys(repaired), stale_gate_keys);
   ASSERT_TRUE(
       rig.model->run(rest, MatrixView<float>(logits.data(), 8, rig.vocab_size())).has_value());
   // The stored keys and values too, byte for byte, and the descriptors.
@@ -245,8 +237,8 @@ TEST_P(SameBits, RectificationRestoresTheDenseCache) {
     for (size_t head = 0; head < rig.model->config().n_kv_heads; ++head) {
       for (size_t pos = 0; pos < 200; ++pos) {
         for (const bool keys : {true, false}) {
-          read_token(dense.view(layer, head), pos, keys, a.data());
-          read_token(repaired.view(layer, head), pos, keys, b.data());
+          read_token(dense.paged(0).view(layer, head), pos, keys, a.data());
+          read_token(repaired.paged(0).view(layer, head), pos, keys, b.data());
           EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)), 0)
               << layer << ' ' << head << ' ' << pos;
         }
@@ -259,16 +251,16 @@ TEST_P(SameBits, ForkedAndTruncatedPrefix) {
   Rig rig(GetParam(), 2);
   const auto tokens = random_tokens(150, 11);
   const std::span<const int32_t> all(tokens);
-  auto straight = rig.cache->new_sequence();
+  auto straight = rig.states.pool->new_sequence();
   const auto expected = all_logits(rig, straight, tokens, 256);
 
   auto other_text = random_tokens(150, 12);
   std::copy(tokens.begin(), tokens.begin() + 71, other_text.begin());
-  auto first = rig.cache->new_sequence();
+  auto first = rig.states.pool->new_sequence();
   (void)all_logits(rig, first, other_text, 256);
   auto forked = first.fork();
   ASSERT_TRUE(forked.has_value());
-  forked->truncate(71);
+  forked->rewind(71);
   std::vector<float> logits(79 * rig.vocab_size());
   Step rest{&*forked, all.subspan(71), 71, 79, nullptr, nullptr};
   ASSERT_TRUE(

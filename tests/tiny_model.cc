@@ -7,6 +7,8 @@
 #include <fstream>
 #include <random>
 
+#include "attention/gate/load.h"
+#include "attention/gate/summary.h"
 #include "base/check.h"
 #include "io/random_gates.h"
 #include "model/config.h"
@@ -32,10 +34,22 @@ std::string write_tiny_model(const TinyModelSpec& spec) {
 
 std::string write_tiny_gates(const std::string& model_path, size_t block_size) {
   const GgufFile file = GgufFile::open(model_path).value();
-  const GateBase base = gate_base(file, read_model_config(file).value()).value();
+  const GateBase base =
+      gate_base(selector_setup(read_model_config(file).value(), block_size, &file)).value();
   const std::string path = fmt::format("{}.gates-{}", model_path, block_size);
   EXPECT_TRUE(write_gate_file(random_gates(base, block_size, 32, 1), path, TensorType::kF16));
   return path;
+}
+
+TinyStates make_tiny_states(const Model& model, const GgufFile& file, StateOptions options) {
+  TinyStates states;
+  const SelectorSetup setup = selector_setup(model.config(), options.block_size, &file);
+  states.summaries = make_summaries(setup, model.rope_angles()).value();
+  states.summaries.push_back(std::make_unique<GateSummary>(
+      random_gates(gate_base(setup).value(), options.block_size, 32, 1), model.rope_angles()));
+  options.summaries = specs_of(states.summaries);
+  states.pool = StatePool::create(state_slots(model.config(), options)).value();
+  return states;
 }
 
 std::vector<int32_t> random_tokens(size_t n, uint64_t seed) {

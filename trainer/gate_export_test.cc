@@ -8,7 +8,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "cache/gates.h"
+#include "attention/gate/gates.h"
 #include "model/rope.h"
 #include "trainer/rope.h"
 

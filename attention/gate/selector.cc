@@ -7,6 +7,8 @@
 #include <cmath>
 #include <limits>
 
+#include "attention/gate/load.h"
+#include "attention/gate/summary.h"
 #include "base/check.h"
 
 namespace longhaul {
@@ -14,14 +16,14 @@ namespace {
 
 void score(const SelectionInput& input, std::span<float> scores,
            AttentionWorkspace& /*workspace*/) {
-  const GateInput& gate = input.gate;
-  LH_CHECK(gate.gates != nullptr);
-  const size_t dim = gate.gates->dim();
+  const SummaryView* view = input.find_summary(kGateSummary);
+  LH_CHECK(view != nullptr && view->rows != nullptr);
+  const Gates& gates = static_cast<const GateSummary*>(view->summary)->gates();
   alignas(64) float query[kMaxGateDim];
-  gate.gates->encode_query(gate.layer, gate.kv_head, gate.angles, input.query->q, query);
-  const float scale = 1.0F / std::sqrt(static_cast<float>(dim));
-  for (size_t j = 0; j < dim; ++j) query[j] *= scale;
-  HalfMatrixView keys = gate.keys;
+  gates.encode_query(view->layer, view->kv_head, view->rows, input.query->q, query);
+  const float scale = 1.0F / std::sqrt(static_cast<float>(gates.dim()));
+  for (size_t j = 0; j < gates.dim(); ++j) query[j] *= scale;
+  HalfMatrixView keys = gate_keys(*view);
   // A row in the middle of a pass does not see the tokens after it, nor the blocks they complete.
   keys.n_rows = (input.query->first_pos + 1) / input.block_size;
   multiply(keys, query, scores.data());
@@ -29,9 +31,16 @@ void score(const SelectionInput& input, std::span<float> scores,
             std::numeric_limits<float>::max());
 }
 
+constexpr SummaryMaker kMaker = {.plan = plan_gates, .make = make_gates};
+
 }  // namespace
 
 extern const Selector kGateSelector;
-const Selector kGateSelector = {.name = "gate", .score = score, .needs_gates = true};
+const Selector kGateSelector = {.name = "gate",
+                                .score = score,
+                                .gives_logits = true,
+                                .summary = kGateSummary,
+                                .keeps = &kMaker,
+                                .data = "a gate file"};
 
 }  // namespace longhaul
