@@ -25,9 +25,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
+#include <vector>
 
+#include "base/aligned_buffer.h"
 #include "kernels/kv_tile.h"
 #include "longhaul/options.h"
 
@@ -92,6 +95,70 @@ struct AttentionJob {
   size_t out_stride = 0;
 };
 
+// Softmax states of queries; a query is one head of one row. The empty state, of a query that saw no
+// token, is m = -inf, l = 0, o = 0: merging it changes no bit of the other, merging into it gives
+// the other. A view.
+struct AttentionStates {
+  float* m = nullptr;  // [n_queries] the exponent that l and o are relative to, base 2
+  float* l = nullptr;  // [n_queries] sum of 2^(s - m); of a state that is not empty at least 1
+  float* o = nullptr;  // [n_queries, value_dim] sum of 2^(s - m) v
+  size_t n_queries = 0;
+  size_t value_dim = 0;
+
+  // n of the queries, from `first` on.
+  AttentionStates queries(size_t first, size_t n) const {
+    return {m + first, l + first, o + first * value_dim, n, value_dim};
+  }
+};
+
+void set_empty(const AttentionStates& states);
+
+// Merges `from`, of text behind that of `into`, for the same queries.
+void merge(const AttentionStates& into, const AttentionStates& from);
+
+// out = o / l, zeros for the empty state. Query i is head i % n_group of row i / n_group; `out` is
+// laid out as that of a job.
+void finish(const AttentionStates& states, size_t n_group, float* out, size_t out_stride);
+
+// Memory of states, which grows and is reused.
+class StateBuffer {
+ public:
+  // Room for states; they hold anything, and those of the last call are gone.
+  AttentionStates make(size_t n_queries, size_t value_dim);
+
+ private:
+  AlignedBuffer<float> m_, l_, o_;
+};
+
+// Part of a text, in tiles. It begins and ends at a border of the job's segments (a multiple of
+// kSegmentTiles or, for lists, of kListSegmentTiles), or ends behind the last tile a row sees.
+struct TextPart {
+  size_t first_tile = 0;
+  size_t end_tile = std::numeric_limits<size_t>::max();
+};
+
+// The states of the segments that attend_part() computed, for each of its jobs in ascending order.
+class SegmentStates {
+ public:
+  size_t n_segments(size_t job) const { return jobs_[job].n_segments; }
+  // [n_rows * n_group] queries of the job.
+  AttentionStates segment(size_t job, size_t i) const;
+
+  struct Shape {
+    size_t n_segments, n_queries, value_dim;
+  };
+  // Makes room for jobs of these shapes.
+  void resize(std::span<const Shape> jobs);
+
+ private:
+  struct Place : Shape {
+    size_t first_query, first_number;  // in all_
+  };
+  std::vector<Place> jobs_;
+  StateBuffer buffer_;
+  AttentionStates all_;
+};
+
 // Buffers of attend(). They grow when a call needs more and are reused, so that decoding allocates
 // nothing per token. One call at a time.
 class AttentionWorkspace {
@@ -112,6 +179,14 @@ class AttentionWorkspace {
 // out = softmax(q k^T * scale) v over the visible tokens, for every job. The bits of a row and head
 // do not depend on the other rows and jobs nor on the number of threads.
 void attend(ThreadPool& pool, std::span<const AttentionJob> jobs, AttentionWorkspace& workspace);
+
+// The part of attend() that lies in a part of each job's text (parts[i] of jobs[i]): the states of
+// its segments. Merged in order, part after part, into the empty state and finished, they give the
+// bits of attend(). A segment of which a row sees nothing has the empty state. Tiles outside the
+// part are not touched, nor are their entries in the page table; `out` is not used.
+void attend_part(ThreadPool& pool, std::span<const AttentionJob> jobs,
+                 std::span<const TextPart> parts, AttentionWorkspace& workspace,
+                 SegmentStates& states);
 
 // The true share of each block, for measuring a selector: masses[b] = softmax probability of tokens
 // [b * block_size, (b + 1) * block_size), the maximum over the heads of the group, for row 0 of the

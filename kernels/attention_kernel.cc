@@ -223,7 +223,7 @@ HWY_INLINE bool MaySee(const SegmentTask& task, const TileGroup& group, size_t f
 void AttendSegment(const SegmentTask& task) {
   const size_t n_queries = task.n_rows * task.n_group;
   const size_t block_size = query_block_size(n_queries);
-  set_empty(task.states, n_queries, task.tiles.kv->value_dim);
+  set_empty(task.states);
   const size_t n_tiles = task.tiles.n_tiles;
   TileGroup groups[2];
   groups[0] = GroupAt(task.tiles, 0);

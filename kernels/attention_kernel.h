@@ -26,14 +26,6 @@ inline constexpr size_t kMaxQueryBlock = 8;
 inline constexpr size_t kPBytes = 2 * kGroupTokens;
 inline constexpr float kLog2E = 1.44269504F;
 
-// Softmax states of queries; a query is one head of one row. The empty state is m = -inf, l = 0, o
-// = 0.
-struct States {
-  float* m;  // [n_queries] the exponent the others are relative to, base 2
-  float* l;  // [n_queries] sum of 2^(s - m)
-  float* o;  // [n_queries, value_dim] sum of 2^(s - m) v
-};
-
 // The block that query i of n belongs to: blocks of equal size, the last may be smaller.
 inline size_t query_block_size(size_t n_queries) {
   const size_t n_blocks = (n_queries + kMaxQueryBlock - 1) / kMaxQueryBlock;
@@ -68,10 +60,9 @@ struct Scratch {
   AlignedBuffer<float> v;  // f32: [64 tokens, value_dim]
   // int8: [1 + kMaxQueryBlock], of a group that all rows see whole, then of single rows.
   AlignedBuffer<ValueScales> value_scales;
-  AlignedBuffer<float> scores;   // [kMaxQueryBlock, 64 tokens]
-  AlignedBuffer<uint8_t> p;      // int8: [value_dim / 32, queries of a block, up to kPBytes]
-  AlignedBuffer<float> m, l, o;  // states of the segment
-  AlignedBuffer<float> total_m, total_l, total_o;  // states of the walk
+  AlignedBuffer<float> scores;  // [kMaxQueryBlock, 64 tokens]
+  AlignedBuffer<uint8_t> p;     // int8: [value_dim / 32, queries of a block, up to kPBytes]
+  StateBuffer segment, total;   // of a walk
 };
 
 // Four tiles in list order. For places before the window or after the last tile the nearest tile
@@ -134,7 +125,7 @@ struct SegmentTask {
   bool int8_values;
   const Int8Kernels* int8;  // if either
   Scratch* scratch;         // holds the prepared queries
-  States states;            // written from empty
+  AttentionStates states;   // written from empty
 
   uint32_t last_pos() const { return first_pos + static_cast<uint32_t>(n_rows - 1); }
   Sight sight_of(size_t query) const {
@@ -150,11 +141,5 @@ void attend_segment(const SegmentTask& task);
 // The scores of a task's tiles in base 2, in f32 arithmetic: scores[query * stride + tile * 16 +
 // token], -inf where the row does not see the token. Room for n_tiles rounded up to a whole group.
 void segment_scores(const SegmentTask& task, float* scores, size_t stride);
-
-// Merges `from` into `into` for n queries, as described in attention.h. An empty `from` changes no
-// bit.
-void merge_states(const States& into, const States& from, size_t n_queries, size_t value_dim);
-
-void set_empty(const States& states, size_t n_queries, size_t value_dim);
 
 }  // namespace longhaul::attention

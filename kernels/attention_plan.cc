@@ -38,9 +38,10 @@ TileRange tile_range(const AttentionJob& job, size_t start, size_t begin, size_t
 void cut_text(const AttentionJob& job, size_t begin, size_t end, size_t block,
               std::vector<Range>& ranges) {
   while (begin < end) {
-    const size_t start = begin / kSegmentTiles * kSegmentTiles;
+    const size_t segment = begin / kSegmentTiles;
+    const size_t start = segment * kSegmentTiles;
     const size_t next = std::min(end, start + kSegmentTiles);
-    ranges.push_back({tile_range(job, start, begin, next), block});
+    ranges.push_back({tile_range(job, start, begin, next), block, segment});
     begin = next;
   }
 }
@@ -51,12 +52,20 @@ void cut_list(const AttentionJob& job, size_t first_tile, size_t end_tile, size_
   size_t begin = find_tile(job.tiles, 0, first_tile);
   const size_t end = find_tile(job.tiles, begin, end_tile);
   while (begin < end) {
-    const size_t first = job.tiles[begin].tile / kListSegmentTiles * kListSegmentTiles;
-    const size_t start = find_tile(job.tiles, 0, first);
-    const size_t next = std::min(end, find_tile(job.tiles, begin, first + kListSegmentTiles));
-    ranges.push_back({tile_range(job, start, begin, next), block});
+    const size_t segment = job.tiles[begin].tile / kListSegmentTiles;
+    const size_t start = find_tile(job.tiles, 0, segment * kListSegmentTiles);
+    const size_t next =
+        std::min(end, find_tile(job.tiles, begin, (segment + 1) * kListSegmentTiles));
+    ranges.push_back({tile_range(job, start, begin, next), block, segment});
     begin = next;
   }
+}
+
+// What some rows of a job, from `first_row` to the one at `last_pos`, may see of a part.
+TextPart part_seen(const AttentionJob& job, TextPart part, size_t first_row, uint32_t last_pos) {
+  const uint32_t first_pos = job.first_pos + static_cast<uint32_t>(first_row);
+  return {std::max<size_t>(part.first_tile, sight_from(first_pos, job.window).first / kTileTokens),
+          std::min<size_t>(part.end_tile, last_pos / kTileTokens + 1)};
 }
 
 }  // namespace
@@ -78,24 +87,39 @@ TileRange tiles_of_first_row(const AttentionJob& job) {
   return tile_range(job, begin, begin, end);
 }
 
-void Plan::make(std::span<const AttentionJob> jobs) {
+void Plan::make(std::span<const AttentionJob> jobs, std::span<const TextPart> parts) {
+  LH_CHECK(parts.empty() || parts.size() == jobs.size());
   blocks.clear();
   ranges.clear();
-  n_states = 0;
-  for (const AttentionJob& job : jobs) {
-    check_job(job);
-    if (job.n_rows == 0 || job.n_group == 0) continue;
-    const size_t step = rows_per_block(job.n_group);
-    for (size_t row = 0; row < job.n_rows; row += step) {
-      RowBlock block{&job, row, std::min(step, job.n_rows - row), ranges.size(), 0, n_states};
-      const size_t first_tile = sight_from(block.first_pos(), job.window).first / kTileTokens;
-      const size_t end_tile = block.last_pos() / kTileTokens + 1;
-      (job.all_tiles ? cut_text : cut_list)(job, first_tile, end_tile, blocks.size(), ranges);
-      block.n_ranges = ranges.size() - block.first_range;
-      n_states += block.n_ranges * block.n_queries();
-      blocks.push_back(block);
-    }
+  shapes.clear();
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    check_job(jobs[i]);
+    shapes.push_back(add_job(jobs[i], i, parts.empty() ? TextPart() : parts[i]));
   }
+}
+
+SegmentStates::Shape Plan::add_job(const AttentionJob& job, size_t index, TextPart part) {
+  const size_t n_queries = job.n_rows * job.n_group;
+  if (n_queries == 0) return {0, 0, job.kv.value_dim};
+  const auto last_pos = static_cast<uint32_t>(job.first_pos + job.n_rows - 1);
+  const size_t segment_tiles = job.all_tiles ? kSegmentTiles : kListSegmentTiles;
+  const TextPart seen = part_seen(job, part, 0, last_pos);
+  LH_CHECK(part.first_tile % segment_tiles == 0);
+  LH_CHECK(part.end_tile % segment_tiles == 0 || part.end_tile > last_pos / kTileTokens);
+  const bool nothing = seen.first_tile >= seen.end_tile;
+  const size_t first_segment = seen.first_tile / segment_tiles;
+  const size_t n_segments = nothing ? 0 : (seen.end_tile - 1) / segment_tiles + 1 - first_segment;
+  const size_t step = rows_per_block(job.n_group);
+  for (size_t row = 0; row < job.n_rows; row += step) {
+    RowBlock block{&job, index, row, std::min(step, job.n_rows - row), ranges.size(), 0};
+    const TextPart of_block = part_seen(job, part, row, block.last_pos());
+    (job.all_tiles ? cut_text : cut_list)(job, of_block.first_tile, of_block.end_tile,
+                                          blocks.size(), ranges);
+    block.n_ranges = ranges.size() - block.first_range;
+    for (size_t i = block.first_range; i < ranges.size(); ++i) ranges[i].segment -= first_segment;
+    blocks.push_back(block);
+  }
+  return {n_segments, n_queries, job.kv.value_dim};
 }
 
 }  // namespace longhaul::attention

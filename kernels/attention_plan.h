@@ -14,13 +14,13 @@ namespace longhaul::attention {
 // Rows of a job that pass the tiles together.
 struct RowBlock {
   const AttentionJob* job;
+  size_t job_index;
   size_t first_row;
   size_t n_rows;
   size_t first_range;
   size_t n_ranges;
-  // Of the split form, in queries: range i of the block is at first_state + i * n_queries().
-  size_t first_state;
 
+  size_t first_query() const { return first_row * job->n_group; }
   size_t n_queries() const { return n_rows * job->n_group; }
   uint32_t first_pos() const { return job->first_pos + static_cast<uint32_t>(first_row); }
   uint32_t last_pos() const { return first_pos() + static_cast<uint32_t>(n_rows - 1); }
@@ -30,14 +30,19 @@ struct RowBlock {
 struct Range {
   TileRange tiles;
   size_t block;
+  size_t segment;  // of those of the job
 };
 
 struct Plan {
   std::vector<RowBlock> blocks;
-  std::vector<Range> ranges;  // block by block, ascending
-  size_t n_states = 0;        // queries of all ranges
+  std::vector<Range> ranges;                 // block by block, ascending
+  std::vector<SegmentStates::Shape> shapes;  // of the jobs' states
 
-  void make(std::span<const AttentionJob> jobs);
+  // A part for each job, or none: the whole text.
+  void make(std::span<const AttentionJob> jobs, std::span<const TextPart> parts);
+
+ private:
+  SegmentStates::Shape add_job(const AttentionJob& job, size_t index, TextPart part);
 };
 
 // The tiles of a job that row 0 may see, in one piece.
