@@ -141,19 +141,39 @@ void apply_rope(float* heads, size_t n_heads, size_t head_dim, size_t rope_dim, 
   }
 }
 
+// 1 / (1 + exp(-x)). exp(-|x|) cannot overflow: for x < 0 it is exp(x) / (1 + exp(x)).
+HWY_INLINE VF sigmoid(VF x) {
+  const DF d;
+  const VF one = hn::Set(d, 1.0F);
+  const VF e = exp_of_negative(hn::Neg(hn::Abs(x)));
+  const VF numerator = hn::IfThenElse(hn::Lt(x, hn::Zero(d)), e, one);
+  return hn::Div(numerator, hn::Add(one, e));
+}
+
 void silu_mul(const float* gate, const float* up, size_t n, float* out) {
-  // exp(-|g|) cannot overflow: for g < 0, 1 / (1 + exp(-g)) = exp(g) / (1 + exp(g)).
+  map(gate, up, n, out, [](VF g, VF u) HWY_ATTR { return hn::Mul(hn::Mul(g, sigmoid(g)), u); });
+}
+
+void gelu_mul(const float* gate, const float* up, size_t n, float* out) {
+  // (1 + tanh(u)) / 2 = sigmoid(2 u), which is 0 below t = -16 already: further down t may be
+  // -infinity, and its product with 0 a NaN.
   map(gate, up, n, out, [](VF g, VF u) HWY_ATTR {
     const DF d;
-    const VF one = hn::Set(d, 1.0F);
-    const VF e = exp_of_negative(hn::Neg(hn::Abs(g)));
-    const VF numerator = hn::IfThenElse(hn::Lt(g, hn::Zero(d)), e, one);
-    return hn::Mul(hn::Mul(g, hn::Div(numerator, hn::Add(one, e))), u);
+    const VF least = hn::Set(d, -16.0F);
+    const VF t = hn::IfThenElse(hn::Lt(g, least), least, g);
+    const VF slope = hn::MulAdd(hn::Mul(t, t), hn::Set(d, 0.044715F), hn::Set(d, 1.0F));
+    const VF two_u = hn::Mul(hn::Mul(t, hn::Set(d, 1.595769122F)), slope);  // 2 sqrt(2 / pi)
+    return hn::Mul(hn::Mul(t, sigmoid(two_u)), u);
   });
 }
 
 void add_in_place(float* x, const float* y, size_t n) {
   map(x, y, n, x, [](VF a, VF b) HWY_ATTR { return hn::Add(a, b); });
+}
+
+void scale_in_place(float* x, float factor, size_t n) {
+  const VF by = hn::Set(DF(), factor);
+  map(x, x, n, x, [by](VF a, VF) HWY_ATTR { return hn::Mul(a, by); });
 }
 
 // The largest number; a NaN is passed over, since x86 returns the second argument of Max.
@@ -167,14 +187,14 @@ HWY_INLINE float max_of(const float* x, size_t n) {
   return hn::GetLane(hn::MaxOfLanes(d, max));
 }
 
-float softmax_in_place(float* x, size_t n) {
+void softmax_in_place(float* x, size_t n) {
   const DF d;
   const size_t n_lanes = hn::Lanes(d);
   constexpr float kNone = -std::numeric_limits<float>::infinity();
   const float max = max_of(x, n);
   if (max == kNone) {
     for (size_t i = 0; i < n; ++i) x[i] = 0.0F;
-    return kNone;
+    return;
   }
   const VF vmax = hn::Set(d, max);
   VF sums = hn::Zero(d);
@@ -190,9 +210,7 @@ float softmax_in_place(float* x, size_t n) {
     }
   }
   const float sum = hn::GetLane(hn::SumOfLanes(d, sums));
-  const VF factor = hn::Set(d, 1.0F / sum);
-  map(x, x, n, x, [factor](VF a, VF) HWY_ATTR { return hn::Mul(a, factor); });
-  return max + std::log(sum);
+  scale_in_place(x, 1.0F / sum, n);
 }
 
 size_t argmax(const float* x, size_t n) {
@@ -214,7 +232,9 @@ namespace longhaul {
 HWY_EXPORT(rms_norm);
 HWY_EXPORT(apply_rope);
 HWY_EXPORT(silu_mul);
+HWY_EXPORT(gelu_mul);
 HWY_EXPORT(add_in_place);
+HWY_EXPORT(scale_in_place);
 HWY_EXPORT(softmax_in_place);
 HWY_EXPORT(argmax);
 
@@ -231,11 +251,19 @@ void silu_mul(const float* gate, const float* up, size_t n, float* out) {
   HWY_DYNAMIC_DISPATCH(silu_mul)(gate, up, n, out);
 }
 
+void gelu_mul(const float* gate, const float* up, size_t n, float* out) {
+  HWY_DYNAMIC_DISPATCH(gelu_mul)(gate, up, n, out);
+}
+
 void add_in_place(float* x, const float* y, size_t n) {
   HWY_DYNAMIC_DISPATCH(add_in_place)(x, y, n);
 }
 
-float softmax_in_place(float* x, size_t n) { return HWY_DYNAMIC_DISPATCH(softmax_in_place)(x, n); }
+void scale_in_place(float* x, float factor, size_t n) {
+  HWY_DYNAMIC_DISPATCH(scale_in_place)(x, factor, n);
+}
+
+void softmax_in_place(float* x, size_t n) { HWY_DYNAMIC_DISPATCH(softmax_in_place)(x, n); }
 
 size_t argmax(const float* x, size_t n) { return HWY_DYNAMIC_DISPATCH(argmax)(x, n); }
 

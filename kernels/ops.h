@@ -24,12 +24,18 @@ void apply_rope(float* heads, size_t n_heads, size_t head_dim, size_t rope_dim, 
 // out[i] = gate[i] / (1 + exp(-gate[i])) * up[i]: SwiGLU without its matrices.
 void silu_mul(const float* gate, const float* up, size_t n, float* out);
 
+// out[i] = gelu(gate[i]) * up[i], gelu(t) = t / 2 (1 + tanh(sqrt(2 / pi) (t + 0.044715 t^3))): GeGLU
+// without its matrices (Hendrycks and Gimpel 2016, Shazeer 2020). Of -infinity it is -0.
+void gelu_mul(const float* gate, const float* up, size_t n, float* out);
+
 // x += y.
 void add_in_place(float* x, const float* y, size_t n);
 
-// x = exp(x) / sum(exp(x)); returns log(sum(exp(x))). For n = 0, or where every x is -infinity: x
-// becomes all 0 and the result is -infinity, which is the empty state that merging ignores.
-float softmax_in_place(float* x, size_t n);
+// x *= factor.
+void scale_in_place(float* x, float factor, size_t n);
+
+// x = exp(x) / sum(exp(x)); all 0 where every x is -infinity.
+void softmax_in_place(float* x, size_t n);
 
 // The index of the largest x, the lowest of equals. A NaN is larger than nothing; 0 if there is no
 // number at all.

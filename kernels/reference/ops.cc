@@ -31,17 +31,22 @@ void apply_rope(const float* heads, size_t n_heads, size_t head_dim, size_t rope
 
 double silu(double x) { return x / (1.0 + std::exp(-x)); }
 
-double softmax(const float* x, size_t n, double* out) {
+// x / 2 (1 + tanh(u)), with no difference of nearly equal numbers.
+double gelu(double x) {
+  const double u = std::sqrt(2.0 / std::acos(-1.0)) * (x + 0.044715 * x * x * x);
+  return x / (1.0 + std::exp(-2.0 * u));
+}
+
+void softmax(const float* x, size_t n, double* out) {
   double max = -std::numeric_limits<double>::infinity();
   for (size_t i = 0; i < n; ++i) max = std::max(max, static_cast<double>(x[i]));
   if (max == -std::numeric_limits<double>::infinity()) {
     std::fill_n(out, n, 0.0);
-    return max;
+    return;
   }
   double sum = 0.0;
   for (size_t i = 0; i < n; ++i) sum += out[i] = std::exp(x[i] - max);
   for (size_t i = 0; i < n; ++i) out[i] /= sum;
-  return max + std::log(sum);
 }
 
 size_t argmax(const float* x, size_t n) {

@@ -12,7 +12,8 @@ void rms_norm(const float* x, const float* weight, float eps, size_t n, double* 
 void apply_rope(const float* heads, size_t n_heads, size_t head_dim, size_t rope_dim,
                 const float* cos, const float* sin, RopeLayout layout, double* out);
 double silu(double x);
-double softmax(const float* x, size_t n, double* out);  // as softmax_in_place
+double gelu(double x);
+void softmax(const float* x, size_t n, double* out);  // as softmax_in_place
 size_t argmax(const float* x, size_t n);
 
 }  // namespace longhaul::reference
