@@ -79,22 +79,37 @@ void print_file(const GgufFile& file) {
   fmt::print("{}\n", totals.plain());
 }
 
-void print_model(const ModelConfig& config) {
-  fmt::print(
-      "{}: {} layers, {} heads, {} KV heads, head size {}, d_model {}, d_ff {}, context {}\n",
-      config.architecture, config.n_layers, config.n_heads, config.n_kv_heads, config.head_dim,
-      config.d_model, config.d_ff, length_text(config.context_length));
-  fmt::print("RoPE: {}\n\n", describe(config.rope, config.head_dim));
+std::string ffn_text(const ModelPlan& model) {
+  if (const auto* experts = std::get_if<ExpertsSpec>(&model.layers[0].ffn)) {
+    return fmt::format("{} of {} experts of {}", experts->n_active, experts->n_experts,
+                       experts->each.d_ff);
+  }
+  return fmt::format("d_ff {}", main_d_ff(model));
 }
 
-void print_plan(const MemoryPlan& plan, const ModelConfig& config) {
+void print_model(const ModelPlan& model) {
+  const AttentionSpec& attention = main_attention(model);
+  fmt::print("{}: {} layers, {} heads, {} KV heads, head size {}, d_model {}, {}, context {}\n",
+             model.architecture, model.layers.size(), attention.n_heads, attention.n_kv_heads,
+             attention.key_dim, model.d_model, ffn_text(model), length_text(model.context_length));
+  for (const SlotSpec& slot : model.slots) {
+    const auto* paged = std::get_if<PagedSlot>(&slot);
+    if (paged == nullptr || paged->window == 0) continue;
+    fmt::print("{} layers see the last {} tokens\n", paged->n_layers, paged->window);
+  }
+  for (const RopeConfig& rope : model.ropes)
+    fmt::print("RoPE: {}\n", describe(rope, attention.key_dim));
+  fmt::print("\n");
+}
+
+void print_plan(const MemoryPlan& plan, const ModelPlan& model) {
   Table table({">context", "KV type", ">keys", ">values", ">descriptors", ">weights", ">other",
                ">total", ""});
   for (const CachePlan& cache : plan.caches) {
     const StateBytes& bytes = cache.bytes;
     std::string note;
-    if (cache.n_tokens == config.context_length) note = "as trained";
-    if (cache.n_tokens > config.context_length) note = "beyond the trained context";
+    if (cache.n_tokens == model.context_length) note = "as trained";
+    if (cache.n_tokens > model.context_length) note = "beyond the trained context";
     table.add({length_text(cache.n_tokens), std::string(to_string(cache.type)),
                format_bytes(bytes.keys), format_bytes(bytes.values),
                format_bytes(bytes.summary("bounds")), format_bytes(plan.weight_bytes),
@@ -126,16 +141,26 @@ nlohmann::ordered_json file_json(const GgufFile& file) {
   return json;
 }
 
-nlohmann::ordered_json model_json(const ModelConfig& config) {
-  return {{"architecture", config.architecture},
-          {"layers", config.n_layers},
-          {"heads", config.n_heads},
-          {"kv_heads", config.n_kv_heads},
-          {"head_dim", config.head_dim},
-          {"d_model", config.d_model},
-          {"d_ff", config.d_ff},
-          {"context_length", config.context_length},
-          {"rope", describe(config.rope, config.head_dim)}};
+nlohmann::ordered_json model_json(const ModelPlan& model) {
+  const AttentionSpec& attention = main_attention(model);
+  nlohmann::ordered_json json = {{"architecture", model.architecture},
+                                 {"layers", model.layers.size()},
+                                 {"heads", attention.n_heads},
+                                 {"kv_heads", attention.n_kv_heads},
+                                 {"head_dim", attention.key_dim},
+                                 {"d_model", model.d_model},
+                                 {"d_ff", main_d_ff(model)},
+                                 {"context_length", model.context_length}};
+  if (attention.rope) json["rope"] = describe(model.ropes[*attention.rope], attention.key_dim);
+  if (const auto* experts = std::get_if<ExpertsSpec>(&model.layers[0].ffn)) {
+    json["experts"] = {{"total", experts->n_experts}, {"active", experts->n_active}};
+  }
+  json["slots"] = nlohmann::ordered_json::array();
+  for (const SlotSpec& slot : model.slots) {
+    if (const auto* paged = std::get_if<PagedSlot>(&slot))
+      json["slots"].push_back({{"layers", paged->n_layers}, {"window", paged->window}});
+  }
+  return json;
 }
 
 nlohmann::ordered_json plan_json(const MemoryPlan& plan) {
@@ -154,7 +179,6 @@ nlohmann::ordered_json plan_json(const MemoryPlan& plan) {
   return json;
 }
 
-// Looks at any GGUF file; what the engine cannot run gets the reason in place of the memory plan.
 void print_gates(const GateWeights& gates) {
   const GateBase& base = gates.base;
   fmt::print("gates for {} ({}, {} layers, {} heads, {} KV heads, head size {}, fingerprint {})\n",
@@ -196,27 +220,28 @@ Result<int> inspect_gates(const GgufFile& file, bool json) {
   return 0;
 }
 
+// Looks at any GGUF file; what the engine cannot run gets the reason in place of the memory plan.
 Result<int> inspect(const InspectArguments& arguments) {
   LH_ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(arguments.path));
   if (is_gate_file(file)) return inspect_gates(file, arguments.json);
-  const Result<ModelConfig> config = read_model_config(file);
+  const Result<ModelPlan> model = read_plan(file);
   if (arguments.json) {
     nlohmann::ordered_json json = file_json(file);
-    if (config) {
-      json["model"] = model_json(*config);
-      json["memory"] = plan_json(plan_memory(file, *config, arguments.block_size));
+    if (model) {
+      json["model"] = model_json(*model);
+      json["memory"] = plan_json(plan_memory(file, *model, arguments.block_size));
     } else {
-      json["cannot_run"] = config.error().message;
+      json["cannot_run"] = model.error().message;
     }
     print_json(json);
     return 0;
   }
   print_file(file);
-  if (config) {
-    print_model(*config);
-    print_plan(plan_memory(file, *config, arguments.block_size), *config);
+  if (model) {
+    print_model(*model);
+    print_plan(plan_memory(file, *model, arguments.block_size), *model);
   } else {
-    fmt::print("The engine cannot run this file: {}\n", config.error().message);
+    fmt::print("The engine cannot run this file: {}\n", model.error().message);
   }
   return 0;
 }

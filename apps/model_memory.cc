@@ -5,6 +5,7 @@
 #include "longhaul/engine.h"
 #include "model/model.h"
 #include "model/state_slots.h"
+#include "model/tensors.h"
 
 namespace longhaul {
 namespace {
@@ -12,20 +13,9 @@ namespace {
 constexpr size_t kShortest = 4096;
 constexpr size_t kLongest = 1 << 20;
 
-// Matrices are interleaved in memory; the embedding is read from the mapped file row by row, and
-// once more as the output matrix where the file has no other.
-size_t packed_weight_bytes(const GgufFile& file) {
-  const bool tied = file.find_tensor("output.weight") == nullptr;
-  size_t n_bytes = 0;
-  for (const GgufTensor& tensor : file.tensors()) {
-    if (tensor.name != "token_embd.weight" || tied) n_bytes += tensor.data.size();
-  }
-  return n_bytes;
-}
-
 // What does not depend on the context. The vocabulary's tables take about nine times its bytes in
 // the file (measured on those of Qwen2, Llama 3, GPT-2 and Llama 2), the program itself 5 MiB.
-size_t other_memory(const GgufFile& file, const ModelConfig& config) {
+size_t other_memory(const GgufFile& file, const ModelPlan& model) {
   constexpr size_t kVocabularyFactor = 9;
   constexpr size_t kProgramBytes = 5 << 20;
   size_t vocabulary_bytes = 0;
@@ -35,7 +25,7 @@ size_t other_memory(const GgufFile& file, const ModelConfig& config) {
     for (const std::string_view text : *strings) vocabulary_bytes += text.size() + sizeof(uint64_t);
   }
   return kProgramBytes + kVocabularyFactor * vocabulary_bytes +
-         Model::buffer_bytes(config, EngineOptions().prefill_chunk);
+         Model::buffer_bytes(model, EngineOptions().prefill_chunk);
 }
 
 }  // namespace
@@ -50,19 +40,19 @@ std::vector<size_t> plan_lengths(size_t trained) {
   return lengths;
 }
 
-MemoryPlan plan_memory(const GgufFile& file, const ModelConfig& config, size_t block_size) {
+MemoryPlan plan_memory(const GgufFile& file, const ModelPlan& model, size_t block_size) {
   MemoryPlan plan;
-  plan.weight_bytes = packed_weight_bytes(file);
-  plan.other_bytes = other_memory(file, config);
+  plan.weight_bytes = weight_bytes(model, file).packed;
+  plan.other_bytes = other_memory(file, model);
   const std::vector<SummarySpec> summaries =
-      specs_of(plan_summaries(selector_setup(config, block_size)).value());
-  for (const size_t n_tokens : plan_lengths(config.context_length)) {
+      specs_of(plan_summaries(selector_setup(model, block_size)).value());
+  for (const size_t n_tokens : plan_lengths(model.context_length)) {
     for (const KvType type : {KvType::kF16, KvType::kQ8_0}) {
-      const auto slots = state_slots(config, {.k_type = type,
-                                              .v_type = type,
-                                              .block_size = block_size,
-                                              .n_tokens = n_tokens,
-                                              .summaries = summaries});
+      const auto slots = state_slots(model, {.k_type = type,
+                                             .v_type = type,
+                                             .block_size = block_size,
+                                             .n_tokens = n_tokens,
+                                             .summaries = summaries});
       plan.caches.push_back({n_tokens, type, bytes_for_tokens(slots, n_tokens)});
     }
   }

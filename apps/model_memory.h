@@ -7,7 +7,7 @@
 
 #include "io/gguf.h"
 #include "longhaul/options.h"
-#include "model/config.h"
+#include "model/plan.h"
 #include "state/memory_plan.h"
 
 namespace longhaul {
@@ -25,7 +25,7 @@ struct MemoryPlan {
   std::vector<CachePlan> caches;  // for each length, f16 and q8_0
 };
 
-MemoryPlan plan_memory(const GgufFile& file, const ModelConfig& config, size_t block_size);
+MemoryPlan plan_memory(const GgufFile& file, const ModelPlan& model, size_t block_size);
 
 // The context lengths worth a line: powers of two from 4K to twice the trained length or 1M, and
 // the trained length.

@@ -52,10 +52,10 @@ Result<CacheError> Session::cache_error(const Session& reference, size_t first, 
     return bad_input("cache error: tokens {} to {} asked for, both caches hold {}", first, end,
                      n_both);
   }
-  const ModelConfig& config = impl_->engine->model->config();
-  const ModelConfig& wanted = reference.impl_->engine->model->config();
+  const CacheConfig& config = state.cache.paged(0).config();
+  const CacheConfig& wanted = other.cache.paged(0).config();
   if (config.n_layers != wanted.n_layers || config.n_kv_heads != wanted.n_kv_heads ||
-      config.head_dim != wanted.head_dim) {
+      config.key_dim != wanted.key_dim || config.value_dim != wanted.value_dim) {
     return bad_input("cache error: the two sessions are of models of different shapes");
   }
   Sums k, v;

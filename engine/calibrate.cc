@@ -22,7 +22,7 @@ class Calibrator {
       : model_(model),
         state_(state),
         depth_(state.n_tokens()),
-        logits_(kMostRows * model.config().vocab_size),
+        logits_(kMostRows * model.plan().vocab_size),
         tokens_(kMostRows, 0) {}
 
   // The fastest of a few passes over n_rows tokens at the end; the cache is as before.
@@ -38,7 +38,7 @@ class Calibrator {
     PassTimes best;
     for (int run = 0; run <= kRuns; ++run) {
       PassTimes times;
-      const MatrixView<float> logits(logits_.data(), n_rows, model_.config().vocab_size);
+      const MatrixView<float> logits(logits_.data(), n_rows, model_.plan().vocab_size);
       LH_RETURN_IF_ERROR(model_.run(step, logits, &times));
       state_.rewind(depth_);
       if (run == 1 || (run > 1 && times.total_s() < best.total_s())) best = times;
@@ -63,14 +63,14 @@ Result<Calibration> calibrate(Model& model, ThreadPool& pool, const EngineOption
   EngineOptions own = options;
   own.max_sessions = 1;
   const size_t token_bytes =
-      std::max<size_t>(1, bytes_per_token(slots_for(model.config(), own, summaries)).total());
+      std::max<size_t>(1, bytes_per_token(slots_for(model.plan(), own, summaries)).total());
   const size_t depth = std::clamp(kLeastBytes / token_bytes, kShortest, kLongest);
   own.ctx_size = depth + kMostRows;
   const bool has_gates = std::any_of(summaries.begin(), summaries.end(), [](const auto& summary) {
     return summary.name == find_selector("gate")->summary;
   });
   LH_ASSIGN_OR_RETURN(const auto states,
-                      StatePool::create(slots_for(model.config(), own, std::move(summaries))));
+                      StatePool::create(slots_for(model.plan(), own, std::move(summaries))));
   SequenceState state = states->new_sequence();
   LH_RETURN_IF_ERROR(fill_random(state, pool, depth, 1));
 

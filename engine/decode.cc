@@ -41,7 +41,7 @@ DecodeContext::DecodeContext(Model& model_in, Text& state_in, Sampler& sampler_i
       selector(*find_selector(options_in.selector)),
       is_end(std::move(is_end_in)),
       wide_options_(wide(options_in)),
-      logits_(model_in.config().vocab_size) {
+      logits_(model_in.plan().vocab_size) {
   stats.mode = options.mode;
 }
 
@@ -62,7 +62,7 @@ Result<std::span<const float>> DecodeContext::step(const Selector* chosen) {
   step.selector = chosen;
   step.attention = &options;
   step.observer = observer;
-  const size_t vocab_size = model.config().vocab_size;
+  const size_t vocab_size = model.plan().vocab_size;
   LH_RETURN_IF_ERROR(model.run(step, MatrixView<float>(logits_.data(), 1, vocab_size),
                                profile == nullptr ? nullptr : &profile->steps));
   stats.blocks_read += step.stats.blocks_read;
@@ -124,7 +124,7 @@ Result<MatrixView<const float>> DecodeContext::verify(size_t first, size_t n_log
 Result<MatrixView<const float>> DecodeContext::dense_pass(size_t first, size_t n_logits,
                                                           PassTimes* times,
                                                           FunctionRef<bool(size_t)> on_chunk) {
-  const size_t vocab_size = model.config().vocab_size;
+  const size_t vocab_size = model.plan().vocab_size;
   LH_CHECK(n_logits <= model.max_rows() && first + n_logits <= state.tokens.size());
   logits_.ensure(n_logits * vocab_size);
   const bool clean = state.n_clean >= first;

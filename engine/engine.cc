@@ -10,6 +10,7 @@
 #include "engine/engine_impl.h"
 #include "engine/memory_check.h"
 #include "model/random_model.h"
+#include "model/tensors.h"
 #include "state/memory_plan.h"
 #include "tokenizer/chat_template.h"
 
@@ -17,18 +18,19 @@ namespace longhaul {
 namespace {
 
 ModelInfo describe_model(const Model& model, const GgufFile& file) {
-  const ModelConfig& config = model.config();
+  const ModelPlan& plan = model.plan();
+  const AttentionSpec& attention = main_attention(plan);
   ModelInfo info;
-  info.name = config.name;
-  info.architecture = config.architecture;
-  info.n_layers = config.n_layers;
-  info.n_heads = config.n_heads;
-  info.n_kv_heads = config.n_kv_heads;
-  info.head_dim = config.head_dim;
-  info.d_model = config.d_model;
-  info.d_ff = config.d_ff;
-  info.vocab_size = config.vocab_size;
-  info.context_length = config.context_length;
+  info.name = plan.name;
+  info.architecture = plan.architecture;
+  info.n_layers = plan.layers.size();
+  info.n_heads = attention.n_heads;
+  info.n_kv_heads = attention.n_kv_heads;
+  info.head_dim = attention.key_dim;
+  info.d_model = plan.d_model;
+  info.d_ff = main_d_ff(plan);
+  info.vocab_size = plan.vocab_size;
+  info.context_length = plan.context_length;
   info.n_parameters = model.weights().n_parameters;
   std::map<std::string_view, size_t> bytes_by_type;
   for (const GgufTensor& tensor : file.tensors()) {
@@ -38,8 +40,8 @@ ModelInfo describe_model(const Model& model, const GgufFile& file) {
   const auto most = std::max_element(bytes_by_type.begin(), bytes_by_type.end(),
                                      [](auto& a, auto& b) { return a.second < b.second; });
   info.weight_type = most == bytes_by_type.end() ? "" : most->first;
-  info.packed_bytes = model.weights().packed_bytes;
-  info.rope = describe(config.rope, config.head_dim);
+  info.packed_bytes = weight_bytes(plan, file).per_token;
+  if (attention.rope) info.rope = describe(plan.ropes[*attention.rope], attention.key_dim);
   return info;
 }
 
@@ -51,21 +53,14 @@ size_t weight_bytes_of(const std::vector<SummaryPlan>& summaries) {
 
 // The plan of a shape, from its sizes alone; `options` with its block size filled in.
 Result<LoadPlan> plan_shape(const RandomModelSpec& spec, const EngineOptions& options) {
-  ModelConfig config;
-  config.n_layers = spec.n_layers;
-  config.n_heads = spec.n_heads;
-  config.n_kv_heads = spec.n_kv_heads;
-  config.head_dim = spec.head_dim;
-  config.d_model = spec.d_model;
-  config.d_ff = spec.d_ff;
+  LH_ASSIGN_OR_RETURN(const RandomModelPlan random, plan_random_model(spec));
   EngineOptions effective = options;
   if (effective.ctx_size == 0) effective.ctx_size = spec.context_length;
-  const size_t n_bytes = random_matrix_bytes(spec);
-  LH_ASSIGN_OR_RETURN(const auto summaries, plan_summaries(setup_for(config, effective)));
+  LH_ASSIGN_OR_RETURN(const auto summaries, plan_summaries(setup_for(random.plan, effective)));
   return LoadPlan{fmt::format("shape {} in {}", options.shape, options.shape_type),
-                  n_bytes + weight_bytes_of(summaries), n_bytes,
-                  Model::buffer_bytes(config, options.prefill_chunk),
-                  slots_for(config, effective, specs_of(summaries))};
+                  random.file_bytes + weight_bytes_of(summaries), random.file_bytes,
+                  Model::buffer_bytes(random.plan, options.prefill_chunk),
+                  slots_for(random.plan, effective, specs_of(summaries))};
 }
 
 // Opens the model file, or makes one in memory for a shape, if it will fit.
@@ -80,18 +75,18 @@ Result<GgufFile> open_model(const EngineOptions& options, std::vector<std::byte>
 }
 
 // The same check for a file, whose matrices are interleaved one after another.
-Status check_file_fits(const GgufFile& file, const ModelConfig& config,
-                       const EngineOptions& options, const std::vector<SummaryPlan>& summaries) {
+Status check_file_fits(const GgufFile& file, const ModelPlan& model, const EngineOptions& options,
+                       const std::vector<SummaryPlan>& summaries) {
   EngineOptions effective = options;
-  if (effective.ctx_size == 0) effective.ctx_size = config.context_length;
-  LoadPlan plan{options.model_path, weight_bytes_of(summaries), 0,
-                Model::buffer_bytes(config, options.prefill_chunk),
-                slots_for(config, effective, specs_of(summaries))};
+  if (effective.ctx_size == 0) effective.ctx_size = model.context_length;
+  const LoadPlan plan{options.model_path,
+                      weight_bytes(model, file).packed + weight_bytes_of(summaries), 0,
+                      Model::buffer_bytes(model, options.prefill_chunk),
+                      slots_for(model, effective, specs_of(summaries))};
   for (const SlotConfig& slot : plan.slots) {
     LH_RETURN_IF_ERROR(
         std::visit([](const auto& slot_config) { return validate(slot_config); }, slot));
   }
-  for (const GgufTensor& tensor : file.tensors()) plan.weight_bytes += tensor.data.size();
   LH_ASSIGN_OR_RETURN(const size_t available, available_memory());
   return check_fits(plan, available);
 }
@@ -126,11 +121,11 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
 
   LH_ASSIGN_OR_RETURN(GgufFile file, open_model(effective, impl->shape_bytes));
   impl->file = std::make_unique<GgufFile>(std::move(file));
-  LH_ASSIGN_OR_RETURN(const ModelConfig config, read_model_config(*impl->file));
-  const SelectorSetup setup = setup_for(config, effective, impl->file.get());
+  LH_ASSIGN_OR_RETURN(const ModelPlan plan, read_plan(*impl->file));
+  const SelectorSetup setup = setup_for(plan, effective, impl->file.get());
   LH_ASSIGN_OR_RETURN(const auto summaries, plan_summaries(setup));
   if (options.shape.empty())
-    LH_RETURN_IF_ERROR(check_file_fits(*impl->file, config, effective, summaries));
+    LH_RETURN_IF_ERROR(check_file_fits(*impl->file, plan, effective, summaries));
   LH_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::load(*impl->file));
   impl->tokenizer = std::make_unique<Tokenizer>(std::move(tokenizer));
   LH_ASSIGN_OR_RETURN(impl->model, Model::load(*impl->file, *impl->pool, effective.prefill_chunk));
@@ -150,12 +145,12 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   }
 
   LH_ASSIGN_OR_RETURN(impl->summaries, make_summaries(setup, impl->model->rope_angles()));
-  for (const SummaryPlan& plan : summaries) {
-    if (plan.spec.name != kGateSummary) continue;
-    impl->info.gates = plan.description;
-    impl->info.gate_dim = plan.spec.group_bytes / half_tile_bytes(1);
+  for (const SummaryPlan& summary : summaries) {
+    if (summary.spec.name != kGateSummary) continue;
+    impl->info.gates = summary.description;
+    impl->info.gate_dim = summary.spec.group_bytes / half_tile_bytes(1);
   }
-  LH_ASSIGN_OR_RETURN(impl->states, StatePool::create(slots_for(impl->model->config(), effective,
+  LH_ASSIGN_OR_RETURN(impl->states, StatePool::create(slots_for(impl->model->plan(), effective,
                                                                 specs_of(impl->summaries))));
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }

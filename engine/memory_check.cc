@@ -5,18 +5,25 @@
 #include "state/memory_plan.h"
 
 namespace longhaul {
+namespace {
 
-std::vector<SlotConfig> slots_for(const ModelConfig& model, const EngineOptions& options,
+// Tokens that sessions may take back from a window: drafts, and what a rectification runs again.
+constexpr size_t kWindowSlack = 256;
+
+}  // namespace
+
+std::vector<SlotConfig> slots_for(const ModelPlan& model, const EngineOptions& options,
                                   std::vector<SummarySpec> summaries) {
   return state_slots(model, {.k_type = options.k_type,
                              .v_type = options.v_type,
                              .block_size = options.block_size,
                              .n_sequences = options.max_sessions,
                              .n_tokens = options.ctx_size,
+                             .window_margin = options.prefill_chunk + kWindowSlack,
                              .summaries = std::move(summaries)});
 }
 
-SelectorSetup setup_for(const ModelConfig& model, const EngineOptions& options,
+SelectorSetup setup_for(const ModelPlan& model, const EngineOptions& options,
                         const GgufFile* file) {
   SelectorSetup setup = selector_setup(model, options.block_size, file);
   setup.data_path = options.gates_path;

@@ -10,11 +10,11 @@
 namespace longhaul {
 
 // The slots that sessions with these options (zeros filled in) need, with what selectors keep.
-std::vector<SlotConfig> slots_for(const ModelConfig& model, const EngineOptions& options,
+std::vector<SlotConfig> slots_for(const ModelPlan& model, const EngineOptions& options,
                                   std::vector<SummarySpec> summaries);
 
 // What selectors are told of a model that is loaded with these options (zeros filled in).
-SelectorSetup setup_for(const ModelConfig& model, const EngineOptions& options,
+SelectorSetup setup_for(const ModelPlan& model, const EngineOptions& options,
                         const GgufFile* file = nullptr);
 
 struct LoadPlan {

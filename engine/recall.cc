@@ -5,12 +5,12 @@
 namespace longhaul {
 
 RecallProbe::RecallProbe(const AttentionOptions& options, std::vector<const Selector*> selectors,
-                         const ModelConfig& config, size_t n_workers)
+                         const SelectorSetup& setup, size_t n_workers)
     : options_(options),
       selectors_(std::move(selectors)),
-      n_kv_heads_(config.n_kv_heads),
+      n_kv_heads_(setup.n_kv_heads),
       scratch_(n_workers),
-      recall_(config.n_layers * config.n_kv_heads * selectors_.size()),
+      recall_(setup.n_layers * setup.n_kv_heads * selectors_.size()),
       mean_(selectors_.size()) {}
 
 SelectionObserver RecallProbe::observer() {

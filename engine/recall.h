@@ -14,7 +14,7 @@ class RecallProbe {
  public:
   // Every selector chooses with the budget of `options`, which must outlive the probe.
   RecallProbe(const AttentionOptions& options, std::vector<const Selector*> selectors,
-              const ModelConfig& config, size_t n_workers);
+              const SelectorSetup& setup, size_t n_workers);
 
   // To be called for every layer and KV head of a step, in parallel for different ones.
   SelectionObserver observer();

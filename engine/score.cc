@@ -7,6 +7,7 @@
 
 #include "engine/engine_impl.h"
 #include "engine/recall.h"
+#include "model/state_slots.h"
 
 namespace longhaul {
 namespace {
@@ -93,7 +94,9 @@ Result<ScoreResult> Session::score(const ScoreRequest& request) {
   std::optional<RecallProbe> probe;
   SelectionObserver observer;
   if (!selectors.empty()) {
-    probe.emplace(request.attention, selectors, engine.model->config(), engine.options.n_threads);
+    probe.emplace(request.attention, selectors,
+                  selector_setup(engine.model->plan(), engine.options.block_size),
+                  engine.options.n_threads);
     observer = probe->observer();
     context.observer = &observer;
   }

@@ -185,7 +185,7 @@ Status Session::save(const std::string& path) {
 
 Status Session::fill_random(size_t n_tokens, uint64_t seed) {
   Text& state = impl_->state;
-  const ModelConfig& config = impl_->engine->model->config();
+  const size_t vocab_size = impl_->engine->info.vocab_size;
   const size_t first = state.tokens.size();
   if (n_tokens <= first || n_tokens > impl_->engine->options.ctx_size) {
     return bad_input("fill: expected {} to {} tokens, found {}", first + 1,
@@ -194,7 +194,7 @@ Status Session::fill_random(size_t n_tokens, uint64_t seed) {
   LH_RETURN_IF_ERROR(longhaul::fill_random(state.cache, *impl_->engine->pool,
                                            n_tokens - state.cache.n_tokens(), seed));
   while (state.tokens.size() < n_tokens)
-    state.tokens.push_back(static_cast<int32_t>(split_mix64(seed) % config.vocab_size));
+    state.tokens.push_back(static_cast<int32_t>(split_mix64(seed) % vocab_size));
   state.set_clean(n_tokens);
   return {};
 }

@@ -6,10 +6,9 @@
 #include <memory>
 #include <span>
 
-#include "attention/rectify.h"
 #include "base/matrix_view.h"
 #include "longhaul/profile.h"
-#include "model/config.h"
+#include "model/plan.h"
 #include "model/rope.h"
 #include "model/step.h"
 #include "model/weights.h"
@@ -24,7 +23,7 @@ class Model {
                                              size_t max_rows);
   ~Model();
 
-  const ModelConfig& config() const;
+  const ModelPlan& plan() const;
   const ModelWeights& weights() const;
   size_t max_rows() const;
   // How the layers that are selected from rotate queries and keys, for selectors that take it back.
@@ -32,7 +31,7 @@ class Model {
 
   // Memory of the buffers of a model that runs up to max_rows tokens a pass; the weights and what
   // attention needs for long contexts come on top.
-  static size_t buffer_bytes(const ModelConfig& config, size_t max_rows);
+  static size_t buffer_bytes(const ModelPlan& plan, size_t max_rows);
 
   // Runs all steps in one pass, at most max_rows() tokens together. `logits` [sum of n_logits,
   // vocab_size] is filled step by step, those of steps that failed left out. The logits of a

@@ -9,6 +9,7 @@
 #include <random>
 
 #include "io/gguf_writer.h"
+#include "model/tensors.h"
 #include "quant/registry.h"
 
 namespace longhaul {
@@ -17,6 +18,59 @@ namespace {
 // Matrices are put together from this many encoded values, drawn once per scale: a 7B model in
 // seconds.
 constexpr size_t kPoolValues = 1 << 16;
+
+TensorType type_of(const RandomModelSpec& spec, const TensorSpec& tensor) {
+  return tensor.stays_f32 || tensor.kind == TensorKind::kVector ? TensorType::kF32 : spec.type;
+}
+
+// The numbers of a tensor: normal, or for matrices `gain` over the root of the inputs.
+struct Draw {
+  float mean = 0;
+  float deviation = 0;
+  float gain = 1;
+};
+
+Draw draw_of(const RandomModelSpec& spec, std::string_view name) {
+  const auto is = [name](std::string_view suffix) { return name.ends_with(suffix); };
+  if (is(".bias")) return {.mean = 0, .deviation = 0.5F};
+  if (is("attn_q_norm.weight")) return {.mean = spec.attention_gain, .deviation = 0.1F};
+  if (is("norm.weight")) return {.mean = 1, .deviation = 0.1F};
+  if (is("token_embd.weight")) return {.gain = spec.embedding_gain};
+  if (is("attn_q.weight")) return {.gain = spec.attention_gain};
+  if (is("attn_output.weight")) return {.gain = spec.output_gain};
+  if (is("output.weight")) return {.gain = 3};
+  return {};
+}
+
+void set_keys(const RandomModelSpec& spec, GgufWriter& writer) {
+  const std::string& arch = spec.architecture;
+  const auto set = [&](const char* suffix, size_t value) {
+    writer.set_u32(fmt::format("{}.{}", arch, suffix), static_cast<uint32_t>(value));
+  };
+  writer.set_string("general.architecture", arch);
+  writer.set_string("general.name", fmt::format("random weights: {} {}", spec.name, spec.seed));
+  set("block_count", spec.n_layers);
+  set("context_length", spec.context_length);
+  set("embedding_length", spec.d_model);
+  set("feed_forward_length", spec.d_ff);
+  set("attention.head_count", spec.n_heads);
+  set("attention.head_count_kv", spec.n_kv_heads);
+  set("attention.key_length", spec.head_dim);
+  set("attention.value_length", spec.head_dim);
+  set("rope.dimension_count", spec.head_dim);
+  set("vocab_size", spec.vocab_size);
+  writer.set_f32(fmt::format("{}.attention.layer_norm_rms_epsilon", arch), 1e-6F);
+  writer.set_f32(fmt::format("{}.rope.freq_base", arch), spec.rope_theta);
+  if (spec.n_experts > 0) {
+    set("expert_count", spec.n_experts);
+    set("expert_used_count", spec.n_active_experts);
+    set("expert_feed_forward_length", spec.d_ff);
+  }
+  if (spec.window > 0) {
+    set("attention.sliding_window", spec.window);
+    set("attention.sliding_window_pattern", spec.window_period);
+  }
+}
 
 class Builder {
  public:
@@ -37,36 +91,16 @@ class Builder {
     if (spec_.vocab_size < 257)
       return bad_input("random model: expected a vocabulary of at least 257, found {}",
                        spec_.vocab_size);
-    add_metadata();
+    set_keys(spec_, writer_);
+    LH_ASSIGN_OR_RETURN(const ModelPlan plan, plan_of_keys(writer_));
     add_vocabulary();
-    LH_RETURN_IF_ERROR(
-        matrix("token_embd.weight", spec_.vocab_size, spec_.d_model, spec_.embedding_gain));
-    for (size_t i = 0; i < spec_.n_layers; ++i) LH_RETURN_IF_ERROR(add_layer(i));
-    LH_RETURN_IF_ERROR(vector("output_norm.weight", spec_.d_model, 1.0F, 0.1F));
-    if (!spec_.tied)
-      LH_RETURN_IF_ERROR(matrix("output.weight", spec_.vocab_size, spec_.d_model, 3.0F));
+    for (const TensorSpec& tensor : tensors(plan)) {
+      if (spec_.tied && !tensor.alternative.empty()) continue;
+      const Draw draw = draw_of(spec_, tensor.name);
+      LH_RETURN_IF_ERROR(tensor.kind == TensorKind::kVector ? vector(tensor, draw)
+                                                            : matrix(tensor, draw.gain));
+    }
     return {};
-  }
-
-  void add_metadata() {
-    const std::string& arch = spec_.architecture;
-    const auto set = [&](const char* suffix, size_t value) {
-      writer_.set_u32(fmt::format("{}.{}", arch, suffix), static_cast<uint32_t>(value));
-    };
-    writer_.set_string("general.architecture", arch);
-    writer_.set_string("general.name",
-                       fmt::format("random weights: {} {}", spec_.name, spec_.seed));
-    set("block_count", spec_.n_layers);
-    set("context_length", spec_.context_length);
-    set("embedding_length", spec_.d_model);
-    set("feed_forward_length", spec_.d_ff);
-    set("attention.head_count", spec_.n_heads);
-    set("attention.head_count_kv", spec_.n_kv_heads);
-    set("attention.key_length", spec_.head_dim);
-    set("attention.value_length", spec_.head_dim);
-    set("rope.dimension_count", spec_.head_dim);
-    writer_.set_f32(fmt::format("{}.attention.layer_norm_rms_epsilon", arch), 1e-6F);
-    writer_.set_f32(fmt::format("{}.rope.freq_base", arch), spec_.rope_theta);
   }
 
   // Byte-level BPE without merges: the 256 bytes as GPT-2 writes them, an end token, unused ones.
@@ -95,34 +129,6 @@ class Builder {
     writer_.set_u32("tokenizer.ggml.eos_token_id", 256);
   }
 
-  Status add_layer(size_t index) {
-    const auto name = [index](const char* suffix) {
-      return fmt::format("blk.{}.{}", index, suffix);
-    };
-    const size_t d_model = spec_.d_model;
-    const size_t q_dim = spec_.n_heads * spec_.head_dim;
-    const size_t kv_dim = spec_.n_kv_heads * spec_.head_dim;
-    LH_RETURN_IF_ERROR(vector(name("attn_norm.weight"), d_model, 1.0F, 0.1F));
-    LH_RETURN_IF_ERROR(matrix(name("attn_q.weight"), q_dim, d_model, spec_.attention_gain));
-    LH_RETURN_IF_ERROR(matrix(name("attn_k.weight"), kv_dim, d_model, 1.0F));
-    LH_RETURN_IF_ERROR(matrix(name("attn_v.weight"), kv_dim, d_model, 1.0F));
-    LH_RETURN_IF_ERROR(matrix(name("attn_output.weight"), d_model, q_dim, spec_.output_gain));
-    if (spec_.architecture == "qwen2") {
-      LH_RETURN_IF_ERROR(vector(name("attn_q.bias"), q_dim, 0.0F, 0.5F));
-      LH_RETURN_IF_ERROR(vector(name("attn_k.bias"), kv_dim, 0.0F, 0.5F));
-      LH_RETURN_IF_ERROR(vector(name("attn_v.bias"), kv_dim, 0.0F, 0.5F));
-    }
-    if (spec_.architecture == "qwen3") {
-      LH_RETURN_IF_ERROR(
-          vector(name("attn_q_norm.weight"), spec_.head_dim, spec_.attention_gain, 0.1F));
-      LH_RETURN_IF_ERROR(vector(name("attn_k_norm.weight"), spec_.head_dim, 1.0F, 0.1F));
-    }
-    LH_RETURN_IF_ERROR(vector(name("ffn_norm.weight"), d_model, 1.0F, 0.1F));
-    LH_RETURN_IF_ERROR(matrix(name("ffn_gate.weight"), spec_.d_ff, d_model, 1.0F));
-    LH_RETURN_IF_ERROR(matrix(name("ffn_up.weight"), spec_.d_ff, d_model, 1.0F));
-    return matrix(name("ffn_down.weight"), d_model, spec_.d_ff, 1.0F);
-  }
-
   std::vector<float> normal(size_t n, float mean, float deviation) {
     std::normal_distribution<float> draw(mean, deviation);
     std::vector<float> values(n);
@@ -130,25 +136,26 @@ class Builder {
     return values;
   }
 
-  Status vector(const std::string& name, size_t size, float mean, float deviation) {
-    const std::vector<float> values = normal(size, mean, deviation);
+  Status vector(const TensorSpec& tensor, const Draw& draw) {
+    const std::vector<float> values = normal(tensor.n_out, draw.mean, draw.deviation);
     const auto bytes = std::as_bytes(std::span(values));
-    return writer_.add_tensor(name, TensorType::kF32, {size},
+    return writer_.add_tensor(tensor.name, TensorType::kF32, tensor.shape(),
                               [copy = std::vector<std::byte>(bytes.begin(), bytes.end())](
                                   GgufWriter::Sink sink) { return sink(copy); });
   }
 
-  Status matrix(const std::string& name, size_t n_out, size_t n_in, float gain) {
-    const TensorTypeInfo& info = tensor_type_info(spec_.type);
-    const QuantTraits* traits = find_quant(spec_.type);
+  Status matrix(const TensorSpec& tensor, float gain) {
+    const TensorType type = type_of(spec_, tensor);
+    const TensorTypeInfo& info = tensor_type_info(type);
+    const QuantTraits* traits = find_quant(type);
     if (traits == nullptr) return unsupported("random weights of type {}: no encoder", info.name);
     const std::vector<float> values =
-        normal(kPoolValues, 0.0F, gain / std::sqrt(static_cast<float>(n_in)));
+        normal(kPoolValues, 0.0F, gain / std::sqrt(static_cast<float>(tensor.n_in)));
     std::vector<std::byte> pool(kPoolValues / info.block_len * info.block_bytes);
     traits->quantize(values.data(), pool.data(), kPoolValues);
-    const size_t n_blocks = n_out * n_in / info.block_len;
+    const size_t n_blocks = tensor.n_elements() / info.block_len;
     return writer_.add_tensor(
-        name, spec_.type, {n_in, n_out},
+        tensor.name, type, tensor.shape(),
         [pool = std::move(pool), n_blocks, seed = random_(), size = info.block_bytes](
             GgufWriter::Sink sink) { return emit(pool, n_blocks, size, seed, sink); });
   }
@@ -203,15 +210,36 @@ RandomModelSpec shape(const char* name, const char* architecture, size_t n_layer
   return spec;
 }
 
+RandomModelSpec with_experts(RandomModelSpec spec, size_t n_experts, size_t n_active) {
+  spec.n_experts = n_experts;
+  spec.n_active_experts = n_active;
+  return spec;
+}
+
+RandomModelSpec with_windows(RandomModelSpec spec, size_t window) {
+  spec.window = window;
+  spec.window_period = 6;
+  // The embeddings are scaled by the root of d_model.
+  spec.embedding_gain /= std::sqrt(static_cast<float>(spec.d_model));
+  return spec;
+}
+
 // Sizes from the models' published configurations.
 const std::vector<RandomModelSpec>& shapes() {
   static const std::vector<RandomModelSpec> kShapes = {
+      with_windows(shape("gemma3-270m", "gemma3", 18, 640, 2048, 4, 1, 256, 262144, 1e6F, true),
+                   512),
+      with_windows(shape("gemma3-1b", "gemma3", 26, 1152, 6912, 4, 1, 256, 262144, 1e6F, true),
+                   512),
       shape("llama-3.2-1b", "llama", 16, 2048, 8192, 32, 8, 64, 128256, 5e5F, true),
       shape("qwen2.5-0.5b", "qwen2", 24, 896, 4864, 14, 2, 64, 151936, 1e6F, true),
       shape("qwen2.5-1.5b", "qwen2", 28, 1536, 8960, 12, 2, 128, 151936, 1e6F, true),
       shape("qwen3-0.6b", "qwen3", 28, 1024, 3072, 16, 8, 128, 151936, 1e6F, true),
       shape("qwen3-1.7b", "qwen3", 28, 2048, 6144, 16, 8, 128, 151936, 1e6F, true),
       shape("qwen3-4b", "qwen3", 36, 2560, 9728, 32, 8, 128, 151936, 1e6F, true),
+      with_experts(
+          shape("qwen3-30b-a3b", "qwen3moe", 48, 2048, 768, 32, 4, 128, 151936, 1e6F, false), 128,
+          8),
       shape("r1-distill-qwen-1.5b", "qwen2", 28, 1536, 8960, 12, 2, 128, 151936, 1e4F, false),
       shape("r1-distill-qwen-7b", "qwen2", 28, 3584, 18944, 28, 4, 128, 152064, 1e4F, false),
       shape("smollm2-1.7b", "llama", 24, 2048, 8192, 32, 32, 64, 49152, 1.3e5F, true),
@@ -229,14 +257,17 @@ Status write_random_model(const RandomModelSpec& spec, const std::string& path) 
   return Builder(spec).write(path);
 }
 
-size_t random_matrix_bytes(const RandomModelSpec& spec) {
-  const size_t q_dim = spec.n_heads * spec.head_dim;
-  const size_t kv_dim = spec.n_kv_heads * spec.head_dim;
-  const size_t layer = spec.d_model * (2 * q_dim + 2 * kv_dim + 3 * spec.d_ff);
-  const size_t table = spec.vocab_size * spec.d_model;
-  const size_t n_elements = spec.n_layers * layer + (spec.tied ? 1 : 2) * table;
-  const TensorTypeInfo& info = tensor_type_info(spec.type);
-  return n_elements / info.block_len * info.block_bytes;
+Result<RandomModelPlan> plan_random_model(const RandomModelSpec& spec) {
+  GgufWriter keys;
+  set_keys(spec, keys);
+  LH_ASSIGN_OR_RETURN(ModelPlan plan, plan_of_keys(keys));
+  RandomModelPlan result{std::move(plan), 0};
+  for (const TensorSpec& tensor : tensors(result.plan)) {
+    if (spec.tied && !tensor.alternative.empty()) continue;
+    const TensorTypeInfo& info = tensor_type_info(type_of(spec, tensor));
+    result.file_bytes += tensor.n_elements() / info.block_len * info.block_bytes;
+  }
+  return result;
 }
 
 Result<RandomModelSpec> find_shape(std::string_view name, std::string_view type) {

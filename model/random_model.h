@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "base/tensor_type.h"
+#include "model/plan.h"
 
 namespace longhaul {
 
@@ -23,7 +24,11 @@ struct RandomModelSpec {
   size_t head_dim = 32;
   size_t d_model = 64;
   size_t d_ff = 96;
-  size_t vocab_size = 257;  // 256 bytes, an end token, the rest unused
+  size_t n_experts = 0;         // of d_ff each; 0: none
+  size_t n_active_experts = 0;  // of them, for each token
+  size_t window = 0;            // of layers with a sliding window; 0: none
+  size_t window_period = 6;     // every window_period-th layer has none
+  size_t vocab_size = 257;      // 256 bytes, an end token, the rest unused
   size_t context_length = 4096;
   float rope_theta = 1e5F;
   bool tied = false;                   // no output matrix of its own
@@ -39,8 +44,12 @@ struct RandomModelSpec {
 Result<std::vector<std::byte>> make_random_model(const RandomModelSpec& spec);
 // The same straight into a file.
 Status write_random_model(const RandomModelSpec& spec, const std::string& path);
-// Bytes of its matrices: all that matters of the size of a large model.
-size_t random_matrix_bytes(const RandomModelSpec& spec);
+// What it would be, without making it. Error: a shape that the architecture cannot have.
+struct RandomModelPlan {
+  ModelPlan plan;
+  size_t file_bytes = 0;  // of its tensors
+};
+Result<RandomModelPlan> plan_random_model(const RandomModelSpec& spec);
 
 // The shape of a published model by its short name ("qwen3-0.6b"), with matrices of the given type
 // ("Q8_0"). Error: lists the known names.

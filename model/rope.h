@@ -7,9 +7,25 @@
 #include <string>
 #include <vector>
 
-#include "model/config.h"
+#include "kernels/ops.h"
 
 namespace longhaul {
+
+enum class RopeScaling { kNone, kLinear, kYarn };
+
+struct RopeConfig {
+  size_t dim = 0;          // how many dimensions of a head are rotated
+  double theta = 10000.0;  // base of the frequencies
+  RopeLayout layout = RopeLayout::kHalf;
+  RopeScaling scaling = RopeScaling::kNone;
+  double factor = 1.0;          // linear, YaRN: by how much the context was stretched
+  size_t original_context = 0;  // YaRN: the length before stretching
+  double attn_factor = 1.0;     // multiplies cos and sin, whatever the scaling
+  double yarn_beta_fast = 32.0;
+  double yarn_beta_slow = 1.0;
+  double yarn_ext_factor = 1.0;
+  bool has_factors = false;  // the file brings one divisor per frequency (Llama 3)
+};
 
 class RopeTable {
  public:

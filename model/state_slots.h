@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "attention/setup.h"
-#include "model/config.h"
+#include "model/plan.h"
 #include "state/sequence_state.h"
 
 namespace longhaul {
@@ -16,14 +16,17 @@ struct StateOptions {
   size_t block_size = 16;
   size_t n_sequences = 1;
   size_t n_tokens = 0;  // of each
+  // Tokens beside a window that a sequence may hold at once: those of a pass, and those that may be
+  // rewound. 0: windows never give pages back, so they hold everything.
+  size_t window_margin = 0;
   // What every layer that is selected from keeps per block.
   std::vector<SummarySpec> summaries = {};
 };
 
-std::vector<SlotConfig> state_slots(const ModelConfig& model, const StateOptions& options);
+std::vector<SlotConfig> state_slots(const ModelPlan& model, const StateOptions& options);
 
 // The attention of the model's layers that are selected from; without data of selectors.
-SelectorSetup selector_setup(const ModelConfig& model, size_t block_size,
+SelectorSetup selector_setup(const ModelPlan& model, size_t block_size,
                              const GgufFile* file = nullptr);
 
 }  // namespace longhaul

@@ -40,7 +40,7 @@ TEST(Allocation, DecodeStepsAllocateNothing) {
   SequenceState sequence = states.pool->new_sequence();
   const auto tokens = random_tokens(2048, 1);
   const std::span<const int32_t> all(tokens);
-  std::vector<float> logits((*model)->config().vocab_size);
+  std::vector<float> logits((*model)->plan().vocab_size);
   const MatrixView<float> out(logits.data(), 1, logits.size());
   const auto step = [&](size_t pos, const Selector* selector, const AttentionOptions& options) {
     Step one{&sequence, all.subspan(pos, 1), pos, 1, selector, &options};

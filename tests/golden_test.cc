@@ -69,7 +69,7 @@ struct Rig {
     auto loaded = Model::load(*file, pool, 128);
     EXPECT_TRUE(loaded.has_value()) << (loaded ? "" : loaded.error().message);
     model = std::move(*loaded);
-    auto created = StatePool::create(state_slots(model->config(), {.n_tokens = 512}));
+    auto created = StatePool::create(state_slots(model->plan(), {.n_tokens = 512}));
     EXPECT_TRUE(created.has_value()) << (created ? "" : created.error().message);
     states = std::move(*created);
   }
@@ -81,7 +81,7 @@ struct Rig {
     step.tokens = tokens;
     step.first_pos = sequence.n_tokens();
     step.n_logits = tokens.size();
-    const size_t n_cols = model->config().vocab_size;
+    const size_t n_cols = model->plan().vocab_size;
     std::vector<float> logits(tokens.size() * n_cols);
     const Status status = model->run(step, {logits.data(), tokens.size(), n_cols});
     EXPECT_TRUE(status.has_value()) << (status ? "" : status.error().message);
@@ -99,7 +99,7 @@ class GoldenModel : public testing::TestWithParam<std::string> {};
 TEST_P(GoldenModel, LogitsAreTheReference) {
   const Golden golden = read_golden(GetParam());
   Rig rig(golden.model_path);
-  ASSERT_EQ(rig.model->config().vocab_size, golden.vocab_size);
+  ASSERT_EQ(rig.model->plan().vocab_size, golden.vocab_size);
   SequenceState sequence = rig.states->new_sequence();
   const std::vector<float> logits = rig.forward(sequence, golden.prompt);
   double error = 0.0;

@@ -78,7 +78,7 @@ class Walker {
     const size_t n_before = sequence_.n_tokens();
     AttentionOptions options;
     options.sparse_ratio = ratio;
-    std::vector<float> logits(model_.config().vocab_size);
+    std::vector<float> logits(model_.plan().vocab_size);
     std::vector<int32_t> found;
     for (size_t i = 0; i < n_steps; ++i) {
       step(token, selector == nullptr ? nullptr : find_selector(selector), options, logits);
@@ -123,11 +123,11 @@ TEST(LookupLong, FindsOneOf65536PairsIn128KTokens) {
   ThreadPool pool(1);
   auto model = Model::load(*file, pool, 16);
   ASSERT_TRUE(model.has_value()) << model.error().message;
-  const BoundsSummary bounds((*model)->config().head_dim);
-  auto states = StatePool::create(state_slots((*model)->config(), {.k_type = KvType::kQ8_0,
-                                                                   .v_type = KvType::kQ8_0,
-                                                                   .n_tokens = 132096,
-                                                                   .summaries = {bounds.spec()}}));
+  const BoundsSummary bounds(main_attention((*model)->plan()).key_dim);
+  auto states = StatePool::create(state_slots((*model)->plan(), {.k_type = KvType::kQ8_0,
+                                                                 .v_type = KvType::kQ8_0,
+                                                                 .n_tokens = 132096,
+                                                                 .summaries = {bounds.spec()}}));
   ASSERT_TRUE(states.has_value()) << states.error().message;
   SequenceState sequence = (*states)->new_sequence();
   Walker walker(**model, sequence);

@@ -34,13 +34,12 @@ struct Rig {
   }
 
   static TinyModelSpec spec_of(const Case& c) {
-    TinyModelSpec spec;
-    spec.architecture = c.architecture;
+    TinyModelSpec spec = tiny_spec(c.architecture);
     spec.type = c.type;
     return spec;
   }
 
-  size_t vocab_size() const { return model->config().vocab_size; }
+  size_t vocab_size() const { return model->plan().vocab_size; }
 
   std::vector<std::byte> bytes;
   ThreadPool pool;
@@ -175,6 +174,86 @@ TEST_P(SameBits, InABatchOfSequences) {
   }
 }
 
+// The last layer works on the rows with logits alone.
+TEST_P(SameBits, WhicheverLogitsAreWanted) {
+  Rig rig(GetParam(), 2);
+  const size_t n_cols = rig.vocab_size();
+  const auto tokens = random_tokens(60, 13);
+  const std::span<const int32_t> all(tokens);
+  auto straight = rig.states.pool->new_sequence();
+  const auto expected = all_logits(rig, straight, tokens, 256);
+  // Three texts, whose passes want other numbers of logits each time.
+  const size_t wanted[][3] = {{0, 1, 5}, {20, 0, 1}, {3, 20, 0}};
+  std::vector<SequenceState> sequences;
+  for (size_t i = 0; i < 3; ++i) sequences.push_back(rig.states.pool->new_sequence());
+  for (size_t pass = 0; pass < 3; ++pass) {
+    std::vector<Step> steps(3);
+    size_t n_rows = 0;
+    for (size_t i = 0; i < 3; ++i) {
+      steps[i].state = &sequences[i];
+      steps[i].tokens = all.subspan(20 * pass, 20);
+      steps[i].first_pos = 20 * pass;
+      steps[i].n_logits = wanted[pass][i];
+      n_rows += wanted[pass][i];
+    }
+    std::vector<float> logits(n_rows * n_cols);
+    rig.model->run(steps, MatrixView<float>(logits.data(), n_rows, n_cols));
+    for (const Step& step : steps) {
+      ASSERT_TRUE(step.status.has_value());
+      const size_t first = 20 * (pass + 1) - step.n_logits;
+      EXPECT_EQ(
+          std::memcmp(logits.data() + step.first_logits * n_cols, expected.data() + first * n_cols,
+                      step.n_logits * n_cols * sizeof(float)),
+          0)
+          << "pass " << pass << ", " << step.n_logits << " logits";
+    }
+  }
+}
+
+// A partial rectification reads what any of its rows asks for, also where few logits are wanted.
+TEST_P(SameBits, PartialRectificationWithSomeLogits) {
+  Rig rig(GetParam(), 2);
+  const size_t n_cols = rig.vocab_size();
+  const auto tokens = random_tokens(300, 14);
+  const std::span<const int32_t> all(tokens);
+  AttentionOptions few;
+  few.sparse_ratio = 0.05;
+  few.min_blocks = 2;
+  std::vector<float> found[2];
+  for (const size_t n_logits : {20, 2}) {
+    auto sequence = rig.states.pool->new_sequence();
+    (void)all_logits(rig, sequence, all.first(280), 256);
+    std::vector<float> logits(n_logits * n_cols);
+    Step step{&sequence, all.subspan(280), 280, n_logits, find_selector("minmax"), &few};
+    const MatrixView<float> out(logits.data(), n_logits, n_cols);
+    ASSERT_TRUE(rig.model->run(step, out).has_value());
+    found[n_logits == 2] =
+        std::vector<float>(logits.end() - static_cast<std::ptrdiff_t>(2 * n_cols), logits.end());
+  }
+  EXPECT_EQ(first_difference(found[0], found[1], n_cols), -1);
+}
+
+// Windows hold what a query sees, and no more once the rest is given back.
+TEST_P(SameBits, WithoutThePagesBehindAWindow) {
+  Rig rig(GetParam(), 2);
+  if (rig.model->plan().slots.size() == 1) GTEST_SKIP() << "a model without windows";
+  const auto tokens = random_tokens(900, 15);
+  const std::span<const int32_t> all(tokens);
+  auto straight = rig.states.pool->new_sequence();
+  const auto expected = all_logits(rig, straight, tokens, 256);
+  auto sequence = rig.states.pool->new_sequence();
+  std::vector<float> found;
+  for (size_t pos = 0; pos < 900; pos += 60) {
+    std::vector<float> logits(60 * rig.vocab_size());
+    Step step{&sequence, all.subspan(pos, 60), pos, 60, nullptr, nullptr};
+    const MatrixView<float> out(logits.data(), 60, rig.vocab_size());
+    ASSERT_TRUE(rig.model->run(step, out).has_value());
+    sequence.release(pos + 60);
+    found.insert(found.end(), logits.begin(), logits.end());
+  }
+  EXPECT_EQ(first_difference(expected, found, rig.vocab_size()), -1);
+}
+
 TEST_P(SameBits, SparseWithEveryBlockIsDense) {
   Rig rig(GetParam(), 2);
   const auto tokens = random_tokens(300, 9);
@@ -231,10 +310,10 @@ TEST_P(SameBits, RectificationRestoresTheDenseCache) {
   ASSERT_TRUE(
       rig.model->run(rest, MatrixView<float>(logits.data(), 8, rig.vocab_size())).has_value());
   // The stored keys and values too, byte for byte, and the descriptors.
-  for (size_t layer = 0; layer < rig.model->config().n_layers; ++layer) {
-    std::vector<float> a(rig.model->config().head_dim);
+  for (size_t layer = 0; layer < dense.paged(0).config().n_layers; ++layer) {
+    std::vector<float> a(dense.paged(0).config().key_dim);
     std::vector<float> b(a.size());
-    for (size_t head = 0; head < rig.model->config().n_kv_heads; ++head) {
+    for (size_t head = 0; head < dense.paged(0).config().n_kv_heads; ++head) {
       for (size_t pos = 0; pos < 200; ++pos) {
         for (const bool keys : {true, false}) {
           read_token(dense.paged(0).view(layer, head), pos, keys, a.data());
@@ -277,7 +356,11 @@ INSTANTIATE_TEST_SUITE_P(Models, SameBits,
                                          Case{"qwen2", TensorType::kQ8_0, kQ8, kQ8},
                                          Case{"qwen3", TensorType::kQ8_0, kF16, kQ8},
                                          Case{"qwen3", TensorType::kQ4_0, kQ8, kF16},
-                                         Case{"llama", TensorType::kBF16, kQ8, kQ8}),
+                                         Case{"llama", TensorType::kBF16, kQ8, kQ8},
+                                         Case{"gemma3", TensorType::kF32, kF16, kF16},
+                                         Case{"gemma3", TensorType::kQ8_0, kQ8, kQ8},
+                                         Case{"qwen3moe", TensorType::kQ8_0, kF16, kF16},
+                                         Case{"olmoe", TensorType::kQ8_0, kQ8, kQ8}),
                          [](const auto& test) {
                            return fmt::format("{}_{}_{}", test.param.architecture,
                                               tensor_type_info(test.param.type).name, test.index);

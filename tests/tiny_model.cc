@@ -11,9 +11,26 @@
 #include "attention/gate/summary.h"
 #include "base/check.h"
 #include "io/random_gates.h"
-#include "model/config.h"
+#include "model/plan.h"
 
 namespace longhaul {
+
+TinyModelSpec tiny_spec(const std::string& architecture) {
+  TinyModelSpec spec;
+  spec.architecture = architecture;
+  if (architecture == "gemma3") {
+    spec.n_layers = 4;
+    spec.window = 24;
+    spec.window_period = 2;
+    spec.tied = true;
+  }
+  if (architecture == "qwen3moe" || architecture == "olmoe") {
+    spec.n_experts = 8;
+    spec.n_active_experts = 3;
+    spec.d_ff = 64;
+  }
+  return spec;
+}
 
 std::vector<std::byte> make_tiny_model(const TinyModelSpec& spec) {
   auto bytes = make_random_model(spec);
@@ -35,7 +52,7 @@ std::string write_tiny_model(const TinyModelSpec& spec) {
 std::string write_tiny_gates(const std::string& model_path, size_t block_size) {
   const GgufFile file = GgufFile::open(model_path).value();
   const GateBase base =
-      gate_base(selector_setup(read_model_config(file).value(), block_size, &file)).value();
+      gate_base(selector_setup(read_plan(file).value(), block_size, &file)).value();
   const std::string path = fmt::format("{}.gates-{}", model_path, block_size);
   EXPECT_TRUE(write_gate_file(random_gates(base, block_size, 32, 1), path, TensorType::kF16));
   return path;
@@ -43,12 +60,12 @@ std::string write_tiny_gates(const std::string& model_path, size_t block_size) {
 
 TinyStates make_tiny_states(const Model& model, const GgufFile& file, StateOptions options) {
   TinyStates states;
-  const SelectorSetup setup = selector_setup(model.config(), options.block_size, &file);
+  const SelectorSetup setup = selector_setup(model.plan(), options.block_size, &file);
   states.summaries = make_summaries(setup, model.rope_angles()).value();
   states.summaries.push_back(std::make_unique<GateSummary>(
       random_gates(gate_base(setup).value(), options.block_size, 32, 1), model.rope_angles()));
   options.summaries = specs_of(states.summaries);
-  states.pool = StatePool::create(state_slots(model.config(), options)).value();
+  states.pool = StatePool::create(state_slots(model.plan(), options)).value();
   return states;
 }
 

@@ -13,6 +13,10 @@ namespace longhaul {
 
 using TinyModelSpec = RandomModelSpec;
 
+// A small spec of each architecture: Gemma 3 with both kinds of layers, experts with several more
+// than are active.
+TinyModelSpec tiny_spec(const std::string& architecture);
+
 // The file's bytes.
 std::vector<std::byte> make_tiny_model(const TinyModelSpec& spec);
 

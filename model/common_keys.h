@@ -1,0 +1,22 @@
+// The keys and layers that most decoder-only transformers share. An architecture calls
+// read_transformer(), then varies what it gives.
+#pragma once
+
+#include "base/function_ref.h"
+#include "model/key_reader.h"
+#include "model/plan.h"
+
+namespace longhaul {
+
+// A plan of equal layers: attention to all tokens with one RoPE over q and k, then a SiLU-gated
+// feed-forward; the last layer goes on with the rows whose logits are wanted.
+Result<ModelPlan> read_transformer(KeyReader& keys, RopeLayout layout);
+
+// Calls change(i, spec) for the attention of every layer i.
+void for_each_attention(ModelPlan& plan, FunctionRef<void(size_t i, AttentionSpec& spec)> change);
+
+// Replaces the feed-forward of every layer by experts, read from the expert_* keys. `normalises`:
+// unless the file says otherwise.
+Status read_experts(KeyReader& keys, ModelPlan& plan, bool normalises);
+
+}  // namespace longhaul

@@ -1,0 +1,138 @@
+// What an architecture says once, at load: the layers of a model, what each is made of, what it
+// keeps of a sequence. Code that computes follows the plan and does not know which model it runs.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "io/gguf.h"
+#include "model/rope.h"
+#include "state/sequence_state.h"
+
+namespace longhaul {
+
+// Paged keys and values of n_layers layers, which selectors choose from where `window` is 0.
+struct PagedSlot {
+  size_t n_layers = 0;
+  size_t n_kv_heads = 0;
+  size_t key_dim = 0;
+  size_t value_dim = 0;
+  size_t window = 0;  // tokens that a query sees, itself included; 0: all
+};
+
+// A state of fixed size.
+struct RecurrentSlot {
+  size_t n_layers = 0;
+  size_t n_floats = 0;  // of one layer
+};
+
+using SlotSpec = std::variant<PagedSlot, RecurrentSlot>;
+
+enum class QkNorm : uint8_t {
+  kNone,
+  kHead,  // RMSNorm of every head of q and k before RoPE, one weight for all heads
+  kAll,   // RMSNorm of q and of k as wholes
+};
+
+struct AttentionSpec {
+  size_t n_heads = 0;
+  size_t n_kv_heads = 0;
+  size_t key_dim = 0;              // of a head of q and k
+  size_t value_dim = 0;            // of a head of v
+  float scale = 1.0F;              // of q k^T
+  size_t window = 0;               // tokens that a query sees, itself included; 0: all
+  std::optional<size_t> rope = 0;  // which of the plan's; none: nothing is rotated
+  QkNorm qk_norm = QkNorm::kNone;
+  bool bias = false;   // q, k and v have biases
+  SlotLayer kv = {};   // where its keys and values are; layers may share them
+  bool writes = true;  // false: reads the keys and values that an earlier layer wrote
+
+  size_t n_group() const { return n_heads / n_kv_heads; }  // query heads per KV head
+  size_t q_dim() const { return n_heads * key_dim; }
+  size_t k_dim() const { return n_kv_heads * key_dim; }
+  size_t v_dim() const { return n_kv_heads * value_dim; }
+  size_t out_dim() const { return n_heads * value_dim; }
+};
+
+using MixerSpec = std::variant<AttentionSpec>;
+
+enum class Activation : uint8_t { kSilu, kGelu };  // kGelu: the tanh form
+
+// (activation(x Wgate) * x Wup) Wdown
+struct GatedSpec {
+  Activation activation = Activation::kSilu;
+  size_t d_ff = 0;
+};
+
+// The n_active experts that the router's softmax gives most to, each weighted by its share.
+struct ExpertsSpec {
+  GatedSpec each;
+  size_t n_experts = 0;
+  size_t n_active = 0;
+  bool normalises = false;  // the shares of the chosen add up to 1
+};
+
+using FfnSpec = std::variant<GatedSpec, ExpertsSpec>;
+
+// The rows of a pass that a layer works on. A layer that writes a state reads all rows for that,
+// whatever it says.
+enum class RowSet : uint8_t {
+  kAll,
+  kWithLogits,  // those whose logits are wanted, from this layer on
+};
+
+// x += [norm] mixer(norm(x)), then x += [norm] ffn(norm(x))
+struct LayerSpec {
+  MixerSpec mixer;
+  FfnSpec ffn;
+  bool post_norms = false;  // RMSNorm of what mixer and feed-forward add
+  RowSet rows = RowSet::kAll;
+};
+
+struct ModelPlan {
+  std::string architecture;
+  std::string name;
+  size_t d_model = 0;
+  size_t vocab_size = 0;
+  size_t context_length = 0;  // tokens, as trained
+  float norm_eps = 1e-5F;
+  float embedding_scale = 1.0F;  // multiplies the embeddings
+  std::vector<RopeConfig> ropes;
+  std::vector<SlotSpec> slots;  // those without a window first
+  std::vector<LayerSpec> layers;
+};
+
+class KeyReader;
+
+// One architecture: the folder model/<name>/.
+struct Architecture {
+  std::string_view name;  // general.architecture
+  // Reads the keys of a file and says what the model is made of; `architecture`, `name`,
+  // `vocab_size`, `slots` and the slots of layers that write are filled in afterwards.
+  Result<ModelPlan> (*plan)(KeyReader& keys);
+};
+
+// The architecture of that name, or nullptr. The registry is made by CMake from the add_arch()
+// lines.
+const Architecture* find_architecture(std::string_view name);
+std::span<const Architecture* const> all_architectures();
+
+// The plan of a file of any supported architecture, checked: counts that divide each other, sizes
+// the kernels can run, no key that nobody read. Errors name the file and the key, what was expected
+// and what was found.
+Result<ModelPlan> read_plan(const GgufFile& file);
+
+// The layer that stands for those whose blocks selectors choose: the first attention without a
+// window, or else the first attention.
+const AttentionSpec& main_attention(const ModelPlan& plan);
+// The same layer's feed-forward width; of experts, that of all a token passes through.
+size_t main_d_ff(const ModelPlan& plan);
+
+}  // namespace longhaul

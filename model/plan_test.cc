@@ -1,0 +1,166 @@
+// Plans of all architectures: what their files must hold, what is refused, how layers find their
+// state.
+#include "model/plan.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "model/tensors.h"
+#include "tests/tiny_model.h"
+
+namespace longhaul {
+namespace {
+
+// A tiny file's keys, to be changed.
+GgufWriter keys_of(const TinyModelSpec& spec) {
+  const std::vector<std::byte> bytes = make_tiny_model(spec);
+  const GgufFile file = GgufFile::parse(bytes, "tiny").value();
+  GgufWriter writer;
+  for (const auto& [key, value] : file.metadata()) {
+    if (!key.starts_with("tokenizer.")) writer.set(key, value);
+  }
+  return writer;
+}
+
+std::string error_of(const GgufWriter& keys) {
+  const Result<ModelPlan> plan = plan_of_keys(keys);
+  return plan ? "" : plan.error().message;
+}
+
+class EveryArchitecture : public testing::TestWithParam<std::string> {};
+
+TEST_P(EveryArchitecture, ListsTheTensorsOfItsFiles) {
+  const std::vector<std::byte> bytes = make_tiny_model(tiny_spec(GetParam()));
+  const GgufFile file = GgufFile::parse(bytes, "tiny").value();
+  const ModelPlan plan = read_plan(file).value();
+  size_t n_found = 0;
+  for (const TensorSpec& spec : tensors(plan)) {
+    const GgufTensor* tensor = file.find_tensor(spec.name);
+    if (tensor == nullptr) {
+      EXPECT_FALSE(spec.alternative.empty()) << spec.name;
+      continue;
+    }
+    ++n_found;
+    EXPECT_EQ(tensor->shape, spec.shape()) << spec.name;
+  }
+  EXPECT_EQ(n_found, file.tensors().size());
+}
+
+TEST_P(EveryArchitecture, GivesEveryLayerAPlaceOfItsOwn) {
+  const ModelPlan plan = plan_random_model(tiny_spec(GetParam())).value().plan;
+  std::vector<std::vector<int>> uses;
+  for (const SlotSpec& slot : plan.slots) uses.emplace_back(std::get<PagedSlot>(slot).n_layers);
+  for (const LayerSpec& layer : plan.layers) {
+    const auto& attention = std::get<AttentionSpec>(layer.mixer);
+    ++uses.at(attention.kv.slot).at(attention.kv.layer);
+    EXPECT_EQ(std::get<PagedSlot>(plan.slots[attention.kv.slot]).window, attention.window);
+  }
+  for (const auto& slot : uses) EXPECT_EQ(slot, std::vector<int>(slot.size(), 1));
+  EXPECT_EQ(plan.layers.back().rows, RowSet::kWithLogits);
+}
+
+TEST_P(EveryArchitecture, RefusesAKeyThatNobodyRead) {
+  const std::string arch = GetParam();
+  GgufWriter keys = keys_of(tiny_spec(arch));
+  ASSERT_EQ(error_of(keys), "");
+  keys.set_f32(arch + ".attention.new_trick", 0.5F);
+  EXPECT_NE(error_of(keys).find("'" + arch + ".attention.new_trick' is f32 0.5"), std::string::npos)
+      << error_of(keys);
+}
+
+TEST_P(EveryArchitecture, RefusesFeaturesByNameUnlessTheyAreOff) {
+  const std::string arch = GetParam();
+  GgufWriter keys = keys_of(tiny_spec(arch));
+  keys.set_bool(arch + ".attention.causal", true);
+  keys.set_f32(arch + ".final_logit_softcapping", 0);
+  keys.set_bool(arch + ".rope.scaling.finetuned", true);
+  EXPECT_EQ(error_of(keys), "");
+  keys.set_f32(arch + ".final_logit_softcapping", 30);
+  const std::string error = error_of(keys);
+  EXPECT_NE(error.find(arch + ".final_logit_softcapping"), std::string::npos) << error;
+  EXPECT_NE(error.find("soft-capped logits"), std::string::npos) << error;
+}
+
+INSTANTIATE_TEST_SUITE_P(Architectures, EveryArchitecture, testing::ValuesIn([] {
+                           std::vector<std::string> names;
+                           for (const Architecture* architecture : all_architectures())
+                             names.emplace_back(architecture->name);
+                           return names;
+                         }()));
+
+TEST(Plan, AWindowIsRefusedWhereTheArchitectureHasNone) {
+  GgufWriter keys = keys_of(tiny_spec("llama"));
+  keys.set_u32("llama.attention.sliding_window", 4096);  // the trained length: never left
+  EXPECT_EQ(error_of(keys), "");
+  keys.set_u32("llama.attention.sliding_window", 1024);
+  EXPECT_NE(error_of(keys).find("sliding-window"), std::string::npos) << error_of(keys);
+}
+
+TEST(Plan, Gemma3AlternatesWindowsAndFullLayers) {
+  TinyModelSpec spec = tiny_spec("gemma3");
+  spec.n_layers = 6;
+  spec.window_period = 3;
+  const ModelPlan plan = plan_random_model(spec).value().plan;
+  ASSERT_EQ(plan.slots.size(), 2U);
+  EXPECT_EQ(std::get<PagedSlot>(plan.slots[0]).n_layers, 2U);
+  EXPECT_EQ(std::get<PagedSlot>(plan.slots[0]).window, 0U);
+  EXPECT_EQ(std::get<PagedSlot>(plan.slots[1]).n_layers, 4U);
+  EXPECT_EQ(std::get<PagedSlot>(plan.slots[1]).window, spec.window);
+  for (size_t i = 0; i < 6; ++i) {
+    const auto& attention = std::get<AttentionSpec>(plan.layers[i].mixer);
+    EXPECT_EQ(attention.window, i % 3 == 2 ? 0 : spec.window) << i;
+    EXPECT_EQ(attention.rope, i % 3 == 2 ? 0 : 1) << i;
+  }
+  EXPECT_EQ(plan.ropes[1].theta, 10000);
+}
+
+TEST(Plan, Gemma3ScalesPositionsOfFullLayersOnly) {
+  GgufWriter keys = keys_of(tiny_spec("gemma3"));
+  keys.set_string("gemma3.rope.scaling.type", "linear");
+  keys.set_f32("gemma3.rope.scaling.factor", 8);
+  const ModelPlan plan = plan_of_keys(keys).value();
+  EXPECT_EQ(plan.ropes[0].scaling, RopeScaling::kLinear);
+  EXPECT_EQ(plan.ropes[0].factor, 8);
+  EXPECT_EQ(plan.ropes[1].scaling, RopeScaling::kNone);
+}
+
+TEST(Plan, Gemma3TakesItsPatternAsBooleans) {
+  TinyModelSpec spec = tiny_spec("gemma3");
+  spec.n_layers = 3;
+  GgufWriter keys = keys_of(spec);
+  keys.set_bool_array("gemma3.attention.sliding_window_pattern", {false, true, true});
+  const ModelPlan plan = plan_of_keys(keys).value();
+  EXPECT_EQ(std::get<AttentionSpec>(plan.layers[0].mixer).window, 0U);
+  EXPECT_EQ(std::get<AttentionSpec>(plan.layers[2].mixer).window, spec.window);
+  keys.set_bool_array("gemma3.attention.sliding_window_pattern", {false, true});
+  EXPECT_NE(error_of(keys).find("3 booleans"), std::string::npos) << error_of(keys);
+}
+
+// The parameters that the models' cards count.
+size_t n_parameters(std::string_view shape) {
+  const ModelPlan plan = plan_random_model(find_shape(shape).value()).value().plan;
+  const std::vector<TensorSpec> list = tensors(plan);
+  return std::accumulate(list.begin(), list.end(), size_t{0}, [](size_t sum, const auto& spec) {
+    return sum + (spec.alternative.empty() ? spec.n_elements() : 0);
+  });
+}
+
+TEST(Plan, CountsTheParametersOfPublishedModels) {
+  EXPECT_EQ(n_parameters("gemma3-270m"), 268098176U);
+  // Without the output matrix of its own, 30,532,122,624 with it.
+  EXPECT_EQ(n_parameters("qwen3-30b-a3b"), 30532122624U - 151936U * 2048U);
+}
+
+TEST(Plan, ATokenReadsItsExpertsAlone) {
+  TinyModelSpec spec = tiny_spec("qwen3moe");
+  const std::vector<std::byte> bytes = make_tiny_model(spec);
+  const GgufFile file = GgufFile::parse(bytes, "tiny").value();
+  const WeightBytes found = weight_bytes(read_plan(file).value(), file);
+  const size_t expert = 3 * spec.d_model * spec.d_ff * sizeof(float);
+  EXPECT_EQ(found.packed - found.per_token,
+            spec.n_layers * (spec.n_experts - spec.n_active_experts) * expert);
+}
+
+}  // namespace
+}  // namespace longhaul

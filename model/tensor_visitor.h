@@ -1,0 +1,70 @@
+// How the parts of a model name their tensors: one visit for each weight, which serves the list of
+// tensors (model/tensors.h) and binding (model/weights.h) alike.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "base/tensor_type.h"
+#include "kernels/linear.h"
+
+namespace longhaul {
+
+enum class TensorKind : uint8_t {
+  kTable,    // [n_out, n_in], read a row at a time where it is mapped
+  kMatrix,   // [n_out, n_in], packed for the kernels
+  kExperts,  // [n_experts, n_out, n_in], each packed as a matrix of its own
+  kVector,   // [n_out], in f32
+};
+
+struct TensorSpec {
+  std::string name;
+  TensorKind kind = TensorKind::kMatrix;
+  size_t n_out = 0;
+  size_t n_in = 1;
+  size_t n_experts = 1;
+  size_t n_active = 1;           // of the experts, those that a row is multiplied with
+  std::string alternative = {};  // stands in where a file has no tensor of that name
+  bool stays_f32 = false;        // converters do not quantise it
+
+  std::vector<uint64_t> shape() const;  // in the file's order: the fastest-running extent first
+  uint64_t n_elements() const { return uint64_t{n_out} * n_in * n_experts; }
+  bool is_packed() const { return kind == TensorKind::kMatrix || kind == TensorKind::kExperts; }
+};
+
+// A table of rows in the mapped file.
+struct TableView {
+  TensorType type = TensorType::kF32;
+  const std::byte* rows = nullptr;
+};
+
+// The weights of a part of a layer, by the spec of the part.
+template <class Spec>
+struct WeightsOfSpec;
+template <class Spec>
+using WeightsOf = typename WeightsOfSpec<Spec>::Type;
+
+class TensorVisitor {
+ public:
+  virtual ~TensorVisitor() = default;
+
+  void table(std::string name, size_t n_out, size_t n_in, TableView& weight);
+  // `alternative`: see TensorSpec.
+  void matrix(std::string name, size_t n_out, size_t n_in, PackedMatrix& weight,
+              std::string alternative = {});
+  void router(std::string name, size_t n_out, size_t n_in, PackedMatrix& weight);
+  void experts(std::string name, size_t n_experts, size_t n_active, size_t n_out, size_t n_in,
+               std::vector<PackedMatrix>& weights);
+  void vector(std::string name, size_t size, AlignedBuffer<float>& weight);
+
+ protected:
+  virtual void visit(const TensorSpec& spec, TableView& weight) = 0;
+  virtual void visit(const TensorSpec& spec, PackedMatrix& weight) = 0;
+  virtual void visit(const TensorSpec& spec, std::vector<PackedMatrix>& weights) = 0;
+  virtual void visit(const TensorSpec& spec, AlignedBuffer<float>& weight) = 0;
+};
+
+}  // namespace longhaul

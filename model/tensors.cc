@@ -1,0 +1,98 @@
+#include "model/tensors.h"
+
+#include "model/weights.h"
+
+namespace longhaul {
+
+std::vector<uint64_t> TensorSpec::shape() const {
+  if (kind == TensorKind::kVector) return {n_out};
+  if (kind == TensorKind::kExperts) return {n_in, n_out, n_experts};
+  return {n_in, n_out};
+}
+
+void TensorVisitor::table(std::string name, size_t n_out, size_t n_in, TableView& weight) {
+  visit({.name = std::move(name), .kind = TensorKind::kTable, .n_out = n_out, .n_in = n_in},
+        weight);
+}
+
+void TensorVisitor::matrix(std::string name, size_t n_out, size_t n_in, PackedMatrix& weight,
+                           std::string alternative) {
+  visit({.name = std::move(name),
+         .kind = TensorKind::kMatrix,
+         .n_out = n_out,
+         .n_in = n_in,
+         .alternative = std::move(alternative)},
+        weight);
+}
+
+void TensorVisitor::router(std::string name, size_t n_out, size_t n_in, PackedMatrix& weight) {
+  visit({.name = std::move(name),
+         .kind = TensorKind::kMatrix,
+         .n_out = n_out,
+         .n_in = n_in,
+         .stays_f32 = true},
+        weight);
+}
+
+void TensorVisitor::experts(std::string name, size_t n_experts, size_t n_active, size_t n_out,
+                            size_t n_in, std::vector<PackedMatrix>& weights) {
+  visit({.name = std::move(name),
+         .kind = TensorKind::kExperts,
+         .n_out = n_out,
+         .n_in = n_in,
+         .n_experts = n_experts,
+         .n_active = n_active},
+        weights);
+}
+
+void TensorVisitor::vector(std::string name, size_t size, AlignedBuffer<float>& weight) {
+  visit({.name = std::move(name), .kind = TensorKind::kVector, .n_out = size}, weight);
+}
+
+namespace {
+
+class Lister : public TensorVisitor {
+ public:
+  std::vector<TensorSpec> specs;
+
+ protected:
+  void visit(const TensorSpec& spec, TableView&) override { specs.push_back(spec); }
+  void visit(const TensorSpec& spec, PackedMatrix&) override { specs.push_back(spec); }
+  void visit(const TensorSpec& spec, std::vector<PackedMatrix>&) override { specs.push_back(spec); }
+  void visit(const TensorSpec& spec, AlignedBuffer<float>&) override { specs.push_back(spec); }
+};
+
+}  // namespace
+
+std::vector<TensorSpec> tensors(const ModelPlan& plan) {
+  ModelWeights weights(plan);
+  Lister lister;
+  visit_tensors(plan, weights, lister);
+  return std::move(lister.specs);
+}
+
+const GgufTensor* find_tensor(const GgufFile& file, const TensorSpec& spec) {
+  const GgufTensor* tensor = file.find_tensor(spec.name);
+  if (tensor != nullptr || spec.alternative.empty()) return tensor;
+  return file.find_tensor(spec.alternative);
+}
+
+WeightBytes weight_bytes(const ModelPlan& plan, const GgufFile& file) {
+  WeightBytes bytes;
+  for (const TensorSpec& spec : tensors(plan)) {
+    const GgufTensor* tensor = spec.is_packed() ? find_tensor(file, spec) : nullptr;
+    if (tensor == nullptr) continue;  // binding says which is missing
+    const size_t each = PackedMatrix::packed_bytes(tensor->type(), spec.n_out, spec.n_in);
+    bytes.packed += spec.n_experts * each;
+    bytes.per_token += spec.n_active * each;
+  }
+  return bytes;
+}
+
+Result<ModelPlan> plan_of_keys(const GgufWriter& keys) {
+  LH_ASSIGN_OR_RETURN(const std::vector<std::byte> bytes, keys.write_to_memory());
+  LH_ASSIGN_OR_RETURN(const GgufFile file, GgufFile::parse(bytes, "keys"));
+  return read_plan(file);
+}
+
+}  // namespace longhaul
