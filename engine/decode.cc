@@ -13,6 +13,7 @@ void Text::truncate(size_t n_tokens) {
   cache.rewind(std::min(n_tokens, cache.n_tokens()));
   n_clean = std::min(n_clean, cache.n_tokens());
   n_rectified = std::min(n_rectified, cache.n_tokens());
+  if (cache.n_tokens() <= first_random) first_random = kNoRandom;
 }
 
 void Text::set_clean(size_t n) {
@@ -76,9 +77,11 @@ Result<std::span<const float>> DecodeContext::sparse_step() {
 }
 
 Result<std::span<const float>> DecodeContext::dense_step() {
+  const bool clean = state.n_clean == state.cache.n_tokens();
+  LH_ASSIGN_OR_RETURN(const auto logits, step(nullptr));
   ++stats.dense_steps;
-  if (state.n_clean == state.cache.n_tokens()) state.set_clean(state.n_clean + 1);
-  return step(nullptr);
+  if (clean) state.set_clean(state.cache.n_tokens());
+  return logits;
 }
 
 Status DecodeContext::rectify() { return rectify_by(options.rectify); }

@@ -23,6 +23,9 @@ struct Text {
   // The first n_rectified cached tokens need no rectification: at least the clean ones; more after
   // a partial one.
   size_t n_rectified = 0;
+  // Where random keys and values begin, if there are any: they are no model's, and never saved.
+  static constexpr size_t kNoRandom = SIZE_MAX;
+  size_t first_random = kNoRandom;
 
   // The cached tokens up to n were stored by a dense pass that stood on clean ones.
   void set_clean(size_t n);

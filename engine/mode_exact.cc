@@ -53,6 +53,16 @@ class ExactMode : public DecodeMode {
       return context.append_sample(logits);
     }
     const size_t first = state.cache.n_tokens();  // where the newest token will stand
+    Status status = round(context, first, longest);
+    // Nobody verified the drafts of a round that failed.
+    if (!status) state.truncate(first + 1);
+    if (!status) state.cache.truncate(std::min(first, state.cache.n_tokens()));
+    return status;
+  }
+
+ private:
+  Status round(DecodeContext& context, size_t first, size_t longest) {
+    SequenceState& state = context.state;
     LH_RETURN_IF_ERROR(draft(context, draft_length(longest)));
     const size_t n_drafted = state.tokens.size() - first - 1;
     LH_ASSIGN_OR_RETURN(const auto logits, context.verify(first, n_drafted + 1));
@@ -68,7 +78,6 @@ class ExactMode : public DecodeMode {
     return {};
   }
 
- private:
   size_t draft_length(size_t longest) const {
     return plan_ ? plan_(length_.acceptance(), longest) : length_.next(longest);
   }

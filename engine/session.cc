@@ -27,10 +27,11 @@ std::span<const int32_t> Session::tokens() const { return impl_->state.tokens; }
 void Session::truncate(size_t n_tokens) { impl_->state.truncate(n_tokens); }
 
 Result<Session> Session::fork() const {
-  LH_ASSIGN_OR_RETURN(SequenceState cache, impl_->state.cache.fork());
-  const Text& state = impl_->state;
+  LH_ASSIGN_OR_RETURN(KvSequence cache, impl_->state.cache.fork());
+  const SequenceState& state = impl_->state;
   auto copy = std::make_unique<Impl>(
-      Impl{impl_->engine, Text{std::move(cache), state.tokens, state.n_clean, state.n_rectified}});
+      Impl{impl_->engine, SequenceState{std::move(cache), state.tokens, state.n_clean,
+                                        state.n_rectified, state.first_random}});
   return Session(std::move(copy));
 }
 
@@ -116,7 +117,7 @@ Status Session::Impl::decode(DecodeContext& context, const GenerateRequest& requ
 }
 
 Result<GenerateResult> Session::generate(const GenerateRequest& request) {
-  Text& state = impl_->state;
+  SequenceState& state = impl_->state;
   LH_RETURN_IF_ERROR(impl_->check_request(request));
   LH_ASSIGN_OR_RETURN(Sampler sampler,
                       Sampler::create(request.sampling, impl_->engine->info.vocab_size));
@@ -168,9 +169,13 @@ Result<GenerateResult> Session::generate(const GenerateRequest& request) {
 }
 
 Status Session::save(const std::string& path) {
-  Text& state = impl_->state;
+  SequenceState& state = impl_->state;
   const Engine::Impl& engine = *impl_->engine;
   if (state.tokens.empty()) return bad_input("{}: the session is empty: nothing to save", path);
+  if (state.first_random != SequenceState::kNoRandom) {
+    return bad_input("{}: keys and values from token {} on are random, not the model's: not saved",
+                     path, state.first_random);
+  }
   // A file holds exactly the dense cache of all its tokens, so that a restore has nothing to guess.
   LH_ASSIGN_OR_RETURN(Sampler sampler, Sampler::create({}, engine.info.vocab_size));
   const AttentionOptions dense;
@@ -184,26 +189,29 @@ Status Session::save(const std::string& path) {
 }
 
 Status Session::fill_random(size_t n_tokens, uint64_t seed) {
-  Text& state = impl_->state;
-  const size_t vocab_size = impl_->engine->info.vocab_size;
+  SequenceState& state = impl_->state;
+  const ModelConfig& config = impl_->engine->model->config();
   const size_t first = state.tokens.size();
   if (n_tokens <= first || n_tokens > impl_->engine->options.ctx_size) {
     return bad_input("fill: expected {} to {} tokens, found {}", first + 1,
                      impl_->engine->options.ctx_size, n_tokens);
   }
-  LH_RETURN_IF_ERROR(longhaul::fill_random(state.cache, *impl_->engine->pool,
+  const size_t first_new = state.cache.n_tokens();
+  LH_RETURN_IF_ERROR(longhaul::fill_random(state.cache, config, *impl_->engine->pool,
                                            n_tokens - state.cache.n_tokens(), seed));
   while (state.tokens.size() < n_tokens)
-    state.tokens.push_back(static_cast<int32_t>(split_mix64(seed) % vocab_size));
+    state.tokens.push_back(static_cast<int32_t>(split_mix64(seed) % config.vocab_size));
   state.set_clean(n_tokens);
+  state.first_random = std::min(state.first_random, first_new);
   return {};
 }
 
 Result<size_t> Session::restore(const std::string& path) {
-  Text& state = impl_->state;
+  SequenceState& state = impl_->state;
   LH_ASSIGN_OR_RETURN(RestoredState restored, state.cache.restore(path, impl_->engine->model_id()));
   state.tokens = std::move(restored.tokens);
   state.n_clean = state.n_rectified = state.cache.n_tokens();
+  state.first_random = SequenceState::kNoRandom;
   return state.n_clean;
 }
 

@@ -159,7 +159,8 @@ struct ChatTurn {
 class Engine;
 
 // One growing text and its cache. Move-only; must not outlive its engine; used by one thread at a
-// time.
+// time. After an error of generate() it holds what it held, the prompt (but where a request was
+// refused before any work), and the tokens that were final by then; it can go on from there.
 class Session {
  public:
   Session(Session&&) noexcept;
@@ -182,7 +183,7 @@ class Session {
   // A second session with the same text; the cache is shared until one of them writes.
   Result<Session> fork() const;
   // Writes the state to a checksummed file: the tokens and their dense cache (what sparse steps
-  // left is computed first).
+  // left is computed first). Error: some of it is random (fill_random).
   Status save(const std::string& path);
   // Extends the text to n_tokens with random tokens and random keys and values, without computing:
   // a depth to measure speed at. What is generated after it means nothing.
