@@ -45,15 +45,15 @@ class Reader {
 }  // namespace
 
 Result<CacheError> Session::cache_error(const Session& reference, size_t first, size_t end) const {
-  const Text& state = impl_->state;
-  const Text& other = reference.impl_->state;
-  const size_t n_both = std::min(state.cache.n_tokens(), other.cache.n_tokens());
+  const Text& text = impl_->text;
+  const Text& other = reference.impl_->text;
+  const size_t n_both = std::min(text.n_cached(), other.n_cached());
   if (first > end || end > n_both) {
     return bad_input("cache error: tokens {} to {} asked for, both caches hold {}", first, end,
                      n_both);
   }
-  const CacheConfig& config = state.cache.paged(0).config();
-  const CacheConfig& wanted = other.cache.paged(0).config();
+  const CacheConfig& config = text.kv().config();
+  const CacheConfig& wanted = other.kv().config();
   if (config.n_layers != wanted.n_layers || config.n_kv_heads != wanted.n_kv_heads ||
       config.key_dim != wanted.key_dim || config.value_dim != wanted.value_dim) {
     return bad_input("cache error: the two sessions are of models of different shapes");
@@ -61,8 +61,8 @@ Result<CacheError> Session::cache_error(const Session& reference, size_t first, 
   Sums k, v;
   for (size_t layer = 0; layer < config.n_layers; ++layer) {
     for (size_t head = 0; head < config.n_kv_heads; ++head) {
-      Reader mine(state.cache.paged(0).view(layer, head));
-      Reader theirs(other.cache.paged(0).view(layer, head));
+      Reader mine(text.kv().view(layer, head));
+      Reader theirs(other.kv().view(layer, head));
       for (size_t position = first; position < end; ++position) {
         k.add(mine.key(position), theirs.key(position));
         v.add(mine.value(position), theirs.value(position));

@@ -6,6 +6,7 @@
 
 #include "attention/gate/load.h"
 #include "attention/gate/summary.h"
+#include "base/check.h"
 #include "engine/calibrate.h"
 #include "engine/engine_impl.h"
 #include "engine/memory_check.h"
@@ -152,6 +153,7 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   }
   LH_ASSIGN_OR_RETURN(impl->states, StatePool::create(slots_for(impl->model->plan(), effective,
                                                                 specs_of(impl->summaries))));
+  impl->scheduler = std::make_unique<Scheduler>(*impl->model, *impl->states);
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
 
@@ -187,18 +189,26 @@ Status Engine::Impl::check_selector(const Selector& selector) const {
                    info.name);
 }
 
-Status Engine::Impl::ensure_calibration() {
-  if (calibration) return {};
-  LH_ASSIGN_OR_RETURN(calibration, calibrate(*model, *pool, options, specs_of(summaries)));
-  return {};
+Result<Calibration> Engine::Impl::ensure_calibration() {
+  const Scheduler::Alone alone(*scheduler);
+  if (!calibration) {
+    LH_ASSIGN_OR_RETURN(calibration, calibrate(*model, *pool, options, specs_of(summaries)));
+  }
+  return *calibration;
 }
 
-Result<Calibration> Engine::calibration() {
-  LH_RETURN_IF_ERROR(impl_->ensure_calibration());
-  return *impl_->calibration;
+Sampler Engine::Impl::no_sampler() const {
+  auto sampler = Sampler::create({}, info.vocab_size);
+  LH_CHECK(sampler.has_value());
+  return std::move(*sampler);
 }
 
-void Engine::set_calibration(const Calibration& calibration) { impl_->calibration = calibration; }
+Result<Calibration> Engine::calibration() { return impl_->ensure_calibration(); }
+
+void Engine::set_calibration(const Calibration& calibration) {
+  const Scheduler::Alone alone(*impl_->scheduler);
+  impl_->calibration = calibration;
+}
 
 std::string Engine::calibration_key() const {
   const ModelInfo& info = impl_->info;
@@ -211,10 +221,7 @@ std::string Engine::calibration_key() const {
 }
 
 Result<Session> Engine::new_session() {
-  auto session = std::make_unique<Session::Impl>(
-      Session::Impl{impl_.get(), Text{impl_->states->new_sequence(), {}, 0}});
-  session->state.tokens.reserve(impl_->options.ctx_size);
-  return Session(std::move(session));
+  return Session(std::make_unique<Session::Impl>(*impl_, Text(impl_->states->new_sequence())));
 }
 
 Result<std::vector<int32_t>> Engine::tokenize(std::string_view text, bool add_bos,

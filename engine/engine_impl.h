@@ -6,7 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/decode.h"
+#include "engine/scheduler.h"
+#include "engine/text.h"
 #include "io/gguf.h"
 #include "longhaul/calibration.h"
 #include "longhaul/engine.h"
@@ -28,29 +29,28 @@ struct Engine::Impl {
   std::unique_ptr<Tokenizer> tokenizer;
   std::vector<std::unique_ptr<Summary>> summaries;  // what selectors keep per block
   std::unique_ptr<StatePool> states;
-  std::optional<Calibration> calibration;
+  std::unique_ptr<Scheduler> scheduler;
+  std::optional<Calibration> calibration;  // guarded by an Alone
 
   // Names the model in state files: they restore only into the same weights.
   std::string model_id() const;
   // Error if the selector scores from what there is none of.
   Status check_selector(const Selector& selector) const;
   // Measures unless that was done before.
-  Status ensure_calibration();
+  Result<Calibration> ensure_calibration();
+  // A sampler that is never asked, for runs over given tokens.
+  Sampler no_sampler() const;
 };
 
 struct Session::Impl {
-  Engine::Impl* engine = nullptr;
-  Text state;
+  Impl(Engine::Impl& its_engine, Text its_text) : engine(&its_engine), text(std::move(its_text)) {}
+  ~Impl();  // gives the pages back
 
-  Status check_request(const GenerateRequest& request) const;
+  Engine::Impl* engine;
+  Text text;
+
   // Error unless `tokens` are in the vocabulary and fit behind the text.
   Status check_tokens(std::span<const int32_t> tokens) const;
-  // True if only the newest token is not in the cache and the mode can take it from there.
-  bool ready_to_decode(const GenerateRequest& request) const;
-  // Brings the cache up to all tokens but the newest; returns the logits after it.
-  Result<std::span<const float>> prefill(DecodeContext& context, const GenerateRequest& request);
-  Status decode(DecodeContext& context, const GenerateRequest& request, size_t n_prompt,
-                GenerateResult& result);
 };
 
 }  // namespace longhaul

@@ -2,15 +2,10 @@
 
 #include <algorithm>
 
+#include "engine/text.h"
 #include "state/memory_plan.h"
 
 namespace longhaul {
-namespace {
-
-// Tokens that sessions may take back from a window: drafts, and what a rectification runs again.
-constexpr size_t kWindowSlack = 256;
-
-}  // namespace
 
 std::vector<SlotConfig> slots_for(const ModelPlan& model, const EngineOptions& options,
                                   std::vector<SummarySpec> summaries) {
@@ -19,7 +14,7 @@ std::vector<SlotConfig> slots_for(const ModelPlan& model, const EngineOptions& o
                              .block_size = options.block_size,
                              .n_sequences = options.max_sessions,
                              .n_tokens = options.ctx_size,
-                             .window_margin = options.prefill_chunk + kWindowSlack,
+                             .window_margin = options.prefill_chunk + Text::kWindowSlack,
                              .summaries = std::move(summaries)});
 }
 

@@ -4,9 +4,8 @@
 // request with the same calibration gives the same text, sampled or not.
 #include <algorithm>
 
-#include "base/check.h"
 #include "engine/cost_model.h"
-#include "engine/decode.h"
+#include "engine/run.h"
 
 namespace longhaul {
 namespace {
@@ -19,22 +18,46 @@ constexpr size_t kReportEvery = 256;
 
 class AutoMode : public DecodeMode {
  public:
-  Status step(DecodeContext& context) override {
-    LH_CHECK(context.calibration != nullptr);
-    const CostModel costs(*context.calibration, context.options, context.selector,
-                          context.block_size());
-    const AttentionMode mode = decide(context, costs);
-    Text& state = context.state;
-    const bool needs_clean = mode == AttentionMode::kDense || mode == AttentionMode::kExact;
-    if (needs_clean && state.n_clean < state.cache.n_tokens()) LH_RETURN_IF_ERROR(context.clean());
-    context.stats.mode = mode;
-    return decode_mode(mode).step(context);
+  explicit AutoMode(const Calibration& calibration) : calibration_(calibration) {}
+
+  size_t clean_from(const Text& text, bool) const override { return text.n_clean(); }
+  bool owes(const Run& run) const override {
+    return is_cleaning_ || (chosen_ != nullptr && chosen_->owes(run));
+  }
+
+  Planned plan(Run& run) override {
+    Text& text = run.text();
+    if (!owes(run) && !is_decided_) {
+      const CostModel costs(calibration_, run.options(), run.selector(), text.block_size());
+      const AttentionMode mode = decide(run, costs);
+      run.stats().mode = mode;
+      chosen_ = &decode_mode(mode, run.options());
+      is_decided_ = true;
+      // What a looser mode left is computed again before one that stands on a clean cache.
+      const size_t clean = chosen_->clean_from(text, true);
+      if (clean < text.n_cached()) text.rewind(clean);
+      is_cleaning_ = text.n_cached() + 1 < text.size();
+    }
+    return is_cleaning_ ? run.catch_up() : chosen_->plan(run);
+  }
+
+  Status take(Run& run, const Step& step, MatrixView<const float> logits) override {
+    if (!is_cleaning_) {
+      is_decided_ = false;
+      return chosen_->take(run, step, logits);
+    }
+    AttentionStats& stats = run.stats();
+    stats.rectified_blocks_read += step.stats.rectified_blocks_read + step.stats.blocks_read;
+    stats.rectified_blocks_total += step.stats.rectified_blocks_total + step.stats.blocks_total;
+    is_cleaning_ = run.text().n_cached() + 1 < run.text().size();
+    if (!is_cleaning_) ++stats.rectifications;
+    return {};
   }
 
  private:
-  AttentionMode decide(DecodeContext& context, const CostModel& costs) {
-    const size_t n_tokens = context.state.tokens.size();
-    AutoChoice& choice = context.stats.auto_choice;
+  AttentionMode decide(Run& run, const CostModel& costs) {
+    const size_t n_tokens = run.text().size();
+    AutoChoice& choice = run.stats().auto_choice;
     AttentionMode mode = costs.choose(n_tokens, acceptance_, choice.costs);
     const bool trial = mode == AttentionMode::kDense && exact_on_trial(costs, n_tokens);
     period_ = choice.costs[static_cast<size_t>(AttentionMode::kResa)].every;
@@ -45,7 +68,7 @@ class AutoMode : public DecodeMode {
       next_report_ = n_tokens + kReportEvery;
       choice.crossover = costs.crossover(acceptance_);
       choice.acceptance = acceptance_;
-      context.stats.reason = reason(mode, choice, n_tokens, costs.selects_everything(n_tokens));
+      run.stats().reason = reason(mode, choice, n_tokens, costs.selects_everything(n_tokens));
     }
     return trial ? AttentionMode::kExact : mode;
   }
@@ -76,7 +99,7 @@ class AutoMode : public DecodeMode {
                                          : fmt::format("dense below {}", choice.crossover));
   }
 
-  DecodeMode& decode_mode(AttentionMode mode) {
+  DecodeMode& decode_mode(AttentionMode mode, AttentionOptions options) {
     auto& made = modes_[static_cast<size_t>(mode)];
     if (made) return *made;
     if (mode == AttentionMode::kExact) {
@@ -85,13 +108,18 @@ class AutoMode : public DecodeMode {
         return std::min(longest, std::max<size_t>(1, draft_));
       });
     } else if (mode == AttentionMode::kResa) {
-      made = make_resa_mode(&period_);
+      made = make_resa_mode(options, &period_);
     } else {
-      made = make_mode(mode);
+      options.mode = mode;
+      made = make_mode(options);
     }
     return *made;
   }
 
+  const Calibration calibration_;
+  DecodeMode* chosen_ = nullptr;
+  bool is_decided_ = false;                           // chosen_ has not run since it was chosen
+  bool is_cleaning_ = false;                          // before chosen_ runs
   std::array<std::unique_ptr<DecodeMode>, 4> modes_;  // by AttentionMode, made when first chosen
   double acceptance_ = kAssumedAcceptance;
   size_t draft_ = 1;
@@ -105,6 +133,8 @@ class AutoMode : public DecodeMode {
 
 }  // namespace
 
-std::unique_ptr<DecodeMode> make_auto_mode() { return std::make_unique<AutoMode>(); }
+std::unique_ptr<DecodeMode> make_auto_mode(const Calibration& calibration) {
+  return std::make_unique<AutoMode>(calibration);
+}
 
 }  // namespace longhaul

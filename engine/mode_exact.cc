@@ -6,8 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/check.h"
-#include "engine/decode.h"
+#include "engine/run.h"
 
 namespace longhaul {
 namespace {
@@ -43,80 +42,83 @@ class ExactMode : public DecodeMode {
  public:
   explicit ExactMode(DraftPlan plan) : plan_(std::move(plan)) {}
 
-  Status step(DecodeContext& context) override {
-    Text& state = context.state;
-    LH_CHECK(state.n_clean == state.cache.n_tokens());
-    const size_t longest = std::min(
-        {context.options.rectify_every, context.n_left() - 1, context.model.max_rows() - 1});
-    if (longest == 0 || context.selects_everything()) {
-      LH_ASSIGN_OR_RETURN(const auto logits, context.dense_step());
-      return context.append_sample(logits);
+  size_t clean_from(const Text& text, bool) const override { return text.n_clean(); }
+  bool owes(const Run&) const override { return !drafts_.empty(); }
+
+  // A dense step; or a round: draft after draft, then the pass that verifies them.
+  Planned plan(Run& run) override {
+    Text& text = run.text();
+    if (drafts_.empty() && !begin_round(run)) return run.dense_step();
+    if (is_drafting_) {
+      Planned draft{text.step(std::span<const int32_t>(drafts_).last(1), 1), Work::kStep};
+      draft.step.selector = &run.selector();
+      draft.step.attention = &run.options();
+      return draft;
     }
-    const size_t first = state.cache.n_tokens();  // where the newest token will stand
-    Status status = round(context, first, longest);
-    // Nobody verified the drafts of a round that failed.
-    if (!status) state.truncate(first + 1);
-    if (!status) state.cache.truncate(std::min(first, state.cache.n_tokens()));
-    return status;
+    const size_t first = text.size() - 1;  // where the newest token stands
+    if (text.n_cached() > first) text.rewind(first);
+    if (text.n_cached() < first) return run.catch_up();
+    return {text.step(drafts_, drafts_.size()), Work::kChunk};
+  }
+
+  Status take(Run& run, const Step& step, MatrixView<const float> logits) override {
+    if (drafts_.empty()) return run.append({logits.row(0), logits.n_cols});
+    if (is_drafting_) return take_draft(run, {logits.row(0), logits.n_cols});
+    if (step.n_logits == 0) return {};  // caught up
+    return judge(run, logits);
   }
 
  private:
-  Status round(DecodeContext& context, size_t first, size_t longest) {
-    SequenceState& state = context.state;
-    LH_RETURN_IF_ERROR(draft(context, draft_length(longest)));
-    const size_t n_drafted = state.tokens.size() - first - 1;
-    LH_ASSIGN_OR_RETURN(const auto logits, context.verify(first, n_drafted + 1));
-    LH_ASSIGN_OR_RETURN(const size_t n_accepted, judge(context, first + 1, n_drafted, logits));
-    // The newest token stays out of the cache; everything before it was just written by the dense
-    // pass.
-    state.cache.rewind(state.tokens.size() - 1);
-    state.set_clean(state.cache.n_tokens());
-    ++context.stats.rectifications;
-    context.stats.drafted += n_drafted;
-    context.stats.accepted += n_accepted;
-    length_.update(n_accepted, std::min(n_drafted, n_accepted + 1));
+  bool begin_round(Run& run) {
+    const size_t longest =
+        std::min({run.options().rectify_every, run.n_left() - 1, run.max_rows() - 1});
+    if (longest == 0 || run.selects_everything()) return false;
+    n_wanted_ = plan_ ? plan_(length_.acceptance(), longest) : length_.next(longest);
+    drafts_.reserve(std::min(run.options().rectify_every, run.max_rows() - 1) + 1);
+    drafts_.push_back(run.text().tokens().back());
+    is_drafting_ = true;
+    run.text().mark();
+    return true;
+  }
+
+  // Drafting ends early with a token that would end the text.
+  Status take_draft(Run& run, std::span<const float> logits) {
+    const size_t position = run.text().size() + drafts_.size() - 1;
+    LH_ASSIGN_OR_RETURN(const int32_t token, run.draw(logits, position));
+    drafts_.push_back(token);
+    is_drafting_ = n_drafted() < n_wanted_ && !run.is_end(token);
+    if (!is_drafting_) run.undraw(n_drafted());
     return {};
   }
 
-  size_t draft_length(size_t longest) const {
-    return plan_ ? plan_(length_.acceptance(), longest) : length_.next(longest);
-  }
-
-  // Appends up to n drafts; stops after one that would end the text.
-  Status draft(DecodeContext& context, size_t n) {
-    size_t n_drafted = 0;
-    while (n_drafted < n) {
-      LH_ASSIGN_OR_RETURN(const auto logits, context.sparse_step());
-      LH_RETURN_IF_ERROR(context.append_draft(logits));
-      ++n_drafted;
-      if (context.is_end(context.state.tokens.back())) break;
+  // The text goes on with the accepted drafts and one dense choice behind them.
+  Status judge(Run& run, MatrixView<const float> logits) {
+    size_t n_accepted = 0;
+    for (size_t i = 0; i <= n_drafted(); ++i) {
+      LH_RETURN_IF_ERROR(run.append({logits.row(i), logits.n_cols}));
+      const int32_t dense = run.text().tokens().back();
+      if (i == n_drafted() || dense != drafts_[i + 1]) break;
+      ++n_accepted;
+      if (run.is_end(dense)) break;
     }
-    context.sampler.rollback(n_drafted);
+    AttentionStats& stats = run.stats();
+    ++stats.rectifications;
+    stats.drafted += n_drafted();
+    stats.accepted += n_accepted;
+    length_.update(n_accepted, std::min(n_drafted(), n_accepted + 1));
+    drafts_.clear();
+    // The dense pass has just stored everything before the newest token, which stays out.
+    run.text().rewind(run.text().size() - 1);
     return {};
   }
 
-  // Replaces the drafts at tokens[first_draft..] by the final tokens: the accepted ones, then one
-  // dense choice. Returns how many drafts were accepted.
-  Result<size_t> judge(DecodeContext& context, size_t first_draft, size_t n_drafted,
-                       MatrixView<const float> logits) {
-    std::vector<int32_t>& tokens = context.state.tokens;
-    for (size_t i = 0; i < n_drafted; ++i) {
-      const std::span<const float> row(logits.row(i), logits.n_cols);
-      context.note_final(row);
-      LH_ASSIGN_OR_RETURN(const int32_t dense, context.choose(row, first_draft + i));
-      const bool accepted = dense == tokens[first_draft + i];
-      tokens[first_draft + i] = dense;
-      if (!accepted || context.is_end(dense)) {
-        tokens.resize(first_draft + i + 1);
-        return accepted ? i + 1 : i;
-      }
-    }
-    LH_RETURN_IF_ERROR(context.append_sample({logits.row(n_drafted), logits.n_cols}));
-    return n_drafted;
-  }
+  size_t n_drafted() const { return drafts_.size() - 1; }
 
   DraftPlan plan_;
   DraftLength length_;
+  std::vector<int32_t> drafts_;  // of a round: the newest token, then what may follow it
+  size_t n_wanted_ = 0;
+  bool is_drafting_ = false;
 };
 
 }  // namespace

@@ -1,23 +1,29 @@
 // dense: every step reads every block. sparse: every step reads the selected blocks, and nothing
 // repairs the cache.
-#include "engine/decode.h"
+#include "engine/run.h"
 
 namespace longhaul {
 namespace {
 
 class DenseMode : public DecodeMode {
  public:
-  Status step(DecodeContext& context) override {
-    LH_ASSIGN_OR_RETURN(const auto logits, context.dense_step());
-    return context.append_sample(logits);
+  size_t clean_from(const Text& text, bool) const override { return text.n_clean(); }
+  Planned plan(Run& run) override { return run.dense_step(); }
+  Status take(Run& run, const Step&, MatrixView<const float> logits) override {
+    return run.append({logits.row(0), logits.n_cols});
   }
 };
 
 class SparseMode : public DecodeMode {
  public:
-  Status step(DecodeContext& context) override {
-    LH_ASSIGN_OR_RETURN(const auto logits, context.sparse_step());
-    return context.append_sample(logits);
+  size_t clean_from(const Text& text, bool) const override { return text.n_cached(); }
+  Planned plan(Run& run) override {
+    Text& text = run.text();
+    if (text.n_clean() == text.n_cached()) text.mark();
+    return run.sparse_step();
+  }
+  Status take(Run& run, const Step&, MatrixView<const float> logits) override {
+    return run.append({logits.row(0), logits.n_cols});
   }
 };
 

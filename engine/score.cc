@@ -24,43 +24,112 @@ Result<std::vector<const Selector*>> find_selectors(const std::vector<std::strin
   return selectors;
 }
 
-// Leaves exactly the newest token out of the cache. Every mode but `sparse` starts from a clean
-// cache.
-Status settle(DecodeContext& context) {
-  Text& state = context.state;
-  const size_t n_cached = state.tokens.size() - 1;
-  const bool keep_unclean = context.options.mode != AttentionMode::kDense;
-  const size_t first = keep_unclean ? state.cache.n_tokens() : state.n_clean;
-  if (first < n_cached) {
-    LH_RETURN_IF_ERROR(context.prefill(first, 0, [](size_t) { return true; }));
-  }
-  state.cache.rewind(n_cached);
-  state.n_clean = std::min(state.n_clean, n_cached);
-  state.n_rectified = std::min(state.n_rectified, n_cached);
-  return {};
-}
+// Dense, in chunks: the newest token and all but the last of a piece give the piece's logits.
+class ChunkMode : public DecodeMode {
+ public:
+  ChunkMode(std::span<const int32_t> tokens, size_t n_rows) : rest_(tokens), n_rows_(n_rows) {}
 
-// Takes the tokens in chunks: the newest token and all but the last of a piece give its logits.
-Status score_in_chunks(DecodeContext& context) {
-  Text& state = context.state;
-  ForcedTokens& forced = *context.forced;
-  const size_t n_rows = std::min(kDenseRows, context.model.max_rows());
-  while (forced.n_taken < forced.tokens.size()) {
-    const auto rest = forced.tokens.subspan(forced.n_taken);
-    const auto piece = rest.first(std::min(rest.size(), n_rows));
-    const size_t first = state.tokens.size() - 1;
-    state.tokens.insert(state.tokens.end(), piece.begin(), piece.end() - 1);
-    LH_ASSIGN_OR_RETURN(const auto logits,
-                        context.prefill(first, piece.size(), [](size_t) { return true; }));
-    state.tokens.push_back(piece.back());
-    for (size_t i = 0; i < piece.size(); ++i) {
-      if (!forced.on_logits(forced.n_taken++, {logits.row(i), logits.n_cols})) {
-        return make_error(ErrorCode::kCancelled, "stopped by the caller");
-      }
-    }
+  size_t clean_from(const Text& text, bool) const override { return text.n_clean(); }
+  Planned plan(Run& run) override {
+    const size_t n = std::min(rest_.size(), n_rows_);
+    piece_.assign(1, run.text().tokens().back());
+    piece_.insert(piece_.end(), rest_.begin(), rest_.begin() + static_cast<std::ptrdiff_t>(n - 1));
+    return {run.text().step(piece_, n), Work::kPrompt};
   }
-  return {};
-}
+  Status take(Run& run, const Step& step, MatrixView<const float> logits) override {
+    for (size_t i = 0; i < step.n_logits; ++i) {
+      LH_RETURN_IF_ERROR(run.append({logits.row(i), logits.n_cols}));
+    }
+    rest_ = rest_.subspan(step.n_logits);
+    return {};
+  }
+
+ private:
+  std::span<const int32_t> rest_;
+  size_t n_rows_;
+  std::vector<int32_t> piece_;
+};
+
+// Teacher forcing: the text goes on with given tokens, whatever the logits say.
+class ScoreRun : public Run {
+ public:
+  ScoreRun(Text& text, const ScoreRequest& request, std::unique_ptr<DecodeMode> its_mode,
+           RecallProbe* probe, Sampler sampler, size_t max_rows)
+      : Run(text, request.attention, std::move(its_mode), std::move(sampler), max_rows,
+            text.size() + request.tokens.size()),
+        request_(request),
+        probe_(probe),
+        n_before_(text.size()) {
+    if (probe_ != nullptr) {
+      observe_ = probe_->observer();
+      observer_ = &observe_;
+    }
+    // Exactly the newest token stays out of the cache.
+    read_first(text.size() - 1, false, true);
+  }
+
+  Status append(std::span<const float> logits) override {
+    // The step has just stored the token these logits come from; what was stale before counts.
+    const size_t n_stored = text().n_cached() - 1;
+    const size_t n_stale = n_stored - std::min(text().n_rectified(), n_stored);
+    const size_t index = text().size() - n_before_;
+    text().append(request_.tokens[index]);
+    if (!request_.on_token) return {};
+    if (seen_.size() <= n_seen_) seen_.emplace_back();
+    Seen& seen = seen_[n_seen_++];
+    seen.index = index;
+    seen.n_stale = n_stale;
+    seen.logits.assign(logits.begin(), logits.end());
+    if (probe_ != nullptr) {
+      const auto recall = probe_->mean_recall();
+      seen.recall.assign(recall.begin(), recall.end());
+    }
+    return {};
+  }
+
+  bool has_news() const override { return n_seen_ > 0; }
+  void deliver() override {
+    for (size_t i = 0; i < n_seen_; ++i) {
+      const Seen& seen = seen_[i];
+      if (request_.on_token({seen.index, seen.logits, seen.n_stale, seen.recall})) continue;
+      is_over_at_ = n_before_ + seen.index + 1;
+      break;
+    }
+    n_seen_ = 0;
+  }
+  void settle() override {
+    if (!is_over_at_) return;
+    text().cut(*is_over_at_);
+    cancel();
+  }
+  bool has_callbacks() const override { return request_.on_token != nullptr; }
+  void cancel() override { fail({ErrorCode::kCancelled, "stopped by the caller"}); }
+
+  ScoreResult result() {
+    const Clock::time_point now = Clock::now();
+    ScoreResult result;
+    result.timings.prefill_s = std::chrono::duration<double>(read_at_ - begun_at_).count();
+    result.timings.decode_s = std::chrono::duration<double>(now - read_at_).count();
+    result.timings.decoded_tokens = request_.tokens.size();
+    result.attention = std::move(stats());
+    return result;
+  }
+
+ private:
+  // What on_token is to be shown; kept, because its thread may not be the one that ran the pass.
+  struct Seen {
+    size_t index = 0, n_stale = 0;
+    std::vector<float> logits, recall;
+  };
+
+  const ScoreRequest& request_;
+  RecallProbe* probe_;  // null: nothing is measured
+  SelectionObserver observe_;
+  size_t n_before_;
+  std::vector<Seen> seen_;  // the first n_seen_ are news
+  size_t n_seen_ = 0;
+  std::optional<size_t> is_over_at_;
+};
 
 Status check_mode(AttentionMode mode) {
   if (mode == AttentionMode::kDense || mode == AttentionMode::kSparse ||
@@ -74,7 +143,7 @@ Status check_mode(AttentionMode mode) {
 }  // namespace
 
 Result<ScoreResult> Session::score(const ScoreRequest& request) {
-  Text& state = impl_->state;
+  Text& text = impl_->text;
   Engine::Impl& engine = *impl_->engine;
   LH_RETURN_IF_ERROR(validate(request.attention, engine.options.block_size));
   LH_RETURN_IF_ERROR(check_mode(request.attention.mode));
@@ -83,49 +152,27 @@ Result<ScoreResult> Session::score(const ScoreRequest& request) {
   for (const Selector* selector : selectors) LH_RETURN_IF_ERROR(engine.check_selector(*selector));
   if (!selectors.empty() && request.attention.gate_threshold > 0)
     return bad_input("recall: expected a budget that all selectors share, found a gate threshold");
-  if (state.tokens.empty())
-    return bad_input("score: the session is empty, so nothing is predicted");
+  if (text.size() == 0) return bad_input("score: the session is empty, so nothing is predicted");
   LH_RETURN_IF_ERROR(impl_->check_tokens(request.tokens));
-  LH_ASSIGN_OR_RETURN(Sampler sampler, Sampler::create({}, engine.info.vocab_size));
 
-  DecodeContext context(*engine.model, state, sampler, request.attention,
-                        [](int32_t) { return false; });
-  context.max_tokens = state.tokens.size() + request.tokens.size();
   std::optional<RecallProbe> probe;
-  SelectionObserver observer;
   if (!selectors.empty()) {
     probe.emplace(request.attention, selectors,
                   selector_setup(engine.model->plan(), engine.options.block_size),
                   engine.options.n_threads);
-    observer = probe->observer();
-    context.observer = &observer;
   }
-  const auto on_logits = [&](size_t index, std::span<const float> logits) {
-    // The step has just stored the token these logits come from; what was stale before counts.
-    const size_t n_before = state.cache.n_tokens() - 1;
-    ScoredToken token{index, logits, n_before - std::min(state.n_rectified, n_before), {}};
-    if (probe) token.recall = probe->mean_recall();
-    return !request.on_token || request.on_token(token);
-  };
-  ForcedTokens forced{request.tokens, 0, on_logits};
-  context.forced = &forced;
-
-  const auto start = std::chrono::steady_clock::now();
-  LH_RETURN_IF_ERROR(settle(context));
-  const auto settled = std::chrono::steady_clock::now();
-  if (request.attention.mode == AttentionMode::kDense && !probe) {
-    LH_RETURN_IF_ERROR(score_in_chunks(context));
+  const bool in_chunks = request.attention.mode == AttentionMode::kDense && !probe;
+  std::unique_ptr<DecodeMode> mode;
+  if (in_chunks) {
+    const size_t n_rows = std::min(kDenseRows, engine.model->max_rows());
+    mode = std::make_unique<ChunkMode>(request.tokens, n_rows);
   } else {
-    const auto mode = make_mode(request.attention.mode);
-    while (forced.n_taken < forced.tokens.size()) LH_RETURN_IF_ERROR(mode->step(context));
+    mode = make_mode(request.attention);
   }
-  ScoreResult result;
-  result.timings.prefill_s = std::chrono::duration<double>(settled - start).count();
-  result.timings.decode_s =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - settled).count();
-  result.timings.decoded_tokens = request.tokens.size();
-  result.attention = context.stats;
-  return result;
+  ScoreRun run(text, request, std::move(mode), probe ? &*probe : nullptr, engine.no_sampler(),
+               engine.model->max_rows());
+  LH_RETURN_IF_ERROR(engine.scheduler->run(run));
+  return run.result();
 }
 
 }  // namespace longhaul

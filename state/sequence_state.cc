@@ -31,15 +31,19 @@ Result<std::unique_ptr<StatePool>> StatePool::create(std::vector<SlotConfig> slo
 SequenceState StatePool::new_sequence() { return SequenceState(*this); }
 
 CacheUsage StatePool::usage() const {
-  CacheUsage all;
+  // Where nothing grows, one page holds any text.
+  CacheUsage all{.pages = 1, .pages_free = 1, .page_tokens = size_t{1} << 31};
+  bool found = false;
   for (const auto& cache : caches_) {
     if (cache == nullptr) continue;
     const CacheUsage usage = cache->usage();
-    all.pages += usage.pages;
-    all.pages_free += usage.pages_free;
-    all.page_tokens = std::max(all.page_tokens, usage.page_tokens);
     all.bytes_reserved += usage.bytes_reserved;
     all.bytes_used += usage.bytes_used;
+    if (found || cache->config().window > 0) continue;
+    found = true;
+    all.pages = usage.pages;
+    all.pages_free = usage.pages_free;
+    all.page_tokens = usage.page_tokens;
   }
   return all;
 }

@@ -41,7 +41,7 @@ class StatePool {
 
   std::span<const SlotConfig> slots() const { return slots_; }
   SequenceState new_sequence();
-  // Of the paged slots: pages of all of them together.
+  // Pages of the slot that grows with the text, memory of all slots.
   CacheUsage usage() const;
 
  private:

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,6 +54,7 @@ struct ModelInfo {
 enum class FinishReason : uint8_t { kStop, kLength, kCancelled };
 
 struct Timings {
+  double wait_s = 0;  // before the cache had room
   double prefill_s = 0;
   double decode_s = 0;
   size_t decoded_tokens = 0;  // tokens whose time is in decode_s
@@ -101,9 +103,16 @@ struct GenerateRequest {
       stop;  // texts that end the answer; may span tokens; not part of the answer
   bool ignore_eos = false;
   bool profile = false;  // fill GenerateResult::profile, which costs some readings of the clock
+  // A text begins once the cache has room for the prompt and max_tokens beside what is promised to
+  // texts that run. It waits for those; where none runs it is refused, unless it is to wait until
+  // another session gives room back, however long.
+  bool wait_for_room = false;
+  // Stops it from any thread, also while it waits: kCancelled, with what is final by then.
+  std::stop_token cancel;
   // Text that is final (in `exact`: verified), whole UTF-8 characters only. Return false to stop.
   std::function<bool(std::string_view text)> on_text;
   // Called after each chunk of the prompt and after each decoded token. Return false to stop.
+  // Texts that run beside this one wait for both, though not longer than a few milliseconds.
   std::function<bool(size_t prompt_done, size_t prompt_total, size_t generated)> on_progress;
 };
 
@@ -158,8 +167,14 @@ struct ChatTurn {
 
 class Engine;
 
-// One growing text and its cache. Move-only; must not outlive its engine; used by one thread at a
-// time. After an error of generate() it holds what it held, the prompt (but where a request was
+// One growing text and its cache. Move-only; must not outlive its engine.
+//
+// Threads: different sessions may be used by different threads at the same time, one session by one
+// thread at a time. Texts that generate() and score() run together share their passes, and each is,
+// bit for bit, what it is alone. The other calls wait for the pass that runs. Callbacks are called
+// by the thread that called; they may use other sessions, not the one that calls them.
+//
+// After an error of generate() a session holds what it held, the prompt (but where a request was
 // refused before any work), and the tokens that were final by then; it can go on from there.
 class Session {
  public:
@@ -199,6 +214,7 @@ class Session {
   std::unique_ptr<Impl> impl_;
 };
 
+// Its functions may be called by several threads at once.
 class Engine {
  public:
   static Result<std::unique_ptr<Engine>> load(const EngineOptions& options);

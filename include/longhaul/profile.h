@@ -6,7 +6,8 @@
 
 namespace longhaul {
 
-// Some forward passes of one kind. The four times add up to all of their time.
+// Some forward passes of one kind. The four times add up to all of their time. Of a pass that texts
+// shared each has the times by its share of the rows.
 struct PassTimes {
   size_t n_passes = 0;
   size_t n_tokens = 0;

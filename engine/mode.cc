@@ -1,0 +1,24 @@
+#include "engine/mode.h"
+
+#include "base/check.h"
+
+namespace longhaul {
+
+std::unique_ptr<DecodeMode> make_mode(const AttentionOptions& options,
+                                      const Calibration& calibration) {
+  switch (options.mode) {
+    case AttentionMode::kDense:
+      return make_dense_mode();
+    case AttentionMode::kSparse:
+      return make_sparse_mode();
+    case AttentionMode::kResa:
+      return make_resa_mode(options);
+    case AttentionMode::kExact:
+      return make_exact_mode();
+    case AttentionMode::kAuto:
+      return make_auto_mode(calibration);
+  }
+  LH_CHECK(false);
+}
+
+}  // namespace longhaul
