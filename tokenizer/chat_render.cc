@@ -6,11 +6,14 @@
 namespace longhaul {
 namespace {
 
+constexpr std::string_view kSpace = " \t\n\r\f\v";
+
+std::string_view trim_end(std::string_view text) {
+  return text.substr(0, text.find_last_not_of(kSpace) + 1);  // of nothing but space, nothing
+}
+
 std::string_view trim(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\n\r\f\v";
-  const size_t begin = text.find_first_not_of(kSpace);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
+  return trim_end(text.substr(std::min(text.find_first_not_of(kSpace), text.size())));
 }
 
 bool has_system(std::span<const ChatMessage> messages) { return messages[0].role == "system"; }
@@ -21,23 +24,39 @@ std::span<const ChatMessage> turns(std::span<const ChatMessage> messages) {
 
 }  // namespace
 
+ChatText& ChatText::mark(std::string_view part) {
+  text += part;
+  return *this;
+}
+
+ChatText& ChatText::say(std::string_view part) {
+  if (!part.empty()) said.push_back({text.size(), text.size() + part.size()});
+  text += part;
+  return *this;
+}
+
 Result<std::string> ChatTemplate::render(Messages messages, bool add_generation_prompt) const {
+  LH_ASSIGN_OR_RETURN(ChatText written, write(messages, add_generation_prompt));
+  return std::move(written.text);
+}
+
+Result<ChatText> ChatTemplate::write(Messages messages, bool add_generation_prompt) const {
   LH_RETURN_IF_ERROR(check_roles(messages));
   switch (format_) {
     case ChatFormat::kChatMl:
-      return render_chatml(messages, add_generation_prompt);
+      return write_chatml(messages, add_generation_prompt);
     case ChatFormat::kLlama2:
-      return render_llama2(messages);
+      return write_llama2(messages);
     case ChatFormat::kLlama3:
-      return render_llama3(messages, add_generation_prompt);
+      return write_llama3(messages, add_generation_prompt);
     case ChatFormat::kDeepSeekR1:
-      return render_deepseek(messages, add_generation_prompt);
+      return write_deepseek(messages, add_generation_prompt);
     case ChatFormat::kMistral:
-      return render_mistral(messages);
+      return write_mistral(messages);
     case ChatFormat::kGemma:
-      return render_gemma(messages, add_generation_prompt);
+      return write_gemma(messages, add_generation_prompt);
     case ChatFormat::kPhi:
-      return render_phi(messages, add_generation_prompt);
+      return write_phi(messages, add_generation_prompt);
   }
   return unsupported("chat format {}", static_cast<int>(format_));
 }
@@ -92,122 +111,131 @@ std::string ChatTemplate::answer_text(Messages messages, size_t i) const {
 }
 
 // github.com/openai/openai-python, chatml.md; Qwen's and SmolLM2's model cards.
-std::string ChatTemplate::render_chatml(Messages messages, bool add_generation_prompt) const {
-  std::string text = writes_bos_ ? bos_ : "";
-  const auto add_turn = [&](std::string_view role, std::string_view content) {
-    text.append("<|im_start|>").append(role).append("\n").append(content).append("<|im_end|>\n");
-  };
-  if (!has_system(messages) && !default_system_.empty()) add_turn("system", default_system_);
+ChatText ChatTemplate::write_chatml(Messages messages, bool add_generation_prompt) const {
+  ChatText out;
+  if (writes_bos_) out.mark(bos_);
+  if (!has_system(messages) && !default_system_.empty())
+    out.mark("<|im_start|>system\n").mark(default_system_).mark("<|im_end|>\n");
   for (size_t i = 0; i < messages.size(); ++i) {
     const bool answer = messages[i].role == "assistant";
-    add_turn(messages[i].role, answer ? answer_text(messages, i) : messages[i].content);
+    out.mark("<|im_start|>").mark(messages[i].role).mark("\n");
+    out.say(answer ? answer_text(messages, i) : messages[i].content).mark("<|im_end|>\n");
   }
-  if (add_generation_prompt) text += "<|im_start|>assistant\n";
-  return text;
+  if (add_generation_prompt) out.mark("<|im_start|>assistant\n");
+  return out;
 }
 
 // Llama 2's model card: every exchange stands between BOS and EOS, the system message inside the
 // first.
-std::string ChatTemplate::render_llama2(Messages messages) const {
-  std::string text;
+ChatText ChatTemplate::write_llama2(Messages messages) const {
+  ChatText out;
   const Messages rest = turns(messages);
   for (size_t i = 0; i < rest.size(); ++i) {
     if (rest[i].role == "assistant") {
-      text.append(" ").append(trim(rest[i].content)).append(" ").append(eos_);
+      out.mark(" ").say(trim(rest[i].content)).mark(" ").mark(eos_);
       continue;
     }
-    std::string content;
-    if (i == 0 && has_system(messages)) {
-      content.append("<<SYS>>\n").append(messages[0].content).append("\n<</SYS>>\n\n");
+    if (i > 0 || writes_bos_) out.mark(bos_);
+    out.mark("[INST] ");
+    if (i == 0 && has_system(messages)) {  // the two are trimmed as one text
+      const std::string_view content = trim_end(rest[i].content);
+      out.mark("<<SYS>>\n").say(messages[0].content).mark("\n<</SYS>>");
+      if (!content.empty()) out.mark("\n\n").say(content);
+    } else {
+      out.say(trim(rest[i].content));
     }
-    content += rest[i].content;
-    if (i > 0 || writes_bos_) text += bos_;
-    text.append("[INST] ").append(trim(content)).append(" [/INST]");
+    out.mark(" [/INST]");
   }
-  return text;
+  return out;
 }
 
 // llama.com/docs, Llama 3 prompt format. The date lines that some templates put into the system
 // message are left out: they would make the same conversation differ from day to day.
-std::string ChatTemplate::render_llama3(Messages messages, bool add_generation_prompt) const {
-  std::string text = writes_bos_ ? bos_ : "";
+ChatText ChatTemplate::write_llama3(Messages messages, bool add_generation_prompt) const {
+  ChatText out;
+  if (writes_bos_) out.mark(bos_);
   const auto open = [&](std::string_view role) {
-    text.append("<|start_header_id|>").append(role).append("<|end_header_id|>\n\n");
+    out.mark("<|start_header_id|>").mark(role).mark("<|end_header_id|>\n\n");
   };
   for (const ChatMessage& message : messages) {
     open(message.role);
-    text.append(trim(message.content)).append("<|eot_id|>");
+    out.say(trim(message.content)).mark("<|eot_id|>");
   }
   if (add_generation_prompt) open("assistant");
-  return text;
+  return out;
 }
 
 // DeepSeek-R1's model card: the system message, if any, stands bare before the first turn.
-std::string ChatTemplate::render_deepseek(Messages messages, bool add_generation_prompt) const {
-  std::string text = writes_bos_ ? bos_ : "";
+ChatText ChatTemplate::write_deepseek(Messages messages, bool add_generation_prompt) const {
+  ChatText out;
+  if (writes_bos_) out.mark(bos_);
   for (size_t i = 0; i < messages.size(); ++i) {
     if (messages[i].role == "system") {
-      text += messages[i].content;
+      out.say(messages[i].content);
     } else if (messages[i].role == "user") {
-      text.append("<｜User｜>").append(messages[i].content);
+      out.mark("<｜User｜>").say(messages[i].content);
     } else {
-      text.append("<｜Assistant｜>").append(answer_text(messages, i)).append(eos_);
+      out.mark("<｜Assistant｜>").say(answer_text(messages, i)).mark(eos_);
     }
   }
   if (add_generation_prompt)
-    text += opens_reasoning_ ? "<｜Assistant｜><think>\n" : "<｜Assistant｜>";
-  return text;
+    out.mark(opens_reasoning_ ? "<｜Assistant｜><think>\n" : "<｜Assistant｜>");
+  return out;
 }
 
 // docs.mistral.ai, tokenization and templates v1 to v7.
-std::string ChatTemplate::render_mistral(Messages messages) const {
-  std::string text = writes_bos_ ? bos_ : "";
+ChatText ChatTemplate::write_mistral(Messages messages) const {
+  ChatText out;
+  if (writes_bos_) out.mark(bos_);
   const Messages rest = turns(messages);
   const bool with_system = has_system(messages);
   if (with_system && system_role_ == SystemRole::kOwnTurn) {
-    text.append("[SYSTEM_PROMPT]").append(messages[0].content).append("[/SYSTEM_PROMPT]");
+    out.mark("[SYSTEM_PROMPT]").say(messages[0].content).mark("[/SYSTEM_PROMPT]");
   }
   const size_t last_user = (rest.size() - 1) / 2 * 2;  // user turns have even indices
   for (size_t i = 0; i < rest.size(); ++i) {
     if (rest[i].role == "assistant") {
-      text.append(answer_prefix_).append(rest[i].content).append(eos_);
+      out.mark(answer_prefix_).say(rest[i].content).mark(eos_);
       continue;
     }
-    text += inst_open_;
+    out.mark(inst_open_);
     const bool holds_system = (system_role_ == SystemRole::kFirstUserTurn && i == 0) ||
                               (system_role_ == SystemRole::kLastUserTurn && i == last_user);
-    if (with_system && holds_system) text.append(messages[0].content).append("\n\n");
-    text.append(rest[i].content).append(inst_close_);
+    if (with_system && holds_system) out.say(messages[0].content).mark("\n\n");
+    out.say(rest[i].content).mark(inst_close_);
   }
-  return text;
+  return out;
 }
 
-// ai.google.dev/gemma/docs, formatting: the assistant is called model.
-std::string ChatTemplate::render_gemma(Messages messages, bool add_generation_prompt) const {
-  std::string text = writes_bos_ ? bos_ : "";
+// ai.google.dev/gemma/docs, formatting: the assistant is called model. What is said is trimmed;
+// published templates leave the system message as it is, which makes the newline at the end of a
+// file another token than the two that the format asks for.
+ChatText ChatTemplate::write_gemma(Messages messages, bool add_generation_prompt) const {
+  ChatText out;
+  if (writes_bos_) out.mark(bos_);
   const Messages rest = turns(messages);
   for (size_t i = 0; i < rest.size(); ++i) {
-    const bool user = rest[i].role == "user";
-    text.append("<start_of_turn>").append(user ? "user" : "model").append("\n");
-    if (i == 0 && has_system(messages)) text.append(messages[0].content).append("\n\n");
-    text.append(trim(rest[i].content)).append("<end_of_turn>\n");
+    out.mark("<start_of_turn>").mark(rest[i].role == "user" ? "user" : "model").mark("\n");
+    if (i == 0 && has_system(messages)) out.say(trim(messages[0].content)).mark("\n\n");
+    out.say(trim(rest[i].content)).mark("<end_of_turn>\n");
   }
-  if (add_generation_prompt) text += "<start_of_turn>model\n";
-  return text;
+  if (add_generation_prompt) out.mark("<start_of_turn>model\n");
+  return out;
 }
 
 // Model cards of Phi-3, Phi-4-mini and Phi-4.
-std::string ChatTemplate::render_phi(Messages messages, bool add_generation_prompt) const {
-  std::string text = writes_bos_ ? bos_ : "";
+ChatText ChatTemplate::write_phi(Messages messages, bool add_generation_prompt) const {
+  ChatText out;
+  if (writes_bos_) out.mark(bos_);
   const auto open = [&](std::string_view role) {
-    text.append(role_open_).append(role).append(role_close_);
+    out.mark(role_open_).mark(role).mark(role_close_);
   };
   for (const ChatMessage& message : messages) {
     open(message.role);
-    text.append(message.content).append(turn_end_);
+    out.say(message.content).mark(turn_end_);
   }
   if (add_generation_prompt) open("assistant");
-  return text;
+  return out;
 }
 
 }  // namespace longhaul

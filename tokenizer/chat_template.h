@@ -4,8 +4,10 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
+#include "tokenizer/text_range.h"
 
 namespace longhaul {
 
@@ -26,6 +28,16 @@ struct ChatMessage {
   std::string content;
 };
 
+// A conversation written out, and which parts of it the messages said: in those the name of a
+// control token is text, everywhere else it is the token.
+struct ChatText {
+  std::string text;
+  std::vector<TextRange> said;  // ascending, apart
+
+  ChatText& mark(std::string_view part);  // appends what the template writes
+  ChatText& say(std::string_view part);   // appends what a message says
+};
+
 // A format with what this model's template does its own way. The Jinja text is not run: it is
 // recognised by its markers, and the format written out by hand.
 class ChatTemplate {
@@ -36,10 +48,12 @@ class ChatTemplate {
   static Result<ChatTemplate> detect(std::string_view template_text, std::string_view bos_text = {},
                                      std::string_view eos_text = {});
 
-  // The conversation as text, to be encoded with special tokens parsed. With
-  // `add_generation_prompt` it ends where the assistant begins to speak. Error: no messages, an
-  // unknown role, a system message that is not the first or that the model's template refuses, or
-  // (Llama 2, Mistral, Gemma) roles that do not alternate from user to assistant.
+  // The conversation as text, to be encoded with special tokens parsed except where it is `said`.
+  // With `add_generation_prompt` it ends where the assistant begins to speak. Error: no messages,
+  // an unknown role, a system message that is not the first or that the model's template refuses,
+  // or (Llama 2, Mistral, Gemma) roles that do not alternate from user to assistant.
+  Result<ChatText> write(std::span<const ChatMessage> messages, bool add_generation_prompt) const;
+  // The text alone.
   Result<std::string> render(std::span<const ChatMessage> messages,
                              bool add_generation_prompt) const;
 
@@ -61,13 +75,13 @@ class ChatTemplate {
   Status check_roles(Messages messages) const;
   std::string answer_text(Messages messages, size_t i) const;
 
-  std::string render_chatml(Messages messages, bool add_generation_prompt) const;
-  std::string render_llama2(Messages messages) const;
-  std::string render_llama3(Messages messages, bool add_generation_prompt) const;
-  std::string render_deepseek(Messages messages, bool add_generation_prompt) const;
-  std::string render_mistral(Messages messages) const;
-  std::string render_gemma(Messages messages, bool add_generation_prompt) const;
-  std::string render_phi(Messages messages, bool add_generation_prompt) const;
+  ChatText write_chatml(Messages messages, bool add_generation_prompt) const;
+  ChatText write_llama2(Messages messages) const;
+  ChatText write_llama3(Messages messages, bool add_generation_prompt) const;
+  ChatText write_deepseek(Messages messages, bool add_generation_prompt) const;
+  ChatText write_mistral(Messages messages) const;
+  ChatText write_gemma(Messages messages, bool add_generation_prompt) const;
+  ChatText write_phi(Messages messages, bool add_generation_prompt) const;
 
   ChatFormat format_ = ChatFormat::kChatMl;
   std::string bos_, eos_;

@@ -177,6 +177,34 @@ TEST(ChatTemplateTest, Gemma) {
             "<bos><start_of_turn>user\nBe brief.\n\nHello<end_of_turn>\n<start_of_turn>model\n");
 }
 
+TEST(ChatTemplateTest, GemmaTrimsWhatIsSaid) {
+  EXPECT_EQ(render(kGemma3, {{"system", "\n Be brief.\n"},
+                             {"user", " Hello\t\n"},
+                             {"assistant", "\nHi there "},
+                             {"user", "Why?\n"}}),
+            "<bos><start_of_turn>user\nBe brief.\n\nHello<end_of_turn>\n"
+            "<start_of_turn>model\nHi there<end_of_turn>\n<start_of_turn>user\nWhy?<end_of_turn>\n"
+            "<start_of_turn>model\n");
+}
+
+// Every format: the messages' own texts are marked as said, and nothing else is.
+TEST(ChatTemplateTest, WhatIsSaidIsToldFromWhatTheTemplateWrites) {
+  const std::string_view mistral =
+      "{{ bos_token }}{% if loop.first and system_message is defined %}{{ '[INST] ' + content + ' "
+      "[/INST]' }}{% endif %}";
+  for (const std::string_view text :
+       {kChatMl, kLlama2, kLlama3, kDeepSeek, kGemma3, kPhi3, mistral}) {
+    const auto chat = detect(text).write(kWithSystem, true);
+    ASSERT_TRUE(chat) << chat.error().message;
+    std::vector<std::string> said;
+    for (const TextRange range : chat->said)
+      said.push_back(chat->text.substr(range.begin, range.end - range.begin));
+    EXPECT_EQ(said, (std::vector<std::string>{"Be brief.", "Hello", "Hi there", "Why?"})) << text;
+  }
+  EXPECT_EQ(detect(kLlama2).write(Conversation{{"system", "a"}, {"user", " \n"}}, true)->text,
+            "<s>[INST] <<SYS>>\na\n<</SYS>> [/INST]");
+}
+
 TEST(ChatTemplateTest, PhiGenerationsDifferInMarkers) {
   EXPECT_EQ(detect(kPhi3).format(), ChatFormat::kPhi);
   EXPECT_EQ(render(kPhi3, kWithSystem),

@@ -113,6 +113,20 @@ void Tokenizer::collect_special(const Vocabulary& vocabulary) {
   end_ids_.erase(std::unique(end_ids_.begin(), end_ids_.end()), end_ids_.end());
 }
 
+// The token that begins at `pos`. `said` loses the ranges that end before it.
+TokenMatcher::Match Tokenizer::match_at(std::string_view text, size_t pos,
+                                        const EncodeOptions& options,
+                                        std::span<const TextRange>& said) const {
+  while (!said.empty() && said.front().end <= pos) said = said.subspan(1);
+  const size_t limit = said.empty() ? text.size() : said.front().begin;
+  if (!options.parse_special || limit <= pos) return user_defined_.longest_at(text, pos);
+  const TokenMatcher::Match special = special_.longest_at(text.substr(0, limit), pos);
+  if (limit == text.size()) return special;
+  // A run of newlines may reach from the template into what is said; a control token may not.
+  const TokenMatcher::Match user_defined = user_defined_.longest_at(text, pos);
+  return user_defined.length > special.length ? user_defined : special;
+}
+
 Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
   if (text.size() >= std::numeric_limits<uint32_t>::max()) {
     return bad_input("a text of {} bytes is too long to tokenize at once", text.size());
@@ -122,7 +136,7 @@ Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, EncodeOpti
     if (!bos_) return bad_input("a BOS token is asked for, but the vocabulary has none");
     ids.push_back(*bos_);
   }
-  const TokenMatcher& matcher = options.parse_special ? special_ : user_defined_;
+  std::span<const TextRange> said = options.said;
   bool at_start = true;
   size_t begin = 0;  // of the plain text not yet encoded
   const auto encode_plain = [&](size_t end) -> Status {
@@ -136,7 +150,7 @@ Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, EncodeOpti
     return {};
   };
   for (size_t pos = 0; pos < text.size();) {
-    const TokenMatcher::Match match = matcher.longest_at(text, pos);
+    const TokenMatcher::Match match = match_at(text, pos, options, said);
     if (match.length == 0) {
       ++pos;
       continue;

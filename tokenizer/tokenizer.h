@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "tokenizer/encoder.h"
+#include "tokenizer/text_range.h"
 #include "tokenizer/token_matcher.h"
 #include "tokenizer/token_table.h"
 #include "tokenizer/vocabulary.h"
@@ -31,6 +32,9 @@ class Tokenizer {
   struct EncodeOptions {
     std::optional<bool> add_bos;  // nothing: as the model's metadata says
     bool parse_special = false;   // take the names of control tokens in the text for the tokens
+    // With parse_special: where they are text all the same, such as what a user said in a chat.
+    // Ascending, apart, not empty, inside the text.
+    std::span<const TextRange> said = {};
   };
   // The tokens of a text; bytes that are not UTF-8 are encoded one by one. User-defined tokens are
   // always matched, control tokens if asked for; where several match, the leftmost and then the
@@ -73,6 +77,8 @@ class Tokenizer {
   Tokenizer() = default;
   Status make_encoder(const Vocabulary& vocabulary);
   void collect_special(const Vocabulary& vocabulary);
+  TokenMatcher::Match match_at(std::string_view text, size_t pos, const EncodeOptions& options,
+                               std::span<const TextRange>& said) const;
 
   std::unique_ptr<TokenTable>
       tokens_;  // at a fixed address: the encoder and matchers point into it

@@ -51,6 +51,28 @@ TEST(SpecialTest, AControlNameInPlainTextNeverBecomesTheToken) {
   EXPECT_EQ(t.decode(encode(t, "s<s>s", true), true), "s<s>s");
 }
 
+TEST(SpecialTest, WhatIsSaidHoldsNoControlTokens) {
+  Vocabulary v = byte_level_vocabulary("gpt-2");
+  const int32_t end = add_token(v, "<e>", TokenType::kControl);
+  const int32_t dots = add_token(v, "..", TokenType::kUserDefined);
+  const Tokenizer t = make(v);
+  const auto ids_of = [&](std::string_view text, std::vector<TextRange> said) {
+    Tokenizer::EncodeOptions options;
+    options.add_bos = false;
+    options.parse_special = true;
+    options.said = said;
+    return t.encode(text, options).value();
+  };
+  const Ids plain = {'<', 'e', '>'};
+  EXPECT_EQ(ids_of("<e><e><e>", {{3, 6}}), (Ids{end, '<', 'e', '>', end}));
+  EXPECT_EQ(ids_of("<e>", {{0, 3}}), plain);
+  // A name that what is said begins or ends is none.
+  EXPECT_EQ(ids_of("<e>", {{1, 3}}), plain);
+  EXPECT_EQ(ids_of("<e>", {{0, 1}}), plain);
+  // A user-defined token is text wherever it stands, and may reach over the edge.
+  EXPECT_EQ(ids_of("a....<e>", {{2, 4}}), (Ids{'a', dots, dots, end}));
+}
+
 TEST(SpecialTest, ManyTokensWithOneBeginningCostTheirBeginningOnly) {
   Vocabulary v = byte_level_vocabulary("gpt-2");
   for (int i = 0; i < 5000; ++i) {
