@@ -34,6 +34,17 @@ SPECS = [
     Spec("llama-q4_k", "llama", "Q4_K", 15, d_model=256, n_layers=1, d_ff=256),
     Spec("qwen2-q5_k", "qwen2", "Q5_K", 16, d_model=256, n_layers=1, n_heads=2, n_kv_heads=1, d_ff=256),
     Spec("qwen3-q6_k", "qwen3", "Q6_K", 18, d_model=256, n_layers=1, n_heads=2, n_kv_heads=1, d_ff=256),
+    # Seven layers: five windowed ones, a full one, and a windowed one that reads what the full one wrote.
+    Spec("gemma3-f16-linear", "gemma3", "F16", 19, n_layers=7, n_kv_heads=1, window=24, rope="linear", rope_base=1e6,
+         rope_base_windowed=5000.0),
+    Spec("gemma3-q8_0", "gemma3", "Q8_0", 20, n_layers=7, n_heads=2, n_kv_heads=1, d_ff=64, window=24, rope_base=1e6),
+    Spec("qwen3moe-f16", "qwen3moe", "F16", 21, d_ff=32, n_experts=8, n_experts_used=3, rope_base=1e6),
+    Spec("qwen3moe-q4_k", "qwen3moe", "Q4_K", 22, d_model=256, n_layers=1, n_heads=2, n_kv_heads=1, d_ff=64,
+         n_experts=6, n_experts_used=2),
+    Spec("olmoe-f16", "olmoe", "F16", 23, n_heads=2, n_kv_heads=2, d_ff=32, n_experts=8, n_experts_used=3,
+         tied=False),
+    Spec("olmoe-q8_0", "olmoe", "Q8_0", 24, n_layers=1, n_heads=2, n_kv_heads=2, d_ff=64, n_experts=5,
+         n_experts_used=2, tied=False),
 ]
 
 
@@ -41,11 +52,14 @@ def relative_rms(found, expected):
     return float(np.sqrt(np.mean((found - expected) ** 2) / np.mean(expected**2)))
 
 
-def greedy(model, prompt, n_tokens, least_margin):
-    """Greedy continuation and the margin (best minus second logit) of each step; None once a margin is too small."""
+def greedy(model, prompt, n_tokens, least_margin, least_router_margin):
+    """Greedy continuation and the margin (best minus second logit) of each step; None once a margin, or the router's
+    between the experts it takes and those it leaves, is too small."""
     tokens, margins = list(prompt), []
     for _ in range(n_tokens):
         logits = model.forward(tokens)[-1]
+        if model.router_margin() < least_router_margin:
+            return None
         second, best = np.partition(logits, -2)[-2:]
         if best - second < least_margin:
             return None
@@ -61,9 +75,35 @@ def mutations(spec):
         names.append("plain_rope")
     if spec.arch == "qwen2":
         names.append("no_bias")
-    if spec.arch == "qwen3":
+    if spec.qk_norm:
         names.append("no_qk_norm")
+    if spec.window:
+        names += ["no_window", "one_rope", "no_post_norms", "no_embedding_scale"]
+        if spec.type == "F16":  # small beside the rounding of 8-bit activations through seven layers
+            names += ["longer_window", "scaled_windows", "scale_of_width", "silu"]
+    if spec.n_experts:
+        names.append("one_expert_less")
+        if spec.type != "Q8_0":  # small beside the rounding of its activations
+            names.append("other_weights")
+    if spec.arch == "olmoe" and spec.type == "F16":
+        names.append("qk_norm_per_head")
     return names
+
+
+def rms(x):
+    return float(np.sqrt(np.mean(x**2)))
+
+
+def find_spread(model, probes, noise):
+    """RMS of what rounding does to the logits and to the router's, on the prompt whose experts are chosen most clearly:
+    another expert would hide the rounding."""
+    def margin(prompt):
+        model.forward(prompt)
+        return model.router_margin()
+    probe = max(probes, key=margin)
+    exact, exact_router = model.forward(probe), model.router_logits
+    rounded, rounded_router = model.forward(probe, noise), model.router_logits
+    return rms(rounded - exact), max((rms(r - e) for r, e in zip(rounded_router, exact_router)), default=0.0)
 
 
 def make(spec):
@@ -73,15 +113,16 @@ def make(spec):
     rng = np.random.default_rng(1000 + spec.seed)
     float_weights = spec.type in ("F32", "F16", "BF16")
     noise = Noise(activations="f16" if float_weights else "q8", kv_f16=True)
-    draw_prompt = lambda: rng.integers(0, 287, int(rng.integers(40, 65))).tolist()
-    probe = draw_prompt()
-    spread = float(np.sqrt(np.mean((model.forward(probe, noise) - model.forward(probe)) ** 2)))
+    # Longer than two windows; short where rounding often brings a token near another expert.
+    shortest, longest = (56, 81) if spec.window else (24, 33) if spec.n_experts and not float_weights else (40, 65)
+    draw_prompt = lambda: rng.integers(0, 287, int(rng.integers(shortest, longest))).tolist()
+    spread, router_spread = find_spread(model, [draw_prompt() for _ in range(50 if spec.n_experts else 1)], noise)
     # Prompts are tried until every greedy step is decided by a margin above 5 sigma of the difference of two logits
     # under rounding. 8-bit activations leave few such continuations, so those are shorter.
     n_greedy = 16 if float_weights else 8
     for attempt in range(1, 20001):
         prompt = draw_prompt()
-        found = greedy(model, prompt, n_greedy, 7.0 * spread)
+        found = greedy(model, prompt, n_greedy, 7.0 * spread, 7.0 * router_spread)
         if found and len(set(found[0])) >= n_greedy // 2:
             break
     else:
@@ -89,7 +130,8 @@ def make(spec):
     exact, rounded = model.forward(prompt), model.forward(prompt, noise)
     error = float(np.sqrt(np.mean((rounded - exact) ** 2)))
     tokens, margins = found
-    positions = sorted({0, 1, 17, len(prompt) // 2, len(prompt) - 1})
+    edges = {spec.window - 1, spec.window, spec.window + 1, 2 * spec.window} if spec.window else set()
+    positions = sorted({0, 1, 17, len(prompt) // 2, len(prompt) - 1} | edges)
     exact[positions].astype("<f4").tofile(FOLDER / f"{spec.name}.logits")
     wrong = {m: relative_rms(model.forward(prompt, Noise(mutate=frozenset([m]))), exact) for m in mutations(spec)}
     document = {

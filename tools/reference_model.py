@@ -1,11 +1,12 @@
 """An independent forward pass for GGUF models: float64, plain dense attention, no cache, nothing shared with the engine.
 
-Reads `llama`, `qwen2` and `qwen3` files through PyPI's `gguf` package, which also decodes the weight types. Slow and
-obvious on purpose; docs/rope.md has the position equations. Needs numpy and gguf (`pip install numpy gguf`).
+Reads `llama`, `qwen2`, `qwen3`, `gemma3`, `qwen3moe` and `olmoe` files through PyPI's `gguf` package, which also decodes
+the weight types. Slow and obvious on purpose; docs/rope.md has the position equations. Needs numpy and gguf (`pip install
+numpy gguf`).
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import gguf
 import numpy as np
@@ -33,10 +34,21 @@ class Config:
     yarn_attn_factor: float
     yarn_beta_fast: float
     yarn_beta_slow: float
+    window: int = 0  # tokens that a windowed layer sees, itself included; 0: all layers are full
+    rope_base_windowed: float = 10000.0
+    n_experts: int = 0
+    n_experts_used: int = 0
 
     @property
     def interleaved(self):
         return self.arch == "llama"
+
+    @property
+    def gemma(self):
+        return self.arch == "gemma3"
+
+    def windowed(self, layer):
+        return self.window > 0 and layer % 6 < 5
 
 
 @dataclass
@@ -44,7 +56,7 @@ class Noise:
     """What to round on the way, to estimate the error of an engine that computes with fewer bits.
 
     activations: "none", "f16", or "q8" (blocks of 32, scale amax/127 in f16), applied to the input of every matrix.
-    kv_f16: whether keys and values are stored as f16. mutate: names of deliberate mistakes (see `Model.forward`).
+    The router of experts has float weights and is left out. kv_f16: whether keys and values are stored as f16. mutate: names of deliberate mistakes (see `Model.forward`).
     """
 
     activations: str = "none"
@@ -63,9 +75,13 @@ def _scalar(reader, key, default=None):
 
 def read_config(reader):
     arch = _scalar(reader, "general.architecture")
-    if arch not in ("llama", "qwen2", "qwen3"):
+    if arch not in ("llama", "qwen2", "qwen3", "gemma3", "qwen3moe", "olmoe"):
         raise ValueError(f"general.architecture: {arch}")
     get = lambda key, default=None: _scalar(reader, f"{arch}.{key}", default)
+    for key in ("attention.sliding_window_pattern", "final_logit_softcapping", "expert_weights_scale",
+                "expert_shared_count"):
+        if reader.get_field(f"{arch}.{key}") is not None:
+            raise ValueError(f"{arch}.{key}: not part of this reference")
     d_model, n_heads = get("embedding_length"), get("attention.head_count")
     head_dim = get("attention.key_length", d_model // n_heads)
     context_length = get("context_length")
@@ -81,7 +97,10 @@ def read_config(reader):
         yarn_ext_factor=get("rope.scaling.yarn_ext_factor", 1.0),
         yarn_attn_factor=get("rope.scaling.yarn_attn_factor", 1.0),
         yarn_beta_fast=get("rope.scaling.yarn_beta_fast", 32.0),
-        yarn_beta_slow=get("rope.scaling.yarn_beta_slow", 1.0))
+        yarn_beta_slow=get("rope.scaling.yarn_beta_slow", 1.0),
+        window=get("attention.sliding_window", 0) if arch == "gemma3" else 0,
+        rope_base_windowed=get("rope.freq_base_swa", 10000.0),
+        n_experts=get("expert_count", 0), n_experts_used=get("expert_used_count", 0))
 
 
 def rope_frequencies(config, factors=None):
@@ -131,6 +150,14 @@ def softmax(x):
     return e / e.sum(axis=-1, keepdims=True)
 
 
+def silu(x):
+    return x / (1.0 + np.exp(-x))
+
+
+def gelu_tanh(x):
+    return 0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
+
+
 def round_activations(x, kind):
     if kind == "f16":
         return x.astype(np.float16).astype(np.float64)
@@ -160,19 +187,37 @@ class Model:
         bias = self.tensors.get(f"{name}.bias")
         return y if bias is None or "no_bias" in noise.mutate else y + bias
 
+    def _qk_norm(self, x, name, n_heads, noise):
+        """x [n_tokens, n_heads * head_dim] to [n_tokens, n_heads, head_dim], normed where the file has a weight for it:
+        per head, or (as long as the projection: olmoe) over the whole projection before the heads are split."""
+        heads = lambda y: y.reshape(len(x), n_heads, -1)
+        weight = self.tensors.get(f"{name}_norm.weight")
+        if weight is None or "no_qk_norm" in noise.mutate:
+            return heads(x)
+        eps = self.config.norm_eps
+        if len(weight) == self.config.head_dim:
+            return rms_norm(heads(x), weight, eps)
+        if "qk_norm_per_head" in noise.mutate:
+            return rms_norm(heads(x), weight.reshape(n_heads, -1), eps)
+        return heads(rms_norm(x, weight, eps))
+
+    def _rope(self, layer, noise):
+        c = self.config
+        if "plain_rope" in noise.mutate:
+            return c.rope_base ** (-2.0 * np.arange(c.n_rot // 2) / c.n_rot), 1.0
+        if c.windowed(layer) and "one_rope" not in noise.mutate:
+            c = replace(c, rope_base=c.rope_base_windowed)
+            if "scaled_windows" not in noise.mutate:
+                c = replace(c, rope_type="none")
+        return rope_frequencies(c, self.tensors.get("rope_freqs.weight"))
+
     def _attention(self, layer, x, noise):
         c, n = self.config, len(x)
         name = f"blk.{layer}.attn"
-        q = self._linear(x, f"{name}_q", noise).reshape(n, c.n_heads, c.head_dim)
-        k = self._linear(x, f"{name}_k", noise).reshape(n, c.n_kv_heads, c.head_dim)
+        q = self._qk_norm(self._linear(x, f"{name}_q", noise), f"{name}_q", c.n_heads, noise)
+        k = self._qk_norm(self._linear(x, f"{name}_k", noise), f"{name}_k", c.n_kv_heads, noise)
         v = self._linear(x, f"{name}_v", noise).reshape(n, c.n_kv_heads, c.head_dim)
-        if f"{name}_q_norm.weight" in self.tensors and "no_qk_norm" not in noise.mutate:
-            q = rms_norm(q, self.tensors[f"{name}_q_norm.weight"], c.norm_eps)
-            k = rms_norm(k, self.tensors[f"{name}_k_norm.weight"], c.norm_eps)
-        factors = self.tensors.get("rope_freqs.weight")
-        freqs, magnitude = rope_frequencies(c, factors)
-        if "plain_rope" in noise.mutate:
-            freqs, magnitude = c.rope_base ** (-2.0 * np.arange(c.n_rot // 2) / c.n_rot), 1.0
+        freqs, magnitude = self._rope(layer, noise)
         interleaved = c.interleaved != ("other_layout" in noise.mutate)
         positions = np.arange(n, dtype=np.float64)
         q = rotate(q, positions, freqs, magnitude, interleaved)
@@ -181,27 +226,77 @@ class Model:
             k, v = k.astype(np.float16).astype(np.float64), v.astype(np.float16).astype(np.float64)
         group = c.n_heads // c.n_kv_heads
         k, v = np.repeat(k, group, axis=1), np.repeat(v, group, axis=1)
-        scores = np.einsum("qhd,khd->hqk", q, k) / math.sqrt(c.head_dim)
-        scores = np.where(positions[None, :] <= positions[:, None], scores, -np.inf)
-        out = np.einsum("hqk,khd->qhd", softmax(scores), v).reshape(n, -1)
+        scale_dim = c.d_model / c.n_heads if "scale_of_width" in noise.mutate else c.head_dim
+        scores = np.einsum("qhd,khd->hqk", q, k) / math.sqrt(scale_dim)
+        distance = positions[:, None] - positions[None, :]
+        seen = distance >= 0
+        if c.windowed(layer) and "no_window" not in noise.mutate:
+            seen &= distance < c.window + ("longer_window" in noise.mutate)
+        out = np.einsum("hqk,khd->qhd", softmax(np.where(seen, scores, -np.inf)), v).reshape(n, -1)
         return self._linear(out, f"{name}_output", noise)
 
     def _ffn(self, layer, x, noise):
+        act = gelu_tanh if self.config.gemma and "silu" not in noise.mutate else silu
         gate = self._linear(x, f"blk.{layer}.ffn_gate", noise)
         up = self._linear(x, f"blk.{layer}.ffn_up", noise)
-        return self._linear(gate / (1.0 + np.exp(-gate)) * up, f"blk.{layer}.ffn_down", noise)
+        return self._linear(act(gate) * up, f"blk.{layer}.ffn_down", noise)
+
+    def _experts(self, layer, x, noise):
+        """The n_experts_used experts of the highest probability per token (the lower number first where two are equal),
+        weighted by their softmax over all experts; qwen3moe divides these weights by their sum, olmoe leaves them."""
+        c = self.config
+        router = x @ self.tensors[f"blk.{layer}.ffn_gate_inp.weight"].T
+        self.router_logits.append(router)
+        probabilities = softmax(router)
+        n_used = c.n_experts_used - ("one_expert_less" in noise.mutate)
+        chosen = np.argsort(-probabilities, axis=-1, kind="stable")[:, :n_used]
+        weights = np.take_along_axis(probabilities, chosen, axis=-1)
+        if (c.arch == "qwen3moe") != ("other_weights" in noise.mutate):
+            weights = weights / weights.sum(axis=-1, keepdims=True)
+        gate, up, down = (self.tensors[f"blk.{layer}.ffn_{part}_exps.weight"] for part in ("gate", "up", "down"))
+        x = round_activations(x, noise.activations)
+        y = np.zeros_like(x)
+        for token in range(len(x)):
+            for expert, weight in zip(chosen[token], weights[token]):
+                h = silu(gate[expert] @ x[token]) * (up[expert] @ x[token])
+                y[token] += weight * (down[expert] @ round_activations(h, noise.activations))
+        return y
 
     def forward(self, tokens, noise=Noise()):
         """Logits [n_tokens, vocab_size] of a whole sequence.
 
         Deliberate mistakes that `noise.mutate` may name, to see how far off they put the logits: no_bias, no_qk_norm,
-        plain_rope (scalings and factors ignored), other_layout (interleaved for half-split and the reverse).
+        plain_rope (scalings and factors ignored), other_layout (interleaved for half-split and the reverse); of gemma3
+        no_window and longer_window (by one token), one_rope (the full layers' for all), scaled_windows (linear scaling
+        also in the windowed layers), scale_of_width (d_model / n_heads for head_dim), no_post_norms, no_embedding_scale,
+        silu; of experts one_expert_less, other_weights (renormalised or not), qk_norm_per_head.
+
+        Leaves the router's logits of each layer, [n_tokens, n_experts], in `router_logits`.
         """
         t, c = self.tensors, self.config
+        self.router_logits = []
         x = t["token_embd.weight"][np.asarray(tokens)]
+        if c.gemma and "no_embedding_scale" not in noise.mutate:
+            x = x * math.sqrt(c.d_model)
+
+        def norm(x, name):
+            return rms_norm(x, t[f"{name}.weight"], c.norm_eps)
+
+        def post_norm(x, name):
+            return norm(x, name) if c.gemma and "no_post_norms" not in noise.mutate else x
+
+        feed_forward = self._experts if c.n_experts else self._ffn
         for layer in range(c.n_layers):
-            x = x + self._attention(layer, rms_norm(x, t[f"blk.{layer}.attn_norm.weight"], c.norm_eps), noise)
-            x = x + self._ffn(layer, rms_norm(x, t[f"blk.{layer}.ffn_norm.weight"], c.norm_eps), noise)
-        x = rms_norm(x, t["output_norm.weight"], c.norm_eps)
+            blk = f"blk.{layer}"
+            y = self._attention(layer, norm(x, f"{blk}.attn_norm"), noise)
+            x = x + post_norm(y, f"{blk}.post_attention_norm")
+            y = feed_forward(layer, norm(x, f"{blk}.ffn_norm"), noise)
+            x = x + post_norm(y, f"{blk}.post_ffw_norm")
         head = "output" if "output.weight" in t else "token_embd"
-        return self._linear(x, head, noise)
+        return self._linear(norm(x, "output_norm"), head, noise)
+
+    def router_margin(self):
+        """Of the last forward(): the least distance between the logits of the last expert chosen and the next one."""
+        n = self.config.n_experts_used
+        ordered = [np.sort(logits, axis=-1) for logits in self.router_logits]
+        return min((float(np.min(o[:, -n] - o[:, -n - 1])) for o in ordered), default=math.inf)

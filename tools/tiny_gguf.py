@@ -26,6 +26,14 @@ class Spec:
     rope: str = "plain"  # plain, linear, yarn, llama3
     rope_base: float = 10000.0
     key_length: bool = True  # whether the file says the head size or leaves it to d_model / n_heads
+    window: int = 0  # gemma3
+    rope_base_windowed: float = 0.0  # 0: the file does not say it
+    n_experts: int = 0
+    n_experts_used: int = 0
+
+    @property
+    def qk_norm(self):
+        return self.arch in ("qwen3", "gemma3", "qwen3moe", "olmoe")
 
 
 def byte_level_vocabulary():
@@ -92,11 +100,20 @@ def write_metadata(writer, spec):
     writer.add_context_length(n_context)
     writer.add_embedding_length(spec.d_model)
     writer.add_block_count(spec.n_layers)
-    writer.add_feed_forward_length(spec.d_ff)
+    writer.add_feed_forward_length(3 * spec.d_ff if spec.arch == "qwen3moe" else spec.d_ff)
     writer.add_head_count(spec.n_heads)
     writer.add_head_count_kv(spec.n_kv_heads)
-    writer.add_layer_norm_rms_eps(1e-5 if spec.arch == "llama" else 1e-6)
+    writer.add_layer_norm_rms_eps(1e-5 if spec.arch in ("llama", "olmoe") else 1e-6)
     writer.add_rope_freq_base(spec.rope_base)
+    if spec.window:
+        writer.add_sliding_window(spec.window)
+    if spec.rope_base_windowed:
+        writer.add_float32(f"{spec.arch}.rope.freq_base_swa", spec.rope_base_windowed)
+    if spec.n_experts:
+        writer.add_expert_count(spec.n_experts)
+        writer.add_expert_used_count(spec.n_experts_used)
+    if spec.arch == "qwen3moe":  # the other is the width of a dense layer, of which there is none
+        writer.add_expert_feed_forward_length(spec.d_ff)
     if spec.arch == "llama":
         writer.add_rope_dimension_count(spec.head_dim)
         writer.add_vocab_size(288)
@@ -133,11 +150,16 @@ def write_model(path, spec):
         data, stored = encode(rng, kind, n_rows, n_cols, std)
         writer.add_tensor(f"{name}.weight", data, raw_dtype=stored)
 
+    def experts(name, n_rows, n_cols, std):
+        data, stored = encode(rng, kind, spec.n_experts * n_rows, n_cols, std)
+        writer.add_tensor(f"{name}.weight", data.reshape(spec.n_experts, n_rows, -1), raw_dtype=stored)
+
     def vector(name, n, mean, spread):
         writer.add_tensor(name, (mean + spread * rng.uniform(-1.0, 1.0, n)).astype(np.float32))
 
     d, d_q, d_kv = spec.d_model, spec.n_heads * spec.head_dim, spec.n_kv_heads * spec.head_dim
-    matrix("token_embd", vocab, d, 0.25)
+    # gemma3 multiplies its embeddings by sqrt(d).
+    matrix("token_embd", vocab, d, 0.04 if spec.arch == "gemma3" else 0.25)
     if spec.rope == "llama3":
         factors = llama3_factors(spec.head_dim, spec.rope_base, original=128)
         writer.add_tensor("rope_freqs.weight", factors)
@@ -148,11 +170,22 @@ def write_model(path, spec):
             matrix(f"{blk}.attn_{part}", n_out, d, gain / np.sqrt(d))
             if spec.arch == "qwen2":
                 vector(f"{blk}.attn_{part}.bias", n_out, 0.0, 1.0)
-        if spec.arch == "qwen3":
-            vector(f"{blk}.attn_q_norm.weight", spec.head_dim, 1.3, 0.4)
-            vector(f"{blk}.attn_k_norm.weight", spec.head_dim, 1.3, 0.4)
+        if spec.qk_norm:  # olmoe: over all heads at once
+            mean = 1.3 if spec.arch == "qwen3" else 0.8
+            vector(f"{blk}.attn_q_norm.weight", d_q if spec.arch == "olmoe" else spec.head_dim, mean, 0.4)
+            vector(f"{blk}.attn_k_norm.weight", d_kv if spec.arch == "olmoe" else spec.head_dim, mean, 0.4)
         matrix(f"{blk}.attn_output", d, d_q, 1.5 / np.sqrt(d_q))
+        if spec.arch == "gemma3":
+            vector(f"{blk}.post_attention_norm.weight", d, 1.0, 0.4)
+            vector(f"{blk}.post_ffw_norm.weight", d, 1.0, 0.4)
         vector(f"{blk}.ffn_norm.weight", d, 1.0, 0.4)
+        if spec.n_experts:  # the router is f32, as in published files
+            router = rng.standard_normal((spec.n_experts, d)) * 0.8 / np.sqrt(d)
+            writer.add_tensor(f"{blk}.ffn_gate_inp.weight", router.astype(np.float32))
+            experts(f"{blk}.ffn_gate_exps", spec.d_ff, d, 1.5 / np.sqrt(d))
+            experts(f"{blk}.ffn_up_exps", spec.d_ff, d, 1.5 / np.sqrt(d))
+            experts(f"{blk}.ffn_down_exps", d, spec.d_ff, 2.0 / np.sqrt(spec.d_ff))
+            continue
         matrix(f"{blk}.ffn_gate", spec.d_ff, d, 1.5 / np.sqrt(d))
         matrix(f"{blk}.ffn_up", spec.d_ff, d, 1.0 / np.sqrt(d))
         matrix(f"{blk}.ffn_down", d, spec.d_ff, 1.0 / np.sqrt(spec.d_ff))
