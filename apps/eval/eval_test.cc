@@ -1,8 +1,13 @@
 // The evaluation on a tiny random model: every answer is wrong, but every number is there, an
 // interrupted run goes on to the same end, and files are what they should be.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -163,6 +168,116 @@ TEST_F(EvalTest, ADirectoryOfAnotherPlanIsRefused) {
   const auto another = Store::open(plan_);
   ASSERT_FALSE(another);
   EXPECT_NE(another.error().message.find("model_hash"), std::string::npos);
+}
+
+// A store in `folder_`/out.
+class StoreTest : public EvalTest {
+ protected:
+  void SetUp() override {
+    EvalTest::SetUp();
+    plan_.out = (folder_ / "out").string();
+    ASSERT_TRUE(Store::open(plan_));
+    results_ = folder_ / "out" / "results.jsonl";
+  }
+
+  void expect_io_error(const std::string& part) const {
+    const auto store = Store::open(plan_);
+    ASSERT_FALSE(store);
+    EXPECT_EQ(store.error().code, ErrorCode::kIo);
+    EXPECT_NE(store.error().message.find(part), std::string::npos) << store.error().message;
+  }
+
+  fs::path results_;
+};
+
+TEST_F(StoreTest, ATornLineThatCannotBeCutIsAnError) {
+  // A file that may grow and not shrink, also for root: a sealed one in memory.
+  const int fd = ::memfd_create("results", MFD_ALLOW_SEALING);
+  ASSERT_GE(fd, 0);
+  const std::string torn = R"({"measure":"answ)";
+  ASSERT_EQ(::write(fd, torn.data(), torn.size()), static_cast<ssize_t>(torn.size()));
+  if (::fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) != 0) {
+    ::close(fd);
+    GTEST_SKIP() << "skipped: this system does not seal files in memory";
+  }
+  fs::remove(results_);
+  fs::create_symlink("/proc/self/fd/" + std::to_string(fd), results_);
+  expect_io_error("results.jsonl: cannot cut off its torn last line");
+  ::close(fd);
+}
+
+TEST_F(StoreTest, WhatTheSystemRefusesIsNoBadInput) {
+  fs::remove(results_);
+  fs::create_symlink(results_, results_);  // a loop: it cannot even be asked whether it is there
+  expect_io_error("results.jsonl");
+  fs::remove(results_);
+  fs::create_directory(results_);
+  expect_io_error("results.jsonl");
+  fs::remove_all(folder_ / "out");
+  write("out", "a file");
+  expect_io_error("--out");
+  fs::remove(folder_ / "out");
+  fs::create_directories(folder_ / "out" / "plan.json");
+  expect_io_error("plan.json");
+}
+
+// While it lives no file of this process grows beyond n_bytes, as if the disk were full.
+class SmallFiles {
+ public:
+  explicit SmallFiles(rlim_t n_bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    EXPECT_EQ(::getrlimit(RLIMIT_FSIZE, &before_), 0);
+    const struct rlimit limit { n_bytes, before_.rlim_max };
+    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+  }
+  ~SmallFiles() {
+    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &before_), 0);
+    std::signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  void (*handler_)(int);
+  struct rlimit before_ {};
+};
+
+TEST_F(StoreTest, AFileThatCannotBeWrittenWholeIsAnErrorAndTheOldOneStays) {
+  const auto store = Store::open(plan_);
+  ASSERT_TRUE(store);
+  ASSERT_TRUE((*store)->write_file("report.json", "{}\n"));
+  Status status;
+  {
+    const SmallFiles full(8);
+    status = (*store)->write_file("report.json", std::string(100, 'x'));
+  }
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().code, ErrorCode::kIo);
+  EXPECT_EQ(read_text_file((folder_ / "out" / "report.json").string()).value(), "{}\n");
+  size_t n_files = 0;
+  for (const auto& entry : fs::directory_iterator(folder_ / "out")) n_files += entry.exists();
+  EXPECT_EQ(n_files, 3U);  // plan, results, report: no half of one
+}
+
+TEST_F(StoreTest, BehindHalfARecordNoneIsWritten) {
+  Record record;
+  record.task = "path";
+  record.answer = AnswerRecord{};
+  {
+    const auto store = Store::open(plan_);
+    ASSERT_TRUE(store);
+    ASSERT_TRUE((*store)->add(record));
+    record.item = 1;
+    {
+      const SmallFiles full(fs::file_size(results_) + 8);
+      const Status status = (*store)->add(record);
+      ASSERT_FALSE(status);
+      EXPECT_EQ(status.error().code, ErrorCode::kIo);
+    }
+    EXPECT_FALSE((*store)->has(record));
+    record.item = 2;
+    EXPECT_FALSE((*store)->add(record));
+  }
+  const auto store = Store::open(plan_);
+  ASSERT_TRUE(store) << store.error().message;
+  EXPECT_TRUE((*store)->add(record));
 }
 
 TEST_F(EvalTest, TextsHaveAPerplexity) {

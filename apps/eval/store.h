@@ -18,13 +18,14 @@ class Store {
  public:
   // Makes the directory, or reads what an earlier run of the same plan left there; a last line
   // that was cut off is dropped. Error: the directory holds another plan (the first option that
-  // differs is named with both values) or cannot be written.
+  // differs is named with both values); kIo where it cannot be read or written.
   static Result<std::unique_ptr<Store>> open(const Plan& plan);
 
   bool has(const Record& record) const { return done_.count(record.key()) > 0; }
+  // Once a record could not be written whole none is added: it would stand behind half a line.
   Status add(const Record& record);
   const std::vector<Record>& records() const { return records_; }
-  // Writes a file beside the results, replacing an old one.
+  // Writes a file beside the results whole, replacing an old one, or not at all. Errors are kIo.
   Status write_file(const std::string& name, const std::string& text) const;
 
  private:
@@ -35,6 +36,7 @@ class Store {
   using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
   std::string directory_;  // empty: nothing is written
   File results_{nullptr, std::fclose};
+  bool torn_ = false;  // the file ends in a part of a line
   std::mutex mutex_;
   std::vector<Record> records_;
   std::set<std::string> done_;  // keys of records_
