@@ -246,11 +246,12 @@ Result<std::vector<int32_t>> Engine::tokenize_chat(std::span<const ChatTurn> tur
                                            name_of(tokenizer.eos())));
   std::vector<ChatMessage> messages;
   for (const ChatTurn& turn : turns) messages.push_back({turn.role, turn.content});
-  LH_ASSIGN_OR_RETURN(const std::string text, format.render(messages, true));
+  LH_ASSIGN_OR_RETURN(const ChatText chat, format.write(messages, true));
   Tokenizer::EncodeOptions options;
   options.add_bos = tokenizer.add_bos() && !format.writes_bos();
   options.parse_special = true;
-  return tokenizer.encode(text, options);
+  options.said = chat.said;  // what people say is never a control token
+  return tokenizer.encode(chat.text, options);
 }
 
 // Name, shape and size tell models apart; the bytes of the output norm tell apart two trainings of
