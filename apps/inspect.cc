@@ -143,14 +143,11 @@ nlohmann::ordered_json file_json(const GgufFile& file) {
 
 nlohmann::ordered_json model_json(const ModelPlan& model) {
   const AttentionSpec& attention = main_attention(model);
-  nlohmann::ordered_json json = {{"architecture", model.architecture},
-                                 {"layers", model.layers.size()},
-                                 {"heads", attention.n_heads},
-                                 {"kv_heads", attention.n_kv_heads},
-                                 {"head_dim", attention.key_dim},
-                                 {"d_model", model.d_model},
-                                 {"d_ff", main_d_ff(model)},
-                                 {"context_length", model.context_length}};
+  nlohmann::ordered_json json = {
+      {"architecture", model.architecture}, {"layers", model.layers.size()},
+      {"heads", attention.n_heads},         {"kv_heads", attention.n_kv_heads},
+      {"head_dim", attention.key_dim},      {"d_model", model.d_model},
+      {"d_ff", main_d_ff(model)},           {"context_length", model.context_length}};
   if (attention.rope) json["rope"] = describe(model.ropes[*attention.rope], attention.key_dim);
   if (const auto* experts = std::get_if<ExpertsSpec>(&model.layers[0].ffn)) {
     json["experts"] = {{"total", experts->n_experts}, {"active", experts->n_active}};

@@ -82,9 +82,7 @@ void Pass::embed(const TableView& table) {
   for_each_row([&](size_t r, size_t) {
     float* row = x.data() + r * d;
     embed_row(table.type, table.rows, d, static_cast<size_t>(tokens_[r].token), row);
-    if (plan.embedding_scale != 1.0F) {
-      for (size_t i = 0; i < d; ++i) row[i] *= plan.embedding_scale;
-    }
+    if (plan.embedding_scale != 1.0F) scale_in_place(row, plan.embedding_scale, d);
     for (Angles& rope : angles) {
       const size_t n = rope.table.n_frequencies();
       rope.table.angles(tokens_[r].pos, rope.cos.data() + r * n, rope.sin.data() + r * n);

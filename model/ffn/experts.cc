@@ -170,9 +170,11 @@ void Experts::run_row(Pass& pass, const ExpertsSpec& spec, const ExpertsWeights&
   }
 }
 
-void Experts::add(Pass& pass, size_t row, float weight, const float* output) const {
-  float* sum = pass.product.data() + row * pass.plan.d_model;
-  for (size_t i = 0; i < pass.plan.d_model; ++i) sum[i] += weight * output[i];
+// product[row] += weight * output, which is changed.
+void Experts::add(Pass& pass, size_t row, float weight, float* output) const {
+  const size_t d = pass.plan.d_model;
+  scale_in_place(output, weight, d);
+  add_in_place(pass.product.data() + row * d, output, d);
 }
 
 }  // namespace longhaul

@@ -47,7 +47,7 @@ class Experts {
   void route(Pass& pass, const ExpertsSpec& spec, const ExpertsWeights& weights);
   void run_expert(Pass& pass, const ExpertsSpec& spec, const ExpertsWeights& weights, size_t id);
   void run_row(Pass& pass, const ExpertsSpec& spec, const ExpertsWeights& weights);
-  void add(Pass& pass, size_t row, float weight, const float* output) const;
+  void add(Pass& pass, size_t row, float weight, float* output) const;
 
   // A row that an expert works on.
   struct Share {
