@@ -10,6 +10,7 @@
 #include "apps/commands.h"
 #include "apps/options.h"
 #include "apps/output.h"
+#include "model/random_model.h"
 
 namespace longhaul {
 namespace {
@@ -53,6 +54,21 @@ Status save(const nlohmann::ordered_json& document, const std::string& path) {
   return make_error(ErrorCode::kIo, "--save: {}: expected a file that can be written", path);
 }
 
+// The plan of the model that was loaded, and the bytes of its matrices.
+Status read_weights(const EngineOptions& options, BenchReport& report) {
+  if (options.shape.empty()) {
+    LH_ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(options.model_path));
+    LH_ASSIGN_OR_RETURN(report.plan, read_plan(file));
+    report.weights = weight_bytes(report.plan, file);
+    return {};
+  }
+  LH_ASSIGN_OR_RETURN(const RandomModelSpec spec, find_shape(options.shape, options.shape_type));
+  LH_ASSIGN_OR_RETURN(RandomModelPlan random, plan_random_model(spec));
+  report.plan = std::move(random.plan);
+  report.weights = random.weights;
+  return {};
+}
+
 Result<int> bench(BenchArguments& arguments) {
   LH_RETURN_IF_ERROR(check(arguments));
   EngineOptions& options = arguments.engine;
@@ -80,6 +96,7 @@ Result<int> bench(BenchArguments& arguments) {
     LH_ASSIGN_OR_RETURN(report.calibration, engine->calibration());
   }
   report.model = engine->model_info();
+  LH_RETURN_IF_ERROR(read_weights(options, report));
   report.options = engine->options();
   report.attention = plan.attention;
   report.fill = plan.fill;

@@ -1,27 +1,25 @@
 #include <algorithm>
+#include <cmath>
 
 #include "apps/bench_report.h"
 #include "attention/gate/summary.h"
 #include "attention/minmax/summary.h"
+#include "model/state_slots.h"
 #include "state/memory_plan.h"
 
 namespace longhaul {
 namespace {
 
-// The state of one sequence of a plain model, as bench has it.
+// The state of one sequence as bench has it.
 std::vector<SlotConfig> slots_of(const BenchReport& report, size_t n_tokens) {
-  CacheConfig cache;
-  cache.n_layers = report.model.n_layers;
-  cache.n_kv_heads = report.model.n_kv_heads;
-  cache.key_dim = cache.value_dim = report.model.head_dim;
-  cache.k_type = report.options.k_type;
-  cache.v_type = report.options.v_type;
-  cache.block_size = report.options.block_size;
-  cache.max_tokens = n_tokens;
-  cache.summaries = {bounds_summary_spec(cache.key_dim)};
+  StateOptions options{.k_type = report.options.k_type,
+                       .v_type = report.options.v_type,
+                       .block_size = report.options.block_size,
+                       .n_tokens = n_tokens};
+  options.summaries = {bounds_summary_spec(main_attention(report.plan).key_dim)};
   if (report.model.gate_dim > 0)
-    cache.summaries.push_back(gate_summary_spec(report.model.gate_dim));
-  return {cache};
+    options.summaries.push_back(gate_summary_spec(report.model.gate_dim));
+  return state_slots(report.plan, options);
 }
 
 // What scoring the blocks of a context reads: their descriptors, or their gate keys and the weights
@@ -29,33 +27,83 @@ std::vector<SlotConfig> slots_of(const BenchReport& report, size_t n_tokens) {
 double scored_bytes(const BenchReport& report, const StateBytes& state) {
   if (report.attention.selector != "gate")
     return static_cast<double>(state.summary(kBoundsSummary));
-  const ModelInfo& model = report.model;
-  return static_cast<double>(state.summary(kGateSummary) +
-                             2 * model.n_layers * model.n_heads * model.head_dim * model.gate_dim);
+  const SelectorSetup setup = selector_setup(report.plan, report.options.block_size);
+  return static_cast<double>(state.summary(kGateSummary) + 2 * setup.n_layers * setup.n_heads *
+                                                               setup.key_dim *
+                                                               report.model.gate_dim);
 }
 
-// Elements of the matrices a row is multiplied with; `with_logits`: the output matrix too.
-double matrix_elements(const ModelInfo& model, bool with_logits) {
-  const double q_dim = static_cast<double>(model.n_heads * model.head_dim);
-  const double kv_dim = static_cast<double>(model.n_kv_heads * model.head_dim);
-  const auto d_model = static_cast<double>(model.d_model);
-  const double layer = d_model * (2 * q_dim + 2 * kv_dim + 3 * static_cast<double>(model.d_ff));
-  return layer * static_cast<double>(model.n_layers) +
-         (with_logits ? d_model * static_cast<double>(model.vocab_size) : 0);
+// Elements of the matrices that a row is multiplied with: every row of a pass, and those whose
+// logits are wanted besides.
+struct Elements {
+  double every_row = 0;
+  double with_logits = 0;
+
+  explicit Elements(const ModelPlan& plan) {
+    const auto d_model = static_cast<double>(plan.d_model);
+    for (const LayerSpec& layer : plan.layers) {
+      const auto& attention = std::get<AttentionSpec>(layer.mixer);
+      double rest = static_cast<double>(attention.q_dim() + attention.out_dim());
+      if (const auto* experts = std::get_if<ExpertsSpec>(&layer.ffn)) {
+        rest += static_cast<double>(3 * experts->n_active * experts->each.d_ff);
+        rest += static_cast<double>(experts->n_experts);
+      } else {
+        rest += static_cast<double>(3 * std::get<GatedSpec>(layer.ffn).d_ff);
+      }
+      every_row += d_model * static_cast<double>(attention.k_dim() + attention.v_dim());
+      (layer.rows == RowSet::kAll ? every_row : with_logits) += d_model * rest;
+    }
+    with_logits += d_model * static_cast<double>(plan.vocab_size);
+  }
+};
+
+double attention_ops(const ModelPlan& plan, const PassTimes& times) {
+  double per_position = 0;
+  for (const LayerSpec& layer : plan.layers) {
+    const auto& attention = std::get<AttentionSpec>(layer.mixer);
+    per_position += 2 * static_cast<double>(attention.q_dim() + attention.out_dim());
+  }
+  return times.n_attended * per_position;
 }
 
-double attention_ops(const ModelInfo& model, const PassTimes& times) {
-  return times.n_attended * 4 * static_cast<double>(model.n_heads * model.head_dim) *
-         static_cast<double>(model.n_layers);
+// n_logits: of how many of the rows the logits were wanted.
+double total_ops(const ModelPlan& plan, const PassTimes& times, size_t n_logits) {
+  const Elements elements(plan);
+  return 2 * (static_cast<double>(times.n_tokens) * elements.every_row +
+              static_cast<double>(n_logits) * elements.with_logits) +
+         attention_ops(plan, times);
 }
 
-// n_logits: how many of the rows were multiplied with the output matrix.
-double total_ops(const ModelInfo& model, const PassTimes& times, size_t n_logits) {
-  const double hidden = matrix_elements(model, false);
-  const double output = matrix_elements(model, true) - hidden;
-  return 2 * (static_cast<double>(times.n_tokens) * hidden +
-              static_cast<double>(n_logits) * output) +
-         attention_ops(model, times);
+// Bytes of K and V that one attended position stands for, all layers.
+double position_bytes(const BenchReport& report) {
+  double n_bytes = 0;
+  for (const LayerSpec& layer : report.plan.layers) {
+    const auto& attention = std::get<AttentionSpec>(layer.mixer);
+    const size_t tile = k_tile_bytes(report.options.k_type, attention.key_dim) +
+                        v_tile_bytes(report.options.v_type, attention.value_dim);
+    n_bytes += static_cast<double>(attention.n_kv_heads * tile) / kTileTokens;
+  }
+  return n_bytes;
+}
+
+// Bytes of weights that passes read. Rows of one pass share the experts they agree on: n rows that
+// choose k of N at random read a share of 1 - (1 - k / N)^n.
+double weight_bytes(const BenchReport& report, const PassTimes& times, bool with_logits) {
+  if (times.n_passes == 0) return 0;
+  const auto n_passes = static_cast<double>(times.n_passes);
+  const auto per_row = static_cast<double>(report.weights.per_token);
+  double per_pass = per_row;
+  const auto* experts = std::get_if<ExpertsSpec>(&report.plan.layers[0].ffn);
+  if (experts != nullptr) {
+    const double active =
+        static_cast<double>(experts->n_active) / static_cast<double>(experts->n_experts);
+    const double share = 1 - std::pow(1 - active, static_cast<double>(times.n_tokens) / n_passes);
+    const double of_experts = (static_cast<double>(report.weights.packed) - per_row) / (1 - active);
+    per_pass += (share - active) * of_experts;
+  }
+  const Elements elements(report.plan);
+  const double without = elements.every_row / (elements.every_row + elements.with_logits);
+  return n_passes * per_pass * (with_logits ? 1 : without);
 }
 
 double rate(double amount, double seconds) { return seconds > 0 ? amount / seconds : 0; }
@@ -63,7 +111,7 @@ double rate(double amount, double seconds) { return seconds > 0 ? amount / secon
 }  // namespace
 
 BenchCost bench_cost(const BenchReport& report, const BenchRow& row) {
-  const ModelInfo& model = report.model;
+  const ModelPlan& plan = report.plan;
   const bool prefill = row.kind == BenchKind::kPrefill;
   const PassTimes& passes = prefill ? row.profile.prompt : row.profile.steps;
   const PassTimes chunks = prefill ? PassTimes() : row.profile.chunks;
@@ -79,31 +127,30 @@ BenchCost bench_cost(const BenchReport& report, const BenchRow& row) {
 
   const size_t end = row.depth + row.n_tokens;
   const std::vector<SlotConfig> slots = slots_of(report, end);
-  const StateBytes per_token = bytes_per_token(slots);
-  const auto kv_bytes = static_cast<double>(per_token.keys + per_token.values);
+  const double kv_bytes = position_bytes(report);
   // A pass over several rows reads a tile once for all of them.
   const auto tiles_read = [](const PassTimes& times) {
     return rate(times.n_attended * static_cast<double>(times.n_passes),
                 static_cast<double>(times.n_tokens));
   };
-  const auto packed = static_cast<double>(model.packed_bytes);
   const double scored = static_cast<double>(row.attention.sparse_steps) *
                         scored_bytes(report, bytes_for_tokens(slots, end));
+  // Verification needs the logits of its rows, rectification none.
+  const size_t chunk_logits = row.attention.drafted > 0 ? chunks.n_tokens : 0;
+  const size_t pass_logits = prefill ? 1 : passes.n_tokens;
+  const double pass_bytes = weight_bytes(report, passes, true);
   cost.bytes_per_token =
-      (static_cast<double>(passes.n_passes + chunks.n_passes) * packed +
+      (pass_bytes + weight_bytes(report, chunks, chunk_logits > 0) +
        (tiles_read(passes) + tiles_read(chunks)) * kv_bytes + (prefill ? 0 : scored)) /
       n_tokens;
-  const size_t chunk_logits =
-      row.attention.drafted > 0 ? chunks.n_tokens : 0;  // verification needs them
-  const size_t pass_logits = prefill ? 1 : passes.n_tokens;
   cost.ops_per_token =
-      (total_ops(model, passes, pass_logits) + total_ops(model, chunks, chunk_logits)) / n_tokens;
+      (total_ops(plan, passes, pass_logits) + total_ops(plan, chunks, chunk_logits)) / n_tokens;
 
-  cost.weights_bytes_per_s = rate(static_cast<double>(passes.n_passes) * packed, passes.weights_s);
+  cost.weights_bytes_per_s = rate(pass_bytes, passes.weights_s);
   cost.attention_bytes_per_s = rate(tiles_read(passes) * kv_bytes, passes.attention_s);
-  cost.attention_ops_per_s = rate(attention_ops(model, passes), passes.attention_s);
-  cost.chunk_ops_per_s = prefill ? rate(total_ops(model, passes, pass_logits), passes.total_s())
-                                 : rate(total_ops(model, chunks, chunk_logits), chunks.total_s());
+  cost.attention_ops_per_s = rate(attention_ops(plan, passes), passes.attention_s);
+  cost.chunk_ops_per_s = prefill ? rate(total_ops(plan, passes, pass_logits), passes.total_s())
+                                 : rate(total_ops(plan, chunks, chunk_logits), chunks.total_s());
   return cost;
 }
 

@@ -9,6 +9,7 @@
 
 #include "apps/bench_machine.h"
 #include "longhaul/engine.h"
+#include "model/tensors.h"
 
 namespace longhaul {
 
@@ -32,6 +33,8 @@ struct BenchRow {
 
 struct BenchReport {
   ModelInfo model;
+  ModelPlan plan;
+  WeightBytes weights;
   EngineOptions options;
   AttentionOptions attention;
   Machine machine;
@@ -58,7 +61,8 @@ struct BenchCost {
 
   double total_ms() const { return weights_ms + selection_ms + attention_ms + chunks_ms + rest_ms; }
 };
-// Bytes: the weights once per pass, every tile read, the bounds of all blocks per sparse step.
+// Bytes: the weights once per pass (of experts those that its rows would choose at random; without
+// logits nothing that only they need), every tile read, the bounds of all blocks per sparse step.
 // Operations: two for each weight and row, four for each query element and position attended to.
 BenchCost bench_cost(const BenchReport& report, const BenchRow& row);
 

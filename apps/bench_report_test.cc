@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
+
+#include "model/random_model.h"
 
 namespace longhaul {
 namespace {
@@ -35,7 +38,17 @@ BenchReport sample() {
   report.model.d_model = 256;
   report.model.d_ff = 512;
   report.model.vocab_size = 1000;
-  report.model.packed_bytes = 1000000;
+  report.weights = {.packed = 1000000, .per_token = 1000000};
+  report.plan = plan_random_model({.architecture = "llama",
+                                   .n_layers = 2,
+                                   .n_heads = 4,
+                                   .n_kv_heads = 2,
+                                   .head_dim = 64,
+                                   .d_model = 256,
+                                   .d_ff = 512,
+                                   .vocab_size = 1000})
+                    .value()
+                    .plan;
   report.machine.read_bytes_per_s = 1e9;
   report.machine.dot_ops_per_s = 1e12;
   report.rows.push_back(
@@ -97,10 +110,28 @@ TEST(BenchReport, AChunkReadsATileOnceForAllItsRows) {
   BenchRow row = decode_row(AttentionMode::kResa, 0);
   row.profile.chunks = {.n_passes = 1, .n_tokens = 10, .n_attended = 40960, .attention_s = 0.1};
   const BenchCost cost = bench_cost(report, row);
-  EXPECT_NEAR(cost.bytes_per_token, 11 * 1e6 / 10 + kKvBytes * 4096 / 10, 1);
-  const double matrix_ops = 2.0 * 2 * 256 * (2 * 256 + 2 * 128 + 3 * 512);
+  // Without logits the last layer stores keys and values, and that is all.
+  const double layer = 256 * (2 * 256 + 2 * 128 + 3 * 512);
+  const double without_logits = layer + 256 * 2 * 128;
+  const double share = without_logits / (2 * layer + 256 * 1000);
+  EXPECT_NEAR(cost.bytes_per_token, (10 + share) * 1e6 / 10 + kKvBytes * 4096 / 10, 1);
+  const double matrix_ops = 2.0 * without_logits;
   const double attention_ops = 4.0 * 4 * 64 * 2 * 4096;
   EXPECT_NEAR(cost.chunk_ops_per_s, 10 * (matrix_ops + attention_ops) / 0.1, 1);
+}
+
+TEST(BenchReport, RowsOfAPassShareExperts) {
+  BenchReport report = sample();
+  report.plan =
+      plan_random_model({.architecture = "qwen3moe", .n_experts = 8, .n_active_experts = 2})
+          .value()
+          .plan;
+  report.weights = {.packed = 900000, .per_token = 300000};  // 100,000 for all rows
+  BenchRow row = decode_row(AttentionMode::kDense, 0);
+  EXPECT_NEAR(bench_cost(report, row).bytes_per_token, 300000, 1);
+  row.profile.steps.n_passes = 5;  // of two rows each
+  const double read = 100000 + 800000 * (1 - std::pow(0.75, 2));
+  EXPECT_NEAR(bench_cost(report, row).bytes_per_token, read / 2, 1);
 }
 
 TEST(BenchReport, OperationsOfATokenCountTheLogits) {

@@ -59,7 +59,7 @@ Result<LoadPlan> plan_shape(const RandomModelSpec& spec, const EngineOptions& op
   if (effective.ctx_size == 0) effective.ctx_size = spec.context_length;
   LH_ASSIGN_OR_RETURN(const auto summaries, plan_summaries(setup_for(random.plan, effective)));
   return LoadPlan{fmt::format("shape {} in {}", options.shape, options.shape_type),
-                  random.file_bytes + weight_bytes_of(summaries), random.file_bytes,
+                  random.weights.packed + weight_bytes_of(summaries), random.file_bytes,
                   Model::buffer_bytes(random.plan, options.prefill_chunk),
                   slots_for(random.plan, effective, specs_of(summaries))};
 }

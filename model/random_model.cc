@@ -9,7 +9,6 @@
 #include <random>
 
 #include "io/gguf_writer.h"
-#include "model/tensors.h"
 #include "quant/registry.h"
 
 namespace longhaul {
@@ -261,7 +260,9 @@ Result<RandomModelPlan> plan_random_model(const RandomModelSpec& spec) {
   GgufWriter keys;
   set_keys(spec, keys);
   LH_ASSIGN_OR_RETURN(ModelPlan plan, plan_of_keys(keys));
-  RandomModelPlan result{std::move(plan), 0};
+  RandomModelPlan result{.plan = std::move(plan)};
+  const auto type = [&](const TensorSpec& tensor) { return std::optional(type_of(spec, tensor)); };
+  result.weights = weight_bytes(result.plan, type);
   for (const TensorSpec& tensor : tensors(result.plan)) {
     if (spec.tied && !tensor.alternative.empty()) continue;
     const TensorTypeInfo& info = tensor_type_info(type_of(spec, tensor));

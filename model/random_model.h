@@ -11,7 +11,7 @@
 
 #include "base/result.h"
 #include "base/tensor_type.h"
-#include "model/plan.h"
+#include "model/tensors.h"
 
 namespace longhaul {
 
@@ -48,6 +48,7 @@ Status write_random_model(const RandomModelSpec& spec, const std::string& path);
 struct RandomModelPlan {
   ModelPlan plan;
   size_t file_bytes = 0;  // of its tensors
+  WeightBytes weights = {};
 };
 Result<RandomModelPlan> plan_random_model(const RandomModelSpec& spec);
 

@@ -78,11 +78,21 @@ const GgufTensor* find_tensor(const GgufFile& file, const TensorSpec& spec) {
 }
 
 WeightBytes weight_bytes(const ModelPlan& plan, const GgufFile& file) {
+  return weight_bytes(plan, [&](const TensorSpec& spec) -> std::optional<TensorType> {
+    const GgufTensor* tensor = find_tensor(file, spec);
+    if (tensor == nullptr) return std::nullopt;  // binding says which is missing
+    return tensor->type();
+  });
+}
+
+WeightBytes weight_bytes(const ModelPlan& plan,
+                         FunctionRef<std::optional<TensorType>(const TensorSpec&)> type_of) {
   WeightBytes bytes;
   for (const TensorSpec& spec : tensors(plan)) {
-    const GgufTensor* tensor = spec.is_packed() ? find_tensor(file, spec) : nullptr;
-    if (tensor == nullptr) continue;  // binding says which is missing
-    const size_t each = PackedMatrix::packed_bytes(tensor->type(), spec.n_out, spec.n_in);
+    if (!spec.is_packed()) continue;
+    const std::optional<TensorType> type = type_of(spec);
+    if (!type) continue;
+    const size_t each = PackedMatrix::packed_bytes(*type, spec.n_out, spec.n_in);
     bytes.packed += spec.n_experts * each;
     bytes.per_token += spec.n_active * each;
   }

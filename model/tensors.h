@@ -2,8 +2,10 @@
 // plans and tests take names and shapes from.
 #pragma once
 
+#include <optional>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "io/gguf_writer.h"
 #include "model/plan.h"
 #include "model/tensor_visitor.h"
@@ -22,6 +24,9 @@ struct WeightBytes {
   size_t per_token = 0;  // that a row is multiplied with: of experts, the active ones
 };
 WeightBytes weight_bytes(const ModelPlan& plan, const GgufFile& file);
+// The same for matrices of the types that type_of() gives; none: not counted.
+WeightBytes weight_bytes(const ModelPlan& plan,
+                         FunctionRef<std::optional<TensorType>(const TensorSpec&)> type_of);
 
 // The plan of a file that has keys but no tensors yet; `<architecture>.vocab_size` stands for the
 // embedding's rows.
