@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <map>
 #include <numeric>
 #include <random>
 
 #include "base/check.h"
 #include "io/gguf_writer.h"
+#include "model/tensors.h"
 #include "quant/registry.h"
 
 namespace longhaul {
@@ -66,19 +68,12 @@ class Builder {
 
   Status write(const std::string& path) {
     add_metadata();
+    LH_ASSIGN_OR_RETURN(const ModelPlan plan, plan_of_keys(writer_));
     add_vocabulary();
-    LH_RETURN_IF_ERROR(matrix("token_embd.weight", vocab_size(spec_), kDModel,
-                              [this](size_t row, float* out) { fill_embedding(row, out); }));
-    LH_RETURN_IF_ERROR(add_previous_token_layer());
-    LH_RETURN_IF_ERROR(add_match_layer());
-    LH_RETURN_IF_ERROR(vector("output_norm.weight", [](size_t i) {
-      return i >= kResult && i < kResult + kCode ? kOutputGain : 1.0;
-    }));
-    const size_t first_value = first_key() + spec_.n_nodes;
-    LH_RETURN_IF_ERROR(
-        matrix("output.weight", vocab_size(spec_), kDModel, [first_value](size_t row, float* out) {
-          if (row >= first_value) set_code(row - first_value, out + kResult);
-        }));
+    set_ends();
+    set_previous_token_layer();
+    set_match_layer();
+    for (const TensorSpec& tensor : tensors(plan)) LH_RETURN_IF_ERROR(add(tensor));
     return writer_.write(path);
   }
 
@@ -139,85 +134,85 @@ class Builder {
     }
   }
 
+  // The embedding, the norm behind the layers and the output matrix.
+  void set_ends() {
+    fillers_["token_embd.weight"] = [this](size_t row, float* out) { fill_embedding(row, out); };
+    fillers_["output_norm.weight"] = [](size_t, float* out) {
+      for (size_t i = 0; i < kDModel; ++i) {
+        const bool result = i >= kResult && i < kResult + kCode;
+        out[i] = static_cast<float>(result ? kOutputGain : 1.0);
+      }
+    };
+    const size_t first_value = first_key() + spec_.n_nodes;
+    fillers_["output.weight"] = [first_value](size_t row, float* out) {
+      if (row >= first_value) set_code(row - first_value, out + kResult);
+    };
+  }
+
   // Layer 0: every token attends to the one before it and copies its key code.
-  Status add_previous_token_layer() {
-    LH_RETURN_IF_ERROR(matrix(
-        "blk.0.attn_q.weight", spec_.n_heads * kHeadDim, kDModel, [](size_t row, float* out) {
-          const size_t i = row % kHeadDim;
-          const double frequency =
-              std::pow(kRopeBase, -2.0 * static_cast<double>(i / 2) / kHeadDim);
-          if (i >= 2 * kPositionPairs) return;
-          // Turned back by one position.
-          const double x = i % 2 == 0 ? std::cos(frequency) : -std::sin(frequency);
-          out[kOne] = static_cast<float>(kPositionGain * x);
-        }));
-    LH_RETURN_IF_ERROR(matrix("blk.0.attn_k.weight", kHeadDim, kDModel, [](size_t row, float* out) {
+  void set_previous_token_layer() {
+    fillers_["blk.0.attn_q.weight"] = [](size_t row, float* out) {
+      const size_t i = row % kHeadDim;
+      const double frequency = std::pow(kRopeBase, -2.0 * static_cast<double>(i / 2) / kHeadDim);
+      if (i >= 2 * kPositionPairs) return;
+      // Turned back by one position.
+      const double x = i % 2 == 0 ? std::cos(frequency) : -std::sin(frequency);
+      out[kOne] = static_cast<float>(kPositionGain * x);
+    };
+    fillers_["blk.0.attn_k.weight"] = [](size_t row, float* out) {
       if (row < 2 * kPositionPairs && row % 2 == 0) out[kOne] = 1.0F;
-    }));
-    LH_RETURN_IF_ERROR(matrix("blk.0.attn_v.weight", kHeadDim, kDModel, [](size_t row, float* out) {
+    };
+    fillers_["blk.0.attn_v.weight"] = [](size_t row, float* out) {
       if (row < kCode) out[kKey + row] = 1.0F;
-    }));
-    return add_output_and_rest(0, kPrevious, kTokenScale);
+    };
+    set_output(0, kPrevious, kTokenScale);
   }
 
   // Layer 1: the query is the token's own code, the keys are the codes of keys before; copies the
   // value found.
-  Status add_match_layer() {
+  void set_match_layer() {
     constexpr size_t kFirst = 2 * kPositionPairs;
-    LH_RETURN_IF_ERROR(matrix("blk.1.attn_q.weight", spec_.n_heads * kHeadDim, kDModel,
-                              [](size_t row, float* out) {
-                                const size_t i = row % kHeadDim;
-                                if (i < kFirst) return;
-                                out[kKey + i - kFirst] = static_cast<float>(kMatchGain);
-                                out[kValue + i - kFirst] = static_cast<float>(kMatchGain);
-                              }));
-    LH_RETURN_IF_ERROR(matrix("blk.1.attn_k.weight", kHeadDim, kDModel, [](size_t row, float* out) {
+    fillers_["blk.1.attn_q.weight"] = [](size_t row, float* out) {
+      const size_t i = row % kHeadDim;
+      if (i < kFirst) return;
+      out[kKey + i - kFirst] = static_cast<float>(kMatchGain);
+      out[kValue + i - kFirst] = static_cast<float>(kMatchGain);
+    };
+    fillers_["blk.1.attn_k.weight"] = [](size_t row, float* out) {
       if (row >= kFirst) out[kPrevious + row - kFirst] = 1.0F;
-    }));
-    LH_RETURN_IF_ERROR(matrix("blk.1.attn_v.weight", kHeadDim, kDModel, [](size_t row, float* out) {
+    };
+    fillers_["blk.1.attn_v.weight"] = [](size_t row, float* out) {
       if (row < kCode) out[kValue + row] = 1.0F;
-    }));
-    return add_output_and_rest(1, kResult, kPairScale);
+    };
+    set_output(1, kResult, kPairScale);
   }
 
-  // The head's code goes to the residual at `target`, freed of the norm's scale; the feed-forward
-  // part adds nothing.
-  Status add_output_and_rest(size_t layer, size_t target, double scale) {
-    const auto name = [layer](const char* suffix) {
-      return fmt::format("blk.{}.{}", layer, suffix);
-    };
+  // The head's code goes to the residual at `target`, freed of the norm's scale.
+  void set_output(size_t layer, size_t target, double scale) {
     const size_t n_heads = spec_.n_heads;
     const auto weight = static_cast<float>(1.0 / (scale * static_cast<double>(n_heads)));
-    LH_RETURN_IF_ERROR(matrix(name("attn_output.weight"), kDModel, n_heads * kHeadDim,
-                              [=](size_t row, float* out) {
-                                if (row < target || row >= target + kCode) return;
-                                for (size_t h = 0; h < n_heads; ++h) {
-                                  out[h * kHeadDim + row - target] = weight;
-                                }
-                              }));
-    const RowFiller zero = [](size_t, float*) {};
-    const auto one = [](size_t) { return 1.0; };
-    LH_RETURN_IF_ERROR(vector(name("attn_norm.weight"), one));
-    LH_RETURN_IF_ERROR(vector(name("ffn_norm.weight"), one));
-    LH_RETURN_IF_ERROR(matrix(name("ffn_gate.weight"), kDFf, kDModel, zero));
-    LH_RETURN_IF_ERROR(matrix(name("ffn_up.weight"), kDFf, kDModel, zero));
-    return matrix(name("ffn_down.weight"), kDModel, kDFf, zero);
+    fillers_[fmt::format("blk.{}.attn_output.weight", layer)] = [=](size_t row, float* out) {
+      if (row < target || row >= target + kCode) return;
+      for (size_t h = 0; h < n_heads; ++h) out[h * kHeadDim + row - target] = weight;
+    };
   }
 
-  Status vector(const std::string& name, const std::function<double(size_t)>& value) {
-    return add(name, TensorType::kF32, {kDModel}, 1, kDModel, [value](size_t, float* out) {
-      for (size_t i = 0; i < kDModel; ++i) out[i] = static_cast<float>(value(i));
-    });
+  // What no filler is named for: ones for norms, and zeros, so that the feed-forward adds nothing.
+  RowFiller filler_of(const TensorSpec& tensor) const {
+    if (const auto found = fillers_.find(tensor.name); found != fillers_.end())
+      return found->second;
+    if (tensor.kind != TensorKind::kVector) return [](size_t, float*) {};
+    return [n = tensor.n_out](size_t, float* out) { std::fill_n(out, n, 1.0F); };
   }
 
-  Status matrix(const std::string& name, size_t n_rows, size_t n_cols, RowFiller fill) {
-    return add(name, spec_.type, {n_cols, n_rows}, n_rows, n_cols, std::move(fill));
-  }
-
-  Status add(const std::string& name, TensorType type, std::vector<uint64_t> shape, size_t n_rows,
-             size_t n_cols, RowFiller fill) {
+  Status add(const TensorSpec& tensor) {
+    const bool vector = tensor.kind == TensorKind::kVector;
+    const TensorType type = vector ? TensorType::kF32 : spec_.type;
+    const size_t n_rows = vector ? 1 : tensor.n_out;
+    const size_t n_cols = vector ? tensor.n_out : tensor.n_in;
     return writer_.add_tensor(
-        name, type, std::move(shape), [=, fill = std::move(fill)](GgufWriter::Sink sink) -> Status {
+        tensor.name, type, tensor.shape(),
+        [=, fill = filler_of(tensor)](GgufWriter::Sink sink) -> Status {
           const TensorTypeInfo& info = tensor_type_info(type);
           std::vector<float> row(n_cols);
           std::vector<std::byte> bytes(n_cols / info.block_len * info.block_bytes);
@@ -233,6 +228,7 @@ class Builder {
 
   LookupSpec spec_;
   GgufWriter writer_;
+  std::map<std::string, RowFiller> fillers_;  // by tensor
 };
 
 }  // namespace
