@@ -248,7 +248,7 @@ Status distill(const DistillOptions& options) {
   LH_ASSIGN_OR_RETURN(const TensorType type, gate_type(options.type));
   LH_ASSIGN_OR_RETURN(const at::Device device, find_device(options.device));
   LH_ASSIGN_OR_RETURN(const GateModel model, GateModel::open(options.model));
-  GateConfig config = gate_config(model.config);
+  GateConfig config = gate_config(model.plan);
   config.block_size = options.block_size;
   config.qk_norm = options.qk_norm;
   config.key_length =

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "attention/gate/load.h"
+#include "model/state_slots.h"
 #include "trainer/rope.h"
 
 namespace longhaul::trainer {
@@ -16,10 +18,13 @@ std::vector<float> values_of(const Tensor& tensor) {
 }
 
 // Permutes the inputs of wq or wk, head by head, as the file's rows of q and k are.
-Tensor in_file_order(const Tensor& w, const longhaul::ModelConfig& model) {
-  if (model.rope.layout == RopeLayout::kHalf) return w;
-  const auto head_dim = static_cast<int64_t>(model.head_dim);
-  const Tensor source = interleaved_place(head_dim, static_cast<int64_t>(model.rope.dim)).argsort();
+Tensor in_file_order(const Tensor& w, const ModelPlan& model) {
+  const AttentionSpec& attention = main_attention(model);
+  if (!attention.rope) return w;
+  const RopeConfig& rope = model.ropes[*attention.rope];
+  if (rope.layout == RopeLayout::kHalf) return w;
+  const auto head_dim = static_cast<int64_t>(attention.key_dim);
+  const Tensor source = interleaved_place(head_dim, static_cast<int64_t>(rope.dim)).argsort();
   return w.detach()
       .to(at::kCPU)
       .unflatten(-1, {-1, head_dim})
@@ -31,25 +36,19 @@ Tensor in_file_order(const Tensor& w, const longhaul::ModelConfig& model) {
 
 Result<GateModel> GateModel::open(const std::string& path) {
   LH_ASSIGN_OR_RETURN(GgufFile file, GgufFile::open(path));
-  LH_ASSIGN_OR_RETURN(longhaul::ModelConfig config, read_model_config(file));
-  LH_ASSIGN_OR_RETURN(std::string fingerprint, model_fingerprint(file));
-  GateBase base{.architecture = config.architecture,
-                .name = config.name,
-                .fingerprint = std::move(fingerprint),
-                .n_layers = config.n_layers,
-                .n_heads = config.n_heads,
-                .n_kv_heads = config.n_kv_heads,
-                .head_dim = config.head_dim};
-  return GateModel{std::move(file), std::move(config), std::move(base)};
+  LH_ASSIGN_OR_RETURN(ModelPlan plan, read_plan(file));
+  LH_ASSIGN_OR_RETURN(GateBase base, gate_base(selector_setup(plan, 0, &file)));
+  return GateModel{std::move(file), std::move(plan), std::move(base)};
 }
 
-GateConfig gate_config(const longhaul::ModelConfig& model) {
+GateConfig gate_config(const ModelPlan& model) {
+  const AttentionSpec& attention = main_attention(model);
   GateConfig config;
-  config.n_layers = static_cast<int64_t>(model.n_layers);
-  config.n_heads = static_cast<int64_t>(model.n_heads);
-  config.n_kv_heads = static_cast<int64_t>(model.n_kv_heads);
-  config.head_dim = static_cast<int64_t>(model.head_dim);
-  config.rope_theta = model.rope.theta;
+  config.n_layers = static_cast<int64_t>(selector_setup(model, 0).n_layers);
+  config.n_heads = static_cast<int64_t>(attention.n_heads);
+  config.n_kv_heads = static_cast<int64_t>(attention.n_kv_heads);
+  config.head_dim = static_cast<int64_t>(attention.key_dim);
+  if (attention.rope) config.rope_theta = model.ropes[*attention.rope].theta;
   return config;
 }
 
@@ -70,8 +69,8 @@ GateWeights to_gate_weights(const GateConfig& config, const Gates& gates, const 
   weights.qk_norm = config.qk_norm;
   weights.norm_eps = static_cast<float>(kGateNormEps);
   for (const GateLayer& gate : gates) {
-    weights.layers.push_back({.wq = values_of(in_file_order(gate.wq, model.config)),
-                              .wk = values_of(in_file_order(gate.wk, model.config)),
+    weights.layers.push_back({.wq = values_of(in_file_order(gate.wq, model.plan)),
+                              .wk = values_of(in_file_order(gate.wk, model.plan)),
                               .q_norm = values_of(gate.q_norm),
                               .k_norm = values_of(gate.k_norm)});
   }

@@ -5,22 +5,22 @@
 
 #include "base/result.h"
 #include "io/gate_file.h"
-#include "model/config.h"
+#include "model/plan.h"
 #include "trainer/gate.h"
 
 namespace longhaul::trainer {
 
-// The model that gates are for: its file, open, and its config.
+// The model that gates are for: its file, open, and its plan.
 struct GateModel {
   GgufFile file;
-  longhaul::ModelConfig config;
+  ModelPlan plan;
   GateBase base;
 
   static Result<GateModel> open(const std::string& path);
 };
 
 // What the gates of a model take from it; block size and gate dimensions are the published ones.
-GateConfig gate_config(const longhaul::ModelConfig& model);
+GateConfig gate_config(const ModelPlan& model);
 
 // Of the file's matrices, by its name: F16 or F32.
 Result<TensorType> gate_type(const std::string& name);

@@ -92,7 +92,7 @@ class ExportedGate : public testing::TestWithParam<const char*> {
 
 TEST_P(ExportedGate, ScoresAlikeInTheEngine) {
   ASSERT_TRUE(model_) << model_.error().message;
-  GateConfig config = gate_config(model_->config);
+  GateConfig config = gate_config(model_->plan);
   config.block_size = 16;
   config.key_length = 32;
   at::manual_seed(1);

@@ -7,8 +7,7 @@
 #include <set>
 
 #include "io/gguf.h"
-#include "model/config.h"
-#include "model/rope.h"
+#include "model/tensors.h"
 #include "quant/registry.h"
 #include "trainer/rope.h"
 
@@ -37,35 +36,51 @@ Result<Tensor> read_tensor(const GgufFile& file, const std::string& name,
   return values;
 }
 
-// The trainer's fields of a config the engine read; RoPE's frequencies with all scaling applied.
-Result<ModelConfig> convert_config(const GgufFile& file, const longhaul::ModelConfig& read) {
-  ModelConfig config;
-  config.n_layers = static_cast<int64_t>(read.n_layers);
-  config.d_model = static_cast<int64_t>(read.d_model);
-  config.n_heads = static_cast<int64_t>(read.n_heads);
-  config.n_kv_heads = static_cast<int64_t>(read.n_kv_heads);
-  config.head_dim = static_cast<int64_t>(read.head_dim);
-  config.d_ff = static_cast<int64_t>(read.d_ff);
-  config.rope_theta = read.rope.theta;
-  config.norm_eps = static_cast<double>(read.norm_eps);
-  config.qk_norm = read.qk_norm;
-  config.qkv_bias = read.qkv_bias;
-  config.planted = false;
-  const GgufTensor* embedding = file.find_tensor("token_embd.weight");
-  if (embedding != nullptr && embedding->shape.size() == 2) {
-    config.vocab_size = static_cast<int64_t>(embedding->shape[1]);
+// The attention that all layers have; an Error where a layer is more than the trainer computes.
+Result<AttentionSpec> plain_attention(const std::string& path, const ModelPlan& plan) {
+  const auto refuse = [&](const char* what) {
+    return unsupported("{}: {}: the trainer has plain transformers alone", path, what);
+  };
+  if (plan.embedding_scale != 1.0F) return refuse("its embeddings are scaled");
+  for (const LayerSpec& layer : plan.layers) {
+    const auto* gated = std::get_if<GatedSpec>(&layer.ffn);
+    if (gated == nullptr) return refuse("it has experts");
+    if (layer.post_norms || gated->activation != Activation::kSilu)
+      return refuse("it has norms or activations of another kind");
+    const auto& attention = std::get<AttentionSpec>(layer.mixer);
+    if (attention.window != 0 || attention.qk_norm == QkNorm::kAll || !attention.rope)
+      return refuse("it has attention of another kind");
   }
+  return main_attention(plan);
+}
+
+// The trainer's fields of a plan the engine read; RoPE's frequencies with all scaling applied.
+Result<ModelConfig> convert_plan(const GgufFile& file, const ModelPlan& plan) {
+  LH_ASSIGN_OR_RETURN(const AttentionSpec attention, plain_attention(file.path(), plan));
+  const RopeConfig& rope = plan.ropes[*attention.rope];
+  ModelConfig config;
+  config.n_layers = static_cast<int64_t>(plan.layers.size());
+  config.d_model = static_cast<int64_t>(plan.d_model);
+  config.n_heads = static_cast<int64_t>(attention.n_heads);
+  config.n_kv_heads = static_cast<int64_t>(attention.n_kv_heads);
+  config.head_dim = static_cast<int64_t>(attention.key_dim);
+  config.d_ff = static_cast<int64_t>(main_d_ff(plan));
+  config.vocab_size = static_cast<int64_t>(plan.vocab_size);
+  config.rope_theta = rope.theta;
+  config.norm_eps = static_cast<double>(plan.norm_eps);
+  config.qk_norm = attention.qk_norm == QkNorm::kHead;
+  config.qkv_bias = attention.bias;
+  config.planted = false;
   std::vector<float> factors;
-  if (read.rope.has_factors) {
-    LH_ASSIGN_OR_RETURN(
-        const Tensor values,
-        read_tensor(file, "rope_freqs.weight", {static_cast<int64_t>(read.rope.dim / 2)}));
+  if (rope.has_factors) {
+    LH_ASSIGN_OR_RETURN(const Tensor values, read_tensor(file, "rope_freqs.weight",
+                                                         {static_cast<int64_t>(rope.dim / 2)}));
     factors.assign(values.const_data_ptr<float>(), values.const_data_ptr<float>() + values.numel());
   }
-  const bool plain = read.rope.scaling == RopeScaling::kNone && !read.rope.has_factors &&
-                     read.rope.dim == read.head_dim && read.rope.attn_factor == 1;
+  const bool plain = rope.scaling == RopeScaling::kNone && !rope.has_factors &&
+                     rope.dim == attention.key_dim && rope.attn_factor == 1;
   if (plain) return config;
-  const RopeTable table(read.rope, factors);
+  const RopeTable table(rope, factors);
   config.rope_frequencies.assign(table.frequencies().begin(), table.frequencies().end());
   config.rope_magnitude = table.magnitude();
   return config;
@@ -82,9 +97,9 @@ bool is_rotated(const std::string& name) {
 }
 
 // What is not read would be left out of the computation.
-Status refuse_leftovers(const GgufFile& file, const ModelWeights& weights) {
-  std::set<std::string> used{"rope_freqs.weight"};
-  for (const auto& [name, tensor] : weights.named()) used.insert(name);
+Status refuse_leftovers(const GgufFile& file, const ModelPlan& plan) {
+  std::set<std::string> used;
+  for (const TensorSpec& spec : tensors(plan)) used.insert(spec.name);
   for (const GgufTensor& tensor : file.tensors()) {
     if (used.contains(tensor.name)) continue;
     return unsupported("{}: tensor {} is not part of this architecture", file.path(), tensor.name);
@@ -96,15 +111,16 @@ Status refuse_leftovers(const GgufFile& file, const ModelWeights& weights) {
 
 Result<Checkpoint> import_gguf(const std::string& path) {
   LH_ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(path));
-  LH_ASSIGN_OR_RETURN(const longhaul::ModelConfig read, read_model_config(file));
+  LH_ASSIGN_OR_RETURN(const ModelPlan plan, read_plan(file));
   Checkpoint checkpoint;
-  LH_ASSIGN_OR_RETURN(checkpoint.config, convert_config(file, read));
+  LH_ASSIGN_OR_RETURN(checkpoint.config, convert_plan(file, plan));
   const ModelConfig& config = checkpoint.config;
+  const RopeConfig& rope = plan.ropes[0];
   checkpoint.weights = shaped_weights(config);
   if (file.find_tensor("output.weight") != nullptr) {
     checkpoint.weights.output = at::empty({config.vocab_size, config.d_model}, at::kMeta);
   }
-  LH_RETURN_IF_ERROR(refuse_leftovers(file, checkpoint.weights));
+  LH_RETURN_IF_ERROR(refuse_leftovers(file, plan));
   Status status;
   checkpoint.weights.for_each([&](const std::string& name, Tensor& weight) {
     if (!status) return;
@@ -113,8 +129,8 @@ Result<Checkpoint> import_gguf(const std::string& path) {
       status = tl::unexpected<Error>(std::move(values.error()));
       return;
     }
-    const bool turn = is_rotated(name) && read.rope.layout == RopeLayout::kInterleaved;
-    weight = turn ? into_halves(*values, read.rope, config.head_dim) : *values;
+    const bool turn = is_rotated(name) && rope.layout == RopeLayout::kInterleaved;
+    weight = turn ? into_halves(*values, rope, config.head_dim) : *values;
     weight.set_requires_grad(true);
   });
   LH_RETURN_IF_ERROR(status);

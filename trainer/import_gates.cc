@@ -124,7 +124,7 @@ Status import_gates(const ImportGatesOptions& options) {
   json published;
   LH_RETURN_IF_ERROR(
       guarded(config_path, [&] { published = json::parse(std::ifstream(config_path)); }));
-  GateConfig config = gate_config(model.config);
+  GateConfig config = gate_config(model.plan);
   LH_RETURN_IF_ERROR(read_config(published, config_path, config));
   LH_ASSIGN_OR_RETURN(const std::string base,
                       field<std::string>(published, config_path, "base_model"));
