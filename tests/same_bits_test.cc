@@ -275,6 +275,34 @@ TEST_P(SameBits, SparseWithEveryBlockIsDense) {
   EXPECT_NE(first_difference(expected, found, rig.vocab_size()), -1);
 }
 
+// Beyond 2,048 tokens a list of every tile would merge its segments in another order.
+TEST_P(SameBits, SparseWithEveryBlockIsDenseInALongText) {
+  Rig rig(GetParam(), 2);
+  const auto tokens = random_tokens(2130, 13);
+  const std::span<const int32_t> all(tokens);
+  auto sequence = rig.cache->new_sequence();
+  for (size_t pos = 0; pos + 1 < all.size(); pos += 256) {
+    const size_t n = std::min<size_t>(256, all.size() - 1 - pos);
+    Chunk chunk{&sequence, all.subspan(pos, n), pos, 0, nullptr, nullptr};
+    ASSERT_TRUE(rig.model->forward({&chunk, 1}, {}).has_value());
+  }
+  AttentionOptions every;
+  every.sparse_ratio = 1.0;
+  std::vector<float> expected(rig.vocab_size());
+  std::vector<float> found(rig.vocab_size());
+  const auto step = [&](const char* selector, std::vector<float>& logits) {
+    sequence.truncate(all.size() - 1);
+    Chunk chunk{&sequence, all.last(1), all.size() - 1, 1, find_selector(selector), &every};
+    MatrixView<float> out(logits.data(), 1, logits.size());
+    ASSERT_TRUE(rig.model->forward({&chunk, 1}, out).has_value());
+  };
+  step("", expected);
+  for (const char* name : {"gate", "minmax", "window", "oracle"}) {
+    step(name, found);
+    EXPECT_EQ(first_difference(expected, found, rig.vocab_size()), -1) << name;
+  }
+}
+
 // ReSA's claim: after sparse steps, one dense pass over their tokens leaves the cache of a dense
 // prefill, to the bit.
 TEST_P(SameBits, RectificationRestoresTheDenseCache) {
