@@ -95,12 +95,12 @@ struct AttentionJob {
   size_t out_stride = 0;
 };
 
-// Softmax states of queries; a query is one head of one row. The empty state, of a query that saw no
-// token, is m = -inf, l = 0, o = 0: merging it changes no bit of the other, merging into it gives
-// the other. A view.
+// Softmax states of queries; a query is one head of one row. The empty state, of a query that saw
+// no token, is m = -inf, l = 0, o = 0; any other has l > 0. Merging it changes no bit of the other,
+// merging into it gives the other. A view.
 struct AttentionStates {
   float* m = nullptr;  // [n_queries] the exponent that l and o are relative to, base 2
-  float* l = nullptr;  // [n_queries] sum of 2^(s - m); of a state that is not empty at least 1
+  float* l = nullptr;  // [n_queries] sum of 2^(s - m)
   float* o = nullptr;  // [n_queries, value_dim] sum of 2^(s - m) v
   size_t n_queries = 0;
   size_t value_dim = 0;
@@ -130,8 +130,8 @@ class StateBuffer {
   AlignedBuffer<float> m_, l_, o_;
 };
 
-// Part of a text, in tiles. It begins and ends at a border of the job's segments (a multiple of
-// kSegmentTiles or, for lists, of kListSegmentTiles), or ends behind the last tile a row sees.
+// Part of a text, in tiles: from one border of the job's segments (a multiple of kSegmentTiles or,
+// for lists, of kListSegmentTiles) to another, or to behind the last tile that a row sees.
 struct TextPart {
   size_t first_tile = 0;
   size_t end_tile = std::numeric_limits<size_t>::max();

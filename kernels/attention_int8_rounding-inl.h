@@ -94,8 +94,8 @@ HWY_INLINE VF look_up(const float* table, VI i) {
   return found;
 }
 
-// Splits x in [2^-20, 1] up to the next number of 4 mantissa bits: shift = log2 of it, inverse = 1
-// / it.
+// From x in [2^-20, 1] up to the next number y of 4 mantissa bits: shift = log2(y), inverse
+// = 1 / y.
 HWY_INLINE void split_share(VF x, float* shift, float* inverse) {
   static constexpr float kLog2[16] = {// log2(1 + i / 16)
                                       0.0F,         0.0874628413F, 0.169925001F, 0.247927513F,

@@ -42,9 +42,12 @@ struct Queries {
   AlignedBuffer<int32_t> offsets;
 };
 
-// How the probabilities of one row become 8-bit integers in one group. The row's powers are w =
-// 2^(s + shift[token] - m), at most 1; p = w * inverse[token] (relative to the same m). The integer
-// of chunk c is w * weights[c][token], and a sum of integers times int8 values is worth units[c].
+// How the probabilities of one row become 8-bit integers in one group:
+//
+//   power    w = 2^(s + shift[token] - m), at most 1
+//   p        w * inverse[token], relative to the same m
+//   integer  w * weights[c][token] in chunk c
+//   o        the sum of integers times int8 values, times units[c]
 struct ValueScales {
   float shift[kGroupTokens];
   float inverse[kGroupTokens];

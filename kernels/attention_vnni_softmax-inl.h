@@ -31,8 +31,8 @@ LH_VNNI_INLINE __m512 load_value_scales(const std::byte* tile, size_t c, size_t 
   return _mm512_maskz_mov_ps(mask, load_halves(from));
 }
 
-// Splits x in [2^-20, 1] up to the next number of 4 mantissa bits: shift = log2 of it, inverse = 1
-// / it.
+// From x in [2^-20, 1] up to the next number y of 4 mantissa bits: shift = log2(y), inverse
+// = 1 / y.
 LH_VNNI_INLINE void split_share(__m512 x, float* shift, float* inverse) {
   static constexpr float kLog2[16] = {// log2(1 + (i + 1) / 16)
                                       0.0874628413F, 0.169925001F, 0.247927513F, 0.321928095F,

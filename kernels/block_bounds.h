@@ -2,23 +2,27 @@
 // as read_k gives them, and the score made from it: an upper bound of q . k over the block (Quest,
 // ReSA). Also the choice of the highest scores.
 //
-// A box has per dimension a centre and a radius, 4 bits each:
+// A box has per dimension a centre and a radius, 4 bits each, c and r in 0 .. 15:
 //
-//   origin + centre_step * (2 * c - 15)  +-  radius_step * (5 + r),   c and r in 0 .. 15,
+//   origin + centre_step * (2 * c - 15)  +-  radius_step * (5 + r)
 //
-// the centre rounded to the nearest, the radius outward, so that the box holds the keys. (Few
-// dimensions have less than a quarter of the largest radius: steps from there are finer.) 32
-// dimensions of a block share the two steps, halves as small as the largest centre and radius
-// allow. 16 blocks of one (layer, KV head) form a group so that lane = block, and share the origin:
-// where the keys of block 0 all lie farther from zero than they spread (|middle| > maximum -
-// minimum) it is their middle in 8 bits, elsewhere zero. Keys of trained models have dimensions of
-// large and nearly constant value, which would leave 4 bits nothing for the others
-// (docs/quality.md).
+//   centre  rounded to the nearest
+//   radius  rounded outward, so that the box holds the keys; few dimensions have less than a
+//           quarter of the largest one, so steps from there are finer
+//   steps   shared by 32 dimensions of a block: halves as small as the largest centre and radius
+//           allow
+//   origin  shared by 16 blocks of one (layer, KV head), which form a group so that lane = block:
+//           where the keys of block 0 all lie farther from zero than they spread (|middle| >
+//           maximum - minimum) their middle in 8 bits, elsewhere zero. Keys of trained models have
+//           dimensions of large and nearly constant value, which would leave 4 bits nothing for the
+//           others (docs/quality.md).
 //
-//   [head_dim / 32][{centre, radius}][16 blocks] steps, f16
-//   [head_dim / 32] steps of the origin, halves as f32
-//   [head_dim] origin, i8; up to here rounded up to a multiple of 64 bytes
-//   [head_dim / 4][16 blocks][4] of c + 16 * r, u8
+// A group in memory:
+//
+//   [head_dim / 32][{centre, radius}][16 blocks]  f16 steps
+//   [head_dim / 32]                               f32 steps of the origin, which are halves
+//   [head_dim]                                    i8 origin; up to here a multiple of 64 bytes
+//   [head_dim / 4][16 blocks][4]                  u8 c + 16 * r
 //
 // So a descriptor is a function of the set of keys of its block and of that of block 0, whatever
 // their order. Magnitudes above 2^18, and NaN, count as 2^18, so that scores are always finite.

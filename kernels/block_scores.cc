@@ -166,12 +166,10 @@ HWY_INLINE float ChunkScore(const std::byte* group, size_t lane, const Query& qu
     centre += 2 * q * std::to_integer<int32_t>(codes & std::byte{15});
     radius += query.magnitude[dim] * std::to_integer<int32_t>(codes >> 4);
   }
-  uint16_t steps[2];
-  std::memcpy(&steps[0], group + bounds_centre_step_offset(lane, chunk), 2);
-  std::memcpy(&steps[1], group + bounds_radius_step_offset(lane, chunk), 2);
+  const float centre_step = read_f16(group + bounds_centre_step_offset(lane, chunk));
+  const float radius_step = read_f16(group + bounds_radius_step_offset(lane, chunk));
   return (OriginStep(group, chunk, head_dim) * static_cast<float>(origin) +
-          f16_to_f32(steps[0]) * static_cast<float>(centre) +
-          f16_to_f32(steps[1]) * static_cast<float>(radius)) *
+          centre_step * static_cast<float>(centre) + radius_step * static_cast<float>(radius)) *
          query.scale[chunk];
 }
 

@@ -71,9 +71,7 @@ void half_tile_set_row(std::byte* tile, size_t row, const float* values, size_t 
 
 void half_tile_read_row(const std::byte* tile, size_t row, float* values, size_t n_cols) {
   for (size_t j = 0; j < n_cols; ++j) {
-    uint16_t half;
-    std::memcpy(&half, tile + (j * kHalfTileRows + row) * sizeof(half), sizeof(half));
-    values[j] = f16_to_f32(half);
+    values[j] = read_f16(tile + (j * kHalfTileRows + row) * sizeof(uint16_t));
   }
 }
 

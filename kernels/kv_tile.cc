@@ -102,9 +102,7 @@ void ReadKInt8(const std::byte* HWY_RESTRICT tile, size_t slot, float* HWY_RESTR
                size_t head_dim) {
   const DF df;
   for (size_t chunk = 0; chunk < head_dim / kScaleDims; ++chunk) {
-    uint16_t scale_bits;
-    std::memcpy(&scale_bits, tile + scale_offset(slot, chunk, head_dim), sizeof(scale_bits));
-    const VF scale = hn::Set(df, f16_to_f32(scale_bits));
+    const VF scale = hn::Set(df, read_f16(tile + scale_offset(slot, chunk, head_dim)));
     HWY_ALIGN int8_t q[kScaleDims];
     for (size_t i = 0; i < kScaleDims; i += 4) {
       uint32_t quad;
@@ -166,15 +164,6 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace longhaul {
-namespace {
-
-float load_f16(const std::byte* at) {
-  uint16_t h;
-  std::memcpy(&h, at, sizeof(h));
-  return f16_to_f32(h);
-}
-
-}  // namespace
 
 HWY_EXPORT(WriteKInt8);
 HWY_EXPORT(WriteVInt8);
@@ -202,12 +191,12 @@ void read_k(KvType type, const std::byte* tile, size_t slot, float* k, size_t he
 void read_v(KvType type, const std::byte* tile, size_t slot, float* v, size_t head_dim) {
   for (size_t dim = 0; dim < head_dim; ++dim) {
     if (type == KvType::kF16) {
-      v[dim] = load_f16(tile + 2 * v_f16_index(slot, dim, head_dim));
+      v[dim] = read_f16(tile + 2 * v_f16_index(slot, dim, head_dim));
       continue;
     }
     const auto q = static_cast<int8_t>(tile[v_q8_index(slot, dim, head_dim)]);
     v[dim] =
-        static_cast<float>(q) * load_f16(tile + scale_offset(slot, dim / kScaleDims, head_dim));
+        static_cast<float>(q) * read_f16(tile + scale_offset(slot, dim / kScaleDims, head_dim));
   }
 }
 

@@ -2,14 +2,17 @@
 // sums. K and V have a tile each and may be stored differently; head_dim is a multiple of 32, at
 // most kMaxHeadDim. A cache keeps the V tile right behind the K tile of the same tokens.
 //
-//   K f16:  [head_dim][16 tokens] f16
-//   K q8_0: [head_dim / 4][16 tokens][4] u8 (int8 + 128), then scales [head_dim / 32][16 tokens]
-//   f16 V f16:  [16 tokens][head_dim] f16 V q8_0: [16 / 4][head_dim][4 tokens] i8, then scales
-//   [head_dim / 32][16 tokens] f16
+//   K f16    [head_dim][16 tokens] f16
+//   K q8_0   [head_dim / 4][16 tokens][4] u8 (int8 + 128), then
+//            [head_dim / 32][16 tokens] f16 scales
+//   V f16    [16 tokens][head_dim] f16
+//   V q8_0   [16 / 4][head_dim][4 tokens] i8, then
+//            [head_dim / 32][16 tokens] f16 scales
 //
-// q8_0: per token and 32 dimensions the scale is amax / 127 rounded to f16, the integer is round(x
-// / that scale). A tile of zero bytes is a valid tile of some finite numbers: masked tokens may
-// hold any finite bytes, never NaN.
+// head_dim is the number of dimensions of a key or of a value; the two may differ. In q8_0 the
+// scale of a token and 32 dimensions is amax / 127 rounded to f16, the integer is round(x / that
+// scale). A tile of zero bytes is a valid tile of some finite numbers. Attention does not see what
+// stands in place of tokens that were never written, be it NaN.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// Rounding f32 outward to half precision, for bounds that must stay bounds.
+// Rounding f32 up to half precision, for bounds that must stay bounds.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,6 @@ inline uint16_t f16_round_up(float x) {
   uint16_t h = f32_to_f16(x);
   if (f16_to_f32(h) < x) h = static_cast<uint16_t>((h & 0x8000U) != 0 ? h - 1 : h + 1);
   return h == 0x8000U ? uint16_t{0} : h;
-}
-
-// The greatest half <= x.
-inline uint16_t f16_round_down(float x) {
-  const uint16_t h = f16_round_up(-x);
-  return h == 0 ? h : static_cast<uint16_t>(h ^ 0x8000U);
 }
 
 }  // namespace longhaul

@@ -18,20 +18,16 @@ namespace {
 
 constexpr KvType kTypes[] = {KvType::kF16, KvType::kQ8_0};
 
-TEST(F16, RoundsOutward) {
+TEST(F16, RoundsUp) {
   for (uint32_t h = 0; h < 0x7BFF; ++h) {  // all neighbours among the positive finite halves
     const float low = f16_to_f32(static_cast<uint16_t>(h));
     const float high = f16_to_f32(static_cast<uint16_t>(h + 1));
     EXPECT_EQ(f16_round_up(std::nextafter(low, high)), h + 1);
     EXPECT_EQ(f16_round_up(low), h);
-    EXPECT_EQ(f16_to_f32(f16_round_down(std::nextafter(high, 0.0F))), low);
-    EXPECT_EQ(f16_to_f32(f16_round_down(-std::nextafter(low, high))), -high);
     EXPECT_EQ(f16_to_f32(f16_round_up(-std::nextafter(low, high))), -low);
   }
   EXPECT_EQ(f16_round_up(-0.0F), 0);
-  EXPECT_EQ(f16_round_down(-0.0F), 0);
   EXPECT_EQ(f16_round_up(65505.0F), 0x7C00);
-  EXPECT_EQ(f16_round_down(65530.0F), 0x7BFF);
 }
 
 TEST(KvTile, HasTheContractsBytes) {

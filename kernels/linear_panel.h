@@ -2,22 +2,28 @@
 //
 // A panel holds 16 output rows of a matrix, so that a vector lane is an output row and no kernel
 // sums across lanes.
-//   F32, F16, BF16:  [n_in][16 rows]
-//   quantised:       clusters of blocks, one after another, each the codes of its blocks and then
-//                    their scales. Codes of a block are 8 groups of [16 rows][4 inputs], unsigned.
+//
+//   F32, F16, BF16   [n_in][16 rows]
+//   quantised        clusters of blocks, one after another, each the codes of its blocks and then
+//                    their scales; codes of a block are 8 groups of [16 rows][4 inputs], unsigned
+//
 // A group of scales serves one block, or 8 in the K types. A cluster holds one group, or two where
 // one would not fill whole cache lines (the last of a panel may still hold one): a product of one
 // row reads memory in ascending order, once, by whole lines.
 // Input 4 * g + k of a block is byte k of row's word in group g: one VNNI instruction multiplies a
 // group by 4 activations. Codes of fewer than 8 bits are split in planes:
-//   4 bits:          4 planes of 64 bytes; plane j has group j in its low nibbles, group j + 4 in
-//   its high nibbles 5 bits:          those, then 64 bytes of which bit g is the fifth bit of group
-//   g 6 bits:          those, then 2 planes of 64 bytes; plane p has group 4 * p + j in bits 2j and
-//   2j + 1
+//
+//   4 bits           4 planes of 64 bytes; plane j has group j in its low nibbles and group j + 4
+//                    in its high ones
+//   5 bits           those of 4 bits, then 64 bytes of which bit g is the fifth bit of group g
+//   6 bits           those of 4 bits, then 2 planes of 64 bytes; plane p has group 4 * p + j in
+//                    bits 2j and 2j + 1
+//
 // Scales of a block, each [16 rows]: f16 d, and f16 m where the type has a minimum. Of a superblock
 // of 256 inputs:
-//   Q4_K, Q5_K:      [8] u8 scale, [8] u8 min, f16 d, f16 dmin
-//   Q6_K:            [16] i8 scale (one for 16 inputs), f16 d
+//
+//   Q4_K, Q5_K       [8] u8 scale, [8] u8 min, f16 d, f16 dmin
+//   Q6_K             [16] i8 scale (one for 16 inputs), f16 d
 #pragma once
 
 #include <cstddef>
@@ -62,9 +68,9 @@ struct PanelFormat {
   size_t n_half;            // f16 numbers, after those
   size_t blocks_per_scale;  // blocks that share a group of scales
 
-  size_t code_bytes() const { return code_bits * kBlockInputs / 8 * kPanelRows; }  // per block
-  size_t scale_bytes() const { return (n_small + 2 * n_half) * kPanelRows; }  // per group of scales
-  // Of a group of scales and the blocks it serves.
+  // Of a block, of a group of scales, and of that and the blocks it serves.
+  size_t code_bytes() const { return code_bits * kBlockInputs / 8 * kPanelRows; }
+  size_t scale_bytes() const { return (n_small + 2 * n_half) * kPanelRows; }
   size_t group_bytes() const { return blocks_per_scale * code_bytes() + scale_bytes(); }
   size_t groups_per_cluster() const { return group_bytes() % 64 == 0 ? 1 : 2; }
 };

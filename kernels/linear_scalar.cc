@@ -21,12 +21,6 @@ struct RowBlock {
   float addend;
 };
 
-float read_f16(const std::byte* p, size_t i) {
-  uint16_t h;
-  std::memcpy(&h, p + 2 * i, sizeof(h));
-  return f16_to_f32(h);
-}
-
 int read_code(const std::byte* block, size_t code_bits, size_t row, size_t input) {
   const size_t group = input / 4;
   const size_t at = row * 4 + input % 4;
@@ -58,7 +52,7 @@ RowBlock read_block(TensorType type, const std::byte* panel, size_t n_blocks, si
     out.codes[i] = read_code(codes, format.code_bits, row, i);
     if (type == TensorType::kIQ4_NL) out.codes[i] = quant::iq4_nl::kLevels[out.codes[i]];
   }
-  out.scale[0] = out.scale[1] = read_f16(half, row);
+  out.scale[0] = out.scale[1] = read_f16(half + 2 * row);
   switch (type) {
     case TensorType::kQ8_0:
       out.offset = 128;
@@ -71,12 +65,13 @@ RowBlock read_block(TensorType type, const std::byte* panel, size_t n_blocks, si
       break;
     case TensorType::kQ4_1:
     case TensorType::kQ5_1:
-      out.addend = read_f16(half, kPanelRows + row);
+      out.addend = read_f16(half + 2 * (kPanelRows + row));
       break;
     case TensorType::kQ4_K:
     case TensorType::kQ5_K:
       out.scale[0] = out.scale[1] = out.scale[0] * static_cast<float>(small(in_group));
-      out.addend = -read_f16(half, kPanelRows + row) * static_cast<float>(small(8 + in_group));
+      out.addend =
+          -read_f16(half + 2 * (kPanelRows + row)) * static_cast<float>(small(8 + in_group));
       break;
     case TensorType::kQ6_K:
       out.offset = 32;
@@ -108,7 +103,7 @@ float quantised_dot(const PanelWork& work, TensorType type, const std::byte* pan
 }
 
 float read_float(TensorType type, const std::byte* panel, size_t i) {
-  if (type == TensorType::kF16) return read_f16(panel, i);
+  if (type == TensorType::kF16) return read_f16(panel + 2 * i);
   if (type == TensorType::kBF16) {
     uint16_t h;
     std::memcpy(&h, panel + 2 * i, sizeof(h));

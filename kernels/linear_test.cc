@@ -50,9 +50,9 @@ struct Weights {
   TensorType type;
   size_t n_out, n_in;
   std::vector<std::byte> rows;
-  std::vector<float> values;     // [n_out, n_in]
-  std::vector<float> zero_code;  // [n_out, n_in]: the values if all codes were 0, which are -min or
-                                 // scale * -offset
+  std::vector<float> values;  // [n_out, n_in]
+  // [n_out, n_in]: the values if all codes were 0, which are -min or scale * -offset.
+  std::vector<float> zero_code;
 
   Weights(TensorType type_in, size_t n_out_in, size_t n_in_in, uint32_t seed)
       : type(type_in), n_out(n_out_in), n_in(n_in_in) {

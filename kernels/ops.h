@@ -24,8 +24,8 @@ void apply_rope(float* heads, size_t n_heads, size_t head_dim, size_t rope_dim, 
 // out[i] = gate[i] / (1 + exp(-gate[i])) * up[i]: SwiGLU without its matrices.
 void silu_mul(const float* gate, const float* up, size_t n, float* out);
 
-// out[i] = gelu(gate[i]) * up[i], gelu(t) = t / 2 (1 + tanh(sqrt(2 / pi) (t + 0.044715 t^3))): GeGLU
-// without its matrices (Hendrycks and Gimpel 2016, Shazeer 2020). Of -infinity it is -0.
+// out[i] = gelu(gate[i]) * up[i], gelu(t) = t / 2 (1 + tanh(sqrt(2 / pi) (t + 0.044715 t^3))):
+// GeGLU without its matrices (Hendrycks and Gimpel 2016, Shazeer 2020). gelu(-infinity) is -0.
 void gelu_mul(const float* gate, const float* up, size_t n, float* out);
 
 // x += y.

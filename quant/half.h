@@ -4,7 +4,9 @@
 #pragma once
 
 #include <bit>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace longhaul {
 
@@ -22,6 +24,13 @@ inline float f16_to_f32(uint16_t half) {
     return std::bit_cast<float>(sign | 0x7f800000u | quiet | fraction << 13);
   }
   return std::bit_cast<float>(sign | (exponent + 127 - 15) << 23 | fraction << 13);
+}
+
+// The f16 that lies at `from`, which may be unaligned.
+inline float read_f16(const std::byte* from) {
+  uint16_t half;
+  std::memcpy(&half, from, sizeof(half));
+  return f16_to_f32(half);
 }
 
 // Values of 65520 and more in size become infinity; below 2^-25 (and at it) they become zero.

@@ -21,6 +21,11 @@ double f16_meaning(uint32_t half) {
   return (half & 0x8000) != 0 ? -size : size;
 }
 
+TEST(Half, IsReadFromAnyByte) {
+  const std::byte bytes[] = {std::byte{0xFF}, std::byte{0x00}, std::byte{0xC2}};
+  EXPECT_EQ(read_f16(bytes + 1), -3.0F);
+}
+
 TEST(Half, EveryF16IsExactAndComesBack) {
   for (uint32_t h = 0; h < 0x10000; ++h) {
     const auto half = static_cast<uint16_t>(h);

@@ -1,13 +1,13 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <cstring>
 #include <numeric>
 #include <vector>
 
 #include "kernels/attention_kernel.h"
-#include "kernels/kv_tile_f16.h"
+#include "kernels/kv_tile_layout.h"
 #include "kernels/reference/attention.h"
+#include "quant/half.h"
 
 namespace longhaul::reference {
 namespace {
@@ -23,12 +23,10 @@ struct Token {
   size_t slot;
 
   int value(size_t dim, size_t value_dim) const {
-    return static_cast<int8_t>(v_tile[(slot / 4 * value_dim + dim) * 4 + slot % 4]);
+    return static_cast<int8_t>(v_tile[v_q8_index(slot, dim, value_dim)]);
   }
   float value_scale(size_t chunk, size_t value_dim) const {
-    uint16_t h;
-    std::memcpy(&h, v_tile + kTileTokens * value_dim + (chunk * kTileTokens + slot) * 2, sizeof(h));
-    return f16_to_f32(h);
+    return read_f16(v_tile + scale_offset(slot, chunk, value_dim));
   }
 };
 

@@ -7,15 +7,6 @@
 #include "quant/half.h"
 
 namespace longhaul::reference {
-namespace {
-
-double half_at(const std::byte* at) {
-  uint16_t half;
-  std::memcpy(&half, at, sizeof(half));
-  return f16_to_f32(half);
-}
-
-}  // namespace
 
 BlockBox block_box(const std::byte* group, size_t lane, size_t head_dim) {
   BlockBox box;
@@ -27,10 +18,10 @@ BlockBox block_box(const std::byte* group, size_t lane, size_t head_dim) {
     float origin_step;
     std::memcpy(&origin_step, group + bounds_origin_step_offset(chunk, head_dim), sizeof(float));
     box.origin.push_back(origin_step * origin);
-    box.offset.push_back(half_at(group + bounds_centre_step_offset(lane, chunk)) *
-                         (2 * (codes % 16) - 15));
-    box.radius.push_back(half_at(group + bounds_radius_step_offset(lane, chunk)) *
-                         (codes / 16 + kRadiusFloor));
+    const double centre_step = read_f16(group + bounds_centre_step_offset(lane, chunk));
+    const double radius_step = read_f16(group + bounds_radius_step_offset(lane, chunk));
+    box.offset.push_back(centre_step * (2 * (codes % 16) - 15));
+    box.radius.push_back(radius_step * (codes / 16 + kRadiusFloor));
   }
   return box;
 }

@@ -1,7 +1,6 @@
 #include "kernels/reference/half_tiles.h"
 
 #include <cmath>
-#include <cstring>
 
 #include "quant/half.h"
 
@@ -14,9 +13,8 @@ double multiply_row(const HalfMatrixView& matrix, size_t row, const float* x, do
   double sum = 0;
   magnitude = 0;
   for (size_t j = 0; j < matrix.n_cols; ++j) {
-    uint16_t half;
-    std::memcpy(&half, tile + (j * kHalfTileRows + row % kHalfTileRows) * 2, sizeof(half));
-    const double product = static_cast<double>(f16_to_f32(half)) * static_cast<double>(x[j]);
+    const float weight = read_f16(tile + (j * kHalfTileRows + row % kHalfTileRows) * 2);
+    const double product = static_cast<double>(weight) * static_cast<double>(x[j]);
     sum += product;
     magnitude += std::abs(product);
   }

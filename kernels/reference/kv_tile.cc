@@ -17,12 +17,6 @@ void store_f16(std::byte* at, float x) {
   std::memcpy(at, &h, sizeof(h));
 }
 
-float load_f16(const std::byte* at) {
-  uint16_t h;
-  std::memcpy(&h, at, sizeof(h));
-  return f16_to_f32(h);
-}
-
 // Quantises 32 numbers to integers in [-127, 127] and returns the f16 scale; NaN and infinity go
 // into the scale.
 uint16_t quantise(const float* x, int8_t* q) {
@@ -58,7 +52,7 @@ void read_q8(const std::byte* tile, size_t slot, float* x, size_t head_dim, Inde
   for (size_t dim = 0; dim < head_dim; ++dim) {
     const auto q = static_cast<int8_t>(std::to_integer<int>(tile[index(dim)]) - kBias);
     x[dim] =
-        static_cast<float>(q) * load_f16(tile + scale_offset(slot, dim / kScaleDims, head_dim));
+        static_cast<float>(q) * read_f16(tile + scale_offset(slot, dim / kScaleDims, head_dim));
   }
 }
 
@@ -88,7 +82,7 @@ void read_k(KvType type, const std::byte* tile, size_t slot, float* k, size_t he
     read_q8<128>(tile, slot, k, head_dim, [=](size_t dim) { return k_q8_index(slot, dim); });
     return;
   }
-  for (size_t dim = 0; dim < head_dim; ++dim) k[dim] = load_f16(tile + 2 * k_f16_index(slot, dim));
+  for (size_t dim = 0; dim < head_dim; ++dim) k[dim] = read_f16(tile + 2 * k_f16_index(slot, dim));
 }
 
 }  // namespace longhaul::reference
