@@ -238,12 +238,16 @@ TEST(Batch, AFullCacheStopsOneText) {
   }
   Session thief = engine->new_session().value();
   Session thief2 = engine->new_session().value();
-  std::latch both(2);
+  Session calm_session = engine->new_session().value();  // keeps its page to the end
+  std::latch calm_runs(1);
   Outcome calm, stopped;
   std::jthread first([&] {
-    Session session = engine->new_session().value();
-    both.arrive_and_wait();
-    calm = outcome_of(session.generate(request_of(0, 100, 100)));
+    GenerateRequest request = request_of(0, 100, 100);
+    request.on_progress = [&](size_t, size_t, size_t generated) {
+      if (generated == 1) calm_runs.count_down();
+      return true;
+    };
+    calm = outcome_of(calm_session.generate(request));
   });
   std::jthread second([&] {
     Session session = engine->new_session().value();
@@ -255,7 +259,7 @@ TEST(Batch, AFullCacheStopsOneText) {
       }
       return true;
     };
-    both.arrive_and_wait();
+    calm_runs.wait();
     stopped = outcome_of(session.generate(request));
     const size_t n_held = session.tokens().size();
     EXPECT_GE(n_held, 252U);
