@@ -35,8 +35,8 @@ class DecodeMode {
   // that a text in two parts is the text in one.
   virtual size_t clean_from(const Text& text, bool continues) const = 0;
   // The step to run next, at the end of the cache. The first time all tokens but the newest are
-  // cached. A pass may run only the first part of a step without logits, or with those of its last
-  // token alone, and then plan() is asked again.
+  // cached. Of a dense step that does not fit a pass may run the first rows, those without logits,
+  // and then plan() is asked again; other steps have at most run.max_rows() rows.
   virtual Planned plan(Run& run) = 0;
   // The step planned last, or its first part, was run; its logits [step.n_logits, vocab_size].
   // Appends tokens that are final.

@@ -2,6 +2,8 @@
 // tokens decoded since the last one, which computes their K and V again. Counted from the last
 // rectified token, so that truncation cannot break the rhythm. --rectify wide and adaptive read
 // fewer blocks in that pass.
+#include <algorithm>
+
 #include "engine/run.h"
 
 namespace longhaul {
@@ -58,6 +60,9 @@ class ResaMode : public DecodeMode {
     is_rectifying_ = true;
     Planned planned = run.catch_up();
     if (is_dense_) return planned;
+    // The rows of a pass choose together, so that where it is cut must not depend on other texts.
+    planned.step.tokens =
+        planned.step.tokens.first(std::min(planned.step.tokens.size(), run.max_rows()));
     planned.step.selector = &run.selector();
     planned.step.attention = &wide_;
     if (run.options().rectify == RectifyKind::kAdaptive) {

@@ -53,8 +53,9 @@ bool Packer::add(Run& run) {
     room = std::min(room, model_.max_rows() / 4 + 1);
   }
   if (n_tokens > room) {
-    // Rows with logits stay together: a later pass has the rest.
-    const size_t n = std::min(n_tokens - step.n_logits, room);
+    // Rows with logits stay together, and so do those that choose blocks together: a later pass has
+    // the rest.
+    const size_t n = step.selector != nullptr ? 0 : std::min(n_tokens - step.n_logits, room);
     step.tokens = step.tokens.first(n);
     step.n_logits = 0;
     if (n == 0) return false;

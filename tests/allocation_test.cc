@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdlib>
 
+#include "longhaul/engine.h"
 #include "model/model.h"
 #include "tests/tiny_model.h"
 
@@ -60,6 +61,33 @@ TEST(Allocation, DecodeStepsAllocateNothing) {
   }
   EXPECT_EQ(n_allocations.load() - before, 0U);
   EXPECT_GT(before, 0U);  // the counter works
+}
+
+// The same through the public API; what is left are the answer's text and its copy, which double.
+TEST(Allocation, GenerateAllocatesNothingPerToken) {
+  EngineOptions options;
+  options.model_path = write_tiny_model({});
+  options.n_threads = 2;
+  const auto engine = Engine::load(options).value();
+  for (const AttentionMode mode : {AttentionMode::kDense, AttentionMode::kSparse,
+                                   AttentionMode::kResa, AttentionMode::kExact}) {
+    Session session = engine->new_session().value();
+    GenerateRequest request;
+    request.prompt = random_tokens(500, 1);
+    request.max_tokens = 300;
+    request.ignore_eos = true;
+    request.attention.mode = mode;
+    request.attention.sparse_ratio = 0.05;
+    request.attention.min_blocks = 4;
+    size_t at_64 = 0, at_256 = 0;
+    request.on_progress = [&](size_t, size_t, size_t generated) {
+      if (generated == 64) at_64 = n_allocations.load();
+      if (generated == 256) at_256 = n_allocations.load();
+      return true;
+    };
+    ASSERT_TRUE(session.generate(request));
+    EXPECT_LE(at_256 - at_64, 16U) << to_string(mode);
+  }
 }
 
 }  // namespace

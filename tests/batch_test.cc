@@ -76,7 +76,7 @@ struct Size {
 #ifdef __SANITIZE_THREAD__
 constexpr Size kSize{6, 100, 12};
 #else
-constexpr Size kSize{15, 220, 50};
+constexpr Size kSize{10, 220, 40};
 #endif
 
 // With passes of 40 rows prompts come in pieces, among which the others decode; with 512 they fit.

@@ -241,6 +241,22 @@ TEST(Modes, PartialRectificationReadsLessAndIsNotTakenForDense) {
   }
 }
 
+// More tokens than a pass takes rows: the pieces end where the cache ends.
+TEST(Modes, PartialRectificationGoesInPieces) {
+  EngineOptions options;
+  options.model_path = write_tiny_model({});
+  options.n_threads = 2;
+  options.prefill_chunk = 20;
+  const auto engine = Engine::load(options).value();
+  auto request = request_of(AttentionMode::kResa, 101, random_tokens(400, 14));
+  const auto dense = generate(*engine, request);
+  request.attention.rectify = RectifyKind::kWide;
+  request.attention.rectify_ratio = 1.0;
+  const auto wide = generate(*engine, request);
+  EXPECT_EQ(wide.tokens, dense.tokens);
+  EXPECT_EQ(wide.attention.rectifications, 3U);
+}
+
 // A dense turn after a sparse one starts by computing again what the sparse steps left.
 TEST(Modes, DenseAfterSparseStartsClean) {
   const auto engine = load({});
