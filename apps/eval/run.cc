@@ -137,11 +137,15 @@ Status run_batch(Worker& worker, const Batch& batch, Shared& shared) {
 }
 
 // Each worker takes the next item until none is left.
-void run_group(const EngineKey& key, const Group& group, std::vector<Worker>& workers,
-               size_t n_threads, Shared& shared) {
+Status run_group(const Plan& plan, const EngineKey& key, const Group& group,
+                 const std::function<bool()>& go_on, Shared& shared) {
+  LH_ASSIGN_OR_RETURN(
+      const Engines engines,
+      load_engines(plan, key, std::max<size_t>(1, plan.n_jobs), group.needs_reference));
   std::atomic<size_t> next = 0;
-  const auto work = [&](Worker& worker) {
-    Status status = worker.load(key, n_threads, group.needs_reference);
+  const auto work = [&] {
+    Worker worker(plan, engines, [&] { return go_on() && !shared.failed(); });
+    Status status;
     while (status && !shared.failed()) {
       const size_t i = next++;
       if (i >= group.batches.size()) break;
@@ -150,8 +154,9 @@ void run_group(const EngineKey& key, const Group& group, std::vector<Worker>& wo
     if (!status) shared.fail(std::move(status));
   };
   std::vector<std::jthread> threads;
-  threads.reserve(workers.size());
-  for (Worker& worker : workers) threads.emplace_back(work, std::ref(worker));
+  threads.reserve(engines.n_jobs);
+  for (size_t i = 0; i < engines.n_jobs; ++i) threads.emplace_back(work);
+  return {};
 }
 
 }  // namespace
@@ -165,14 +170,9 @@ Status run(const Plan& plan, const std::vector<Item>& items, const std::vector<S
   const std::vector<RecallSetting> recalls = make_recall_settings(plan);
   const Schedule schedule(plan, items, settings, recalls, store);
   Shared shared(schedule.work(), store);
-  const size_t n_jobs = std::max<size_t>(1, plan.n_jobs);
-  const size_t n_threads = std::max<size_t>(1, plan.engine.n_threads / n_jobs);
-  std::vector<Worker> workers;
-  for (size_t i = 0; i < n_jobs; ++i) {
-    workers.emplace_back(plan, [&] { return go_on() && !shared.failed(); });
-  }
   for (const auto& [key, group] : schedule.groups()) {
-    if (!shared.failed()) run_group(key, group, workers, n_threads, shared);
+    if (shared.failed()) break;
+    LH_RETURN_IF_ERROR(run_group(plan, key, group, go_on, shared));
   }
   return shared.status();
 }

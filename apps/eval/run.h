@@ -13,8 +13,8 @@ namespace longhaul::eval {
 Status run(const Plan& plan, const std::vector<Item>& items, const std::vector<Setting>& settings,
            const std::function<bool()>& go_on, Store& store);
 
-// Items at once: 1 where the memory bus is the limit, all threads where a model is so small that
-// its matrices are not worth sharing.
+// Items at once, whose texts share the passes of one engine: 1 where the cache of more is large,
+// all threads where the model is small.
 size_t default_jobs(const ModelInfo& model, size_t n_threads);
 
 }  // namespace longhaul::eval

@@ -10,33 +10,37 @@ namespace {
 
 constexpr size_t kPiece = 32;  // tokens whose reference logits are held at once
 
-EngineOptions options_for(const Plan& plan, const EngineKey& key, size_t n_threads) {
+EngineOptions options_for(const Plan& plan, const EngineKey& key, size_t n_jobs) {
   EngineOptions options = plan.engine;
   options.k_type = options.v_type = key.kv_type;
   options.block_size = key.block_size;
   options.gates_path = plan.gates_for(key.block_size);
-  options.n_threads = n_threads;
-  options.max_sessions = 2;  // the one that is tested and its reference
+  options.max_sessions = 2 * n_jobs;  // the one that is tested and its reference
   return options;
+}
+
+Result<Engines> try_load(const Plan& plan, const EngineKey& key, size_t n_jobs,
+                         bool needs_reference) {
+  Engines engines;
+  engines.n_jobs = n_jobs;
+  LH_ASSIGN_OR_RETURN(engines.tested, Engine::load(options_for(plan, key, n_jobs)));
+  if (!needs_reference) return engines;
+  engines.reference = engines.tested.get();
+  if (key.kv_type == plan.kv_types.front()) return engines;
+  const EngineKey first{plan.kv_types.front(), key.block_size};
+  LH_ASSIGN_OR_RETURN(engines.other, Engine::load(options_for(plan, first, n_jobs)));
+  engines.reference = engines.other.get();
+  return engines;
 }
 
 }  // namespace
 
-Status Worker::load(const EngineKey& key, size_t n_threads, bool needs_reference) {
-  session_.reset();
-  reference_.reset();
-  reference_engine_ = nullptr;
-  other_engine_.reset();
-  engine_.reset();  // before the next one takes its memory
-  LH_ASSIGN_OR_RETURN(engine_, Engine::load(options_for(plan_, key, n_threads)));
-  if (!needs_reference) return {};
-  reference_engine_ = engine_.get();
-  if (key.kv_type != plan_.kv_types.front()) {
-    const EngineKey first{plan_.kv_types.front(), key.block_size};
-    LH_ASSIGN_OR_RETURN(other_engine_, Engine::load(options_for(plan_, first, n_threads)));
-    reference_engine_ = other_engine_.get();
+Result<Engines> load_engines(const Plan& plan, const EngineKey& key, size_t n_jobs,
+                             bool needs_reference) {
+  for (;; n_jobs = (n_jobs + 1) / 2) {
+    auto engines = try_load(plan, key, n_jobs, needs_reference);
+    if (engines || engines.error().code != ErrorCode::kOutOfMemory || n_jobs == 1) return engines;
   }
-  return {};
 }
 
 // All of the prompt but its last token, which each setting adds itself: its pass gives the logits
@@ -56,14 +60,14 @@ Status Worker::begin(const Item& item) {
   item_ = &item;
   session_.reset();
   reference_.reset();
-  LH_ASSIGN_OR_RETURN(Session session, read_context(*engine_));
+  LH_ASSIGN_OR_RETURN(Session session, read_context(*engines_.tested));
   session_.emplace(std::move(session));
-  if (reference_engine_ == nullptr) return {};
-  if (reference_engine_ == engine_.get()) {
+  if (engines_.reference == nullptr) return {};
+  if (engines_.other == nullptr) {
     LH_ASSIGN_OR_RETURN(Session copy, session_->fork());
     reference_.emplace(std::move(copy));
   } else {
-    LH_ASSIGN_OR_RETURN(Session other, read_context(*reference_engine_));
+    LH_ASSIGN_OR_RETURN(Session other, read_context(*engines_.reference));
     reference_.emplace(std::move(other));
   }
   return {};
@@ -133,7 +137,7 @@ Status Worker::rewind(Session& session) const {
 
 Result<Record> Worker::forced(const Setting& setting) {
   const std::vector<int32_t> tokens = scored_tokens();
-  const size_t vocab_size = engine_->model_info().vocab_size;
+  const size_t vocab_size = engines_.tested->model_info().vocab_size;
   LH_RETURN_IF_ERROR(rewind(*session_));
   LH_RETURN_IF_ERROR(rewind(*reference_));
   Record record = record_of(Measure::kForced, setting.name);

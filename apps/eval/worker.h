@@ -1,4 +1,4 @@
-// Runs items in settings on engines of its own: one worker per job.
+// Runs items in settings on engines that all workers share: one worker per job.
 #pragma once
 
 #include <functional>
@@ -11,14 +11,26 @@
 
 namespace longhaul::eval {
 
+// What a group of settings runs on, once in memory whatever the number of jobs.
+struct Engines {
+  std::unique_ptr<Engine> tested;
+  std::unique_ptr<Engine> other;  // null: what is compared with dense decoding is `tested` too
+  Engine* reference = nullptr;    // null: nothing is compared
+  size_t n_jobs = 0;              // that there is room for, at most those asked for
+};
+
+// Loads the engine of a group of settings, and for what is compared with dense decoding that of the
+// plan's first KV type, if it is another: storage types and block sizes are an engine's own. Where
+// memory has no room for the cache of n_jobs jobs, for fewer.
+Result<Engines> load_engines(const Plan& plan, const EngineKey& key, size_t n_jobs,
+                             bool needs_reference);
+
 class Worker {
  public:
-  // `go_on` is asked often; once it says no, run functions return kCancelled.
-  Worker(const Plan& plan, std::function<bool()> go_on) : plan_(plan), go_on_(std::move(go_on)) {}
-
-  // Loads the engine of a group of settings, and for what is compared with dense decoding that of
-  // the plan's first KV type, if it is another.
-  Status load(const EngineKey& key, size_t n_threads, bool needs_reference);
+  // `go_on` is asked often; once it says no, run functions return kCancelled. The references must
+  // outlive the worker.
+  Worker(const Plan& plan, const Engines& engines, std::function<bool()> go_on)
+      : plan_(plan), engines_(engines), go_on_(std::move(go_on)) {}
 
   // Takes an item: its prompt is read once for all settings that follow.
   Status begin(const Item& item);
@@ -36,10 +48,8 @@ class Worker {
   std::vector<int32_t> scored_tokens() const;
 
   const Plan& plan_;
+  const Engines& engines_;
   std::function<bool()> go_on_;
-  std::unique_ptr<Engine> engine_;
-  std::unique_ptr<Engine> other_engine_;  // null: the reference is engine_
-  Engine* reference_engine_ = nullptr;    // null: nothing is compared
   const Item* item_ = nullptr;
   std::optional<Session> session_;
   std::optional<Session> reference_;
