@@ -35,7 +35,7 @@ class Usage(unittest.TestCase):
 
     def test_help_is_not_an_error(self):
         for arguments in (["--help"], *([c, "--help"] for c in
-                          ("generate", "chat", "inspect", "tokenize", "bench", "demo", "eval"))):
+                          ("generate", "batch", "chat", "inspect", "tokenize", "bench", "demo", "eval"))):
             status, out, err = run(*arguments)
             self.assertEqual((status, err), (0, ""))
             self.assertIn(b"Usage", out)
@@ -155,6 +155,15 @@ class Generate(unittest.TestCase):
         one = self.generate(*sampled, "--seed", "1")["tokens"]
         self.assertEqual(self.generate(*sampled, "--seed", "1")["tokens"], one)
         self.assertNotEqual(self.generate(*sampled, "--seed", "2")["tokens"], one)
+
+    def test_samples_are_those_of_their_seeds(self):
+        generate = ["generate", "-m", MODEL, "-p", "abc", "--temp", "1", "-n", "8", "-c", "128", "--json"]
+        samples = json.loads(run(*generate, "--seed", "3", "--n", "3")[1])["samples"]
+        for i in range(3):
+            self.assertEqual(samples[i]["tokens"], json.loads(run(*generate, "--seed", str(3 + i))[1])["tokens"])
+        status, out, err = run(*generate, "--n", "2", "--save-state", "x")
+        self.assertEqual(status, 2)
+        self.assertIn("--save-state", err)
 
     def test_stop_text(self):
         text = self.generate("-p", "abc", "-n", "20", "--ignore-eos", "--logit-bias", "68=50")["text"]
@@ -339,6 +348,63 @@ class Eval(unittest.TestCase):
             file.write(b'{"prompt": "a", "answer": "b"}\n{"promt": "a"}\n')
             file.flush()
             self.refused(["--questions", file.name], file.name + ":2", "promt")
+
+
+class Batch(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.out = self.folder / "out.jsonl"
+
+    def batch(self, lines, *arguments):
+        path = self.folder / "in.jsonl"
+        path.write_text("".join(line if isinstance(line, str) else json.dumps(line) + "\n" for line in lines))
+        status, out, err = run("batch", "-m", MODEL, str(path), "-n", "8", "-c", "128", *arguments)
+        return status, [json.loads(line) for line in out.splitlines()], err
+
+    def test_every_text_is_what_it_is_alone(self):
+        lines = [{"id": f"r{i}", "prompt": "abc" * (i + 1), "temperature": i % 2, "seed": i,
+                  "attention": {"mode": ["dense", "exact", "resa", "sparse"][i % 4]}} for i in range(6)]
+        status, records, err = self.batch(lines, "--parallel", "3")
+        self.assertEqual((status, len(records)), (0, 6), err)
+        for record in records:
+            i = int(record["id"][1:])
+            alone = json.loads(run("generate", "-m", MODEL, "-p", "abc" * (i + 1), "-n", "8", "--temp", str(i % 2),
+                                   "--seed", str(i), "--json", "-q", "-c", "128")[1])
+            self.assertEqual(record["tokens"], alone["tokens"])
+            self.assertEqual(record["usage"]["completion_tokens"], len(record["tokens"]))
+            self.assertEqual(record["finish_reason"], alone["finish_reason"])
+
+    def test_samples_share_a_prompt(self):
+        status, records, err = self.batch([{"prompt": "abcdef", "n": 3, "temperature": 1, "seed": 4}])
+        self.assertEqual((status, sorted(r["index"] for r in records)), (0, [0, 1, 2]), err)
+        for record in records:
+            alone = json.loads(run("generate", "-m", MODEL, "-p", "abcdef", "-n", "8", "--temp", "1", "--seed",
+                                   str(4 + record["index"]), "--json", "-q", "-c", "128")[1])
+            self.assertEqual(record["tokens"], alone["tokens"])
+
+    def test_a_bad_line_leaves_the_others(self):
+        status, records, err = self.batch(["{\n", {"prompt": "a"}, {"id": "x", "prompt": "a", "max_tokns": 1},
+                                           {"prompt": "a", "id": "x2"}, {"tokens": [1] * 200}])
+        self.assertEqual(status, 2, err)
+        by_id = {record["id"]: record for record in records}
+        self.assertEqual(len(by_id), 5)
+        self.assertEqual(by_id[1]["line"], 1)
+        self.assertIn("max_tokns", by_id["x"]["error"]["message"])
+        self.assertNotIn("error", by_id[2])
+        self.assertIn("context", by_id[5]["error"]["message"])
+
+    def test_goes_on_where_it_stopped(self):
+        lines = [{"id": i, "prompt": "ab" * (i + 1)} for i in range(4)]
+        self.assertEqual(self.batch(lines[:2], "-o", str(self.out))[0], 0)
+        first = self.out.read_text()
+        self.out.write_text(first + '{"id": 2, "te')
+        status, records, err = self.batch(lines, "-o", str(self.out))
+        self.assertEqual((status, records), (0, []), err)
+        whole = self.out.read_text()
+        self.assertTrue(whole.startswith(first))
+        self.assertEqual(sorted(json.loads(line)["id"] for line in whole.splitlines()), [0, 1, 2, 3])
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ namespace longhaul {
 using CommandBody = std::function<Result<int>()>;
 
 void add_generate(CLI::App& app, CommandBody& chosen);
+void add_batch(CLI::App& app, CommandBody& chosen);
 void add_chat(CLI::App& app, CommandBody& chosen);
 void add_inspect(CLI::App& app, CommandBody& chosen);
 void add_tokenize(CLI::App& app, CommandBody& chosen);

@@ -4,12 +4,14 @@
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "apps/calibration_cache.h"
 #include "apps/commands.h"
 #include "apps/interrupt.h"
 #include "apps/options.h"
 #include "apps/output.h"
+#include "apps/samples.h"
 #include "apps/stream.h"
 
 namespace longhaul {
@@ -20,6 +22,7 @@ struct GenerateArguments {
   PromptArguments prompt;
   GenerateRequest request;
   std::string save_state, load_state;
+  size_t n_samples = 1;
   bool json = false;
   bool quiet = false;
 };
@@ -36,10 +39,50 @@ void print_result(const GenerateArguments& arguments, const GenerateResult& resu
   if (!arguments.quiet) fmt::print(stderr, "[{}]\n", summary(result));
 }
 
+void print_samples(const GenerateArguments& arguments, const std::vector<GenerateResult>& results) {
+  if (arguments.json) {
+    nlohmann::ordered_json samples = nlohmann::ordered_json::array();
+    for (const GenerateResult& result : results) samples.push_back(to_json(result));
+    print_json({{"samples", std::move(samples)}});
+    return;
+  }
+  for (size_t i = 0; i < results.size(); ++i) {
+    fmt::print("== sample {}\n{}\n", i + 1, results[i].text);
+    std::fflush(stdout);
+    if (!arguments.quiet) fmt::print(stderr, "[{}]\n", summary(results[i]));
+  }
+}
+
+// All samples at once; printed in their order when all are there.
+Result<int> generate_samples(GenerateArguments& arguments, Session session,
+                             const Interrupt& interrupt) {
+  arguments.request.wait_for_room = true;
+  arguments.request.on_progress = [&](size_t, size_t, size_t) { return !interrupt.requested(); };
+  LH_ASSIGN_OR_RETURN(const auto prompt, SharedPrompt::read(std::move(session), arguments.request,
+                                                            arguments.n_samples));
+  std::vector<Result<GenerateResult>> taken(arguments.n_samples);
+  std::vector<std::jthread> threads;
+  for (size_t i = 0; i < arguments.n_samples; ++i) {
+    threads.emplace_back([&, i] { taken[i] = prompt->sample(i); });
+  }
+  threads.clear();
+  std::vector<GenerateResult> results;
+  for (Result<GenerateResult>& result : taken) {
+    LH_RETURN_IF_ERROR(result);
+    results.push_back(std::move(*result));
+  }
+  print_samples(arguments, results);
+  return interrupt.requested() ? exit_status(ErrorCode::kCancelled) : 0;
+}
+
 Result<int> generate(GenerateArguments& arguments) {
   LH_RETURN_IF_ERROR(settle_block_size(arguments.engine));
   LH_RETURN_IF_ERROR(validate(arguments.request.attention, arguments.engine.block_size));
-  LH_ASSIGN_OR_RETURN(const auto engine, Engine::load(arguments.engine));
+  const bool has_samples = arguments.n_samples > 1;
+  if (has_samples && !arguments.save_state.empty())
+    return bad_input("--save-state: expected one sample, found {}", arguments.n_samples);
+  LH_ASSIGN_OR_RETURN(const auto engine,
+                      load_for_texts(arguments.engine, arguments.n_samples, has_samples ? 2 : 1));
   print_warnings(*engine);
   if (arguments.request.attention.mode == AttentionMode::kAuto)
     LH_RETURN_IF_ERROR(use_calibration(*engine, calibration_path()));
@@ -54,6 +97,7 @@ Result<int> generate(GenerateArguments& arguments) {
   LH_ASSIGN_OR_RETURN(arguments.request.prompt, read_prompt(arguments.prompt, *engine, continues));
 
   const Interrupt interrupt;
+  if (has_samples) return generate_samples(arguments, std::move(session), interrupt);
   Stream stream(!arguments.json);
   stream.attach(arguments.request, interrupt);
   LH_ASSIGN_OR_RETURN(const GenerateResult result, session.generate(arguments.request));
@@ -70,6 +114,8 @@ void add_generate(CLI::App& app, CommandBody& chosen) {
   const auto arguments = std::make_shared<GenerateArguments>();
   add_engine_options(command, arguments->engine);
   add_prompt_options(command, arguments->prompt);
+  add_count(command, "--n", arguments->n_samples,
+            "samples of one prompt, seeds from --seed on, all at once", 1, 1024);
   add_count(command, "-n,--max-tokens", arguments->request.max_tokens, "tokens to generate");
   command.add_option("--stop", arguments->request.stop, "text that ends the answer; repeatable")
       ->type_name("TEXT")

@@ -45,6 +45,7 @@ int run_program(int argc, const char* const* argv) {
   app.option_defaults()->always_capture_default(false);
   CommandBody chosen;
   add_generate(app, chosen);
+  add_batch(app, chosen);
   add_chat(app, chosen);
   add_inspect(app, chosen);
   add_tokenize(app, chosen);
