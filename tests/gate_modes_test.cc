@@ -90,15 +90,16 @@ TEST_P(GateModes, EveryBlockIsDense) {
 }
 
 TEST_P(GateModes, ResaRectifiesInEveryWay) {
-  const auto dense_pass = generate(*engine_, request_of(AttentionMode::kResa, 200, prompt_));
   auto request = request_of(AttentionMode::kResa, 200, prompt_);
+  request.attention.rectify_every = 8;  // more rows ask for every block
+  const auto dense_pass = generate(*engine_, request);
   request.attention.rectify = RectifyKind::kWide;
   request.attention.rectify_ratio = 1.0;
   EXPECT_EQ(generate(*engine_, request).tokens, dense_pass.tokens);
   for (const RectifyKind kind : {RectifyKind::kWide, RectifyKind::kAdaptive}) {
     request.attention.rectify = kind;
     request.attention.rectify_ratio = 0.2;
-    request.attention.rectify_tolerance = 0.995;
+    request.attention.rectify_tolerance = 0.97;
     const auto partial = generate(*engine_, request);
     EXPECT_EQ(partial.attention.rectifications, dense_pass.attention.rectifications);
     EXPECT_LT(partial.attention.rectified_blocks_read, partial.attention.rectified_blocks_total);

@@ -280,21 +280,21 @@ TEST_P(SameBits, SparseWithEveryBlockIsDenseInALongText) {
   Rig rig(GetParam(), 2);
   const auto tokens = random_tokens(2130, 13);
   const std::span<const int32_t> all(tokens);
-  auto sequence = rig.cache->new_sequence();
+  auto sequence = rig.states.pool->new_sequence();
   for (size_t pos = 0; pos + 1 < all.size(); pos += 256) {
     const size_t n = std::min<size_t>(256, all.size() - 1 - pos);
-    Chunk chunk{&sequence, all.subspan(pos, n), pos, 0, nullptr, nullptr};
-    ASSERT_TRUE(rig.model->forward({&chunk, 1}, {}).has_value());
+    Step prompt{&sequence, all.subspan(pos, n), pos, 0, nullptr, nullptr};
+    ASSERT_TRUE(rig.model->run(prompt, {}).has_value());
   }
   AttentionOptions every;
   every.sparse_ratio = 1.0;
   std::vector<float> expected(rig.vocab_size());
   std::vector<float> found(rig.vocab_size());
   const auto step = [&](const char* selector, std::vector<float>& logits) {
-    sequence.truncate(all.size() - 1);
-    Chunk chunk{&sequence, all.last(1), all.size() - 1, 1, find_selector(selector), &every};
+    sequence.rewind(all.size() - 1);
+    Step last{&sequence, all.last(1), all.size() - 1, 1, find_selector(selector), &every};
     MatrixView<float> out(logits.data(), 1, logits.size());
-    ASSERT_TRUE(rig.model->forward({&chunk, 1}, out).has_value());
+    ASSERT_TRUE(rig.model->run(last, out).has_value());
   };
   step("", expected);
   for (const char* name : {"gate", "minmax", "window", "oracle"}) {
