@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/rounding.h"
+
 namespace longhaul {
 namespace {
 
 // How long a pass waits for callbacks to return. A text whose caller takes longer misses passes.
 constexpr auto kGrace = std::chrono::milliseconds(5);
-
-size_t ceil_div(size_t n, size_t d) { return (n + d - 1) / d; }
 
 }  // namespace
 

@@ -100,7 +100,7 @@ void empty_the_rest(const Plan& plan, const RowBlock& block, const SegmentStates
 }
 
 void run_in_shares(ThreadPool& pool, size_t n, FunctionRef<void(size_t task, size_t worker)> run) {
-  Shares shares(n, std::min(pool.n_threads(), Shares::kMax));
+  Shares shares(n, pool.n_threads());
   pool.run(shares.size(), [&](size_t share, size_t worker) {
     shares.work(share, [&](size_t task) { run(task, worker); });
   });

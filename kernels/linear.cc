@@ -136,7 +136,7 @@ void matmul_with(const LinearKernels& kernels, ThreadPool& pool, const Activatio
       unit -= c.n_units;
     }
   };
-  Shares shares(n_units, std::min(pool.n_threads(), Shares::kMax));
+  Shares shares(n_units, pool.n_threads());
   pool.run(shares.size(), [&](size_t share, size_t) { shares.work(share, run); });
 }
 

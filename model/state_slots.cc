@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/rounding.h"
+
 namespace longhaul {
 namespace {
 
@@ -16,16 +18,15 @@ CacheConfig paged_slot(const PagedSlot& slot, const StateOptions& options) {
                     .window = slot.window};
   if (slot.window > 0) cache.block_size = 4;  // small pages, since they go back whole
   const size_t page_tokens = std::max<size_t>(1, cache.page_tokens());
-  const auto pages = [&](size_t n_tokens) { return (n_tokens + page_tokens - 1) / page_tokens; };
   // One page more for each sequence: a fork copies the page it writes to.
-  size_t n_pages = pages(options.n_tokens) + 1;
+  size_t n_pages = ceil_div(options.n_tokens, page_tokens) + 1;
   if (slot.window == 0) {
     cache.summaries = options.summaries;
   } else {
     cache.max_positions = n_pages * page_tokens;
     // The window may begin and end within a page.
     if (options.window_margin > 0)
-      n_pages = std::min(n_pages, pages(slot.window + options.window_margin) + 2);
+      n_pages = std::min(n_pages, ceil_div(slot.window + options.window_margin, page_tokens) + 2);
   }
   cache.max_tokens = n_pages * page_tokens * options.n_sequences;
   return cache;

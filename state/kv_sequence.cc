@@ -2,15 +2,11 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/rounding.h"
 #include "kernels/kv_tile.h"
 #include "state/kv_cache.h"
 
 namespace longhaul {
-namespace {
-
-size_t ceil_div(size_t n, size_t d) { return (n + d - 1) / d; }
-
-}  // namespace
 
 KvSequence::KvSequence(KvCache& cache)
     : cache_(&cache), written_(cache.config_.n_layers * cache.config_.n_kv_heads, 0) {

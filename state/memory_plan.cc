@@ -6,6 +6,7 @@
 #include <fstream>
 #include <limits>
 
+#include "base/rounding.h"
 #include "kernels/kv_tile.h"
 #include "state/paged_store.h"
 #include "state/state_file.h"
@@ -14,8 +15,6 @@ namespace longhaul {
 namespace {
 
 constexpr size_t kOsPageBytes = 4096;
-
-size_t round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 // Bytes of one (layer, KV head) of a store that a sequence with pages 0, 1, 2, ... touches.
 size_t head_bytes(const StoreSpec& spec, const CacheConfig& config, size_t n_tokens) {

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/rounding.h"
 #include "kernels/kv_tile.h"
 #include "state/state_file.h"
 
@@ -16,8 +17,6 @@ namespace {
 constexpr size_t kOsPageBytes = 4096;
 constexpr size_t kHugePageBytes = size_t{2} << 20;
 constexpr int kCollapseAdvice = 25;  // MADV_COLLAPSE, which the headers of Debian 12 lack
-
-size_t round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 }  // namespace
 

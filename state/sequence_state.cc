@@ -1,7 +1,6 @@
 #include "state/sequence_state.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "base/check.h"

@@ -86,7 +86,7 @@ class SequenceState {
   // the pages back that nobody sees any more.
   void release(size_t floor);
 
-  // A sequence with the same tokens, without its marks, that shares all pages until one of the two
+  // A sequence with the same tokens and marks that shares all pages until one of the two
   // writes. Error if there are no free pages for either side to write or rewind into.
   Result<SequenceState> fork() const;
 

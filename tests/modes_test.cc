@@ -6,6 +6,7 @@
 #include <map>
 
 #include "longhaul/engine.h"
+#include "tests/requests.h"
 #include "tests/tiny_model.h"
 
 namespace longhaul {
@@ -22,17 +23,6 @@ std::unique_ptr<Engine> load(const TinyModelSpec& spec, KvType kv_type = KvType:
   auto engine = Engine::load(options);
   EXPECT_TRUE(engine.has_value()) << (engine ? "" : engine.error().message);
   return engine ? std::move(*engine) : nullptr;
-}
-
-GenerateRequest request_of(AttentionMode mode, size_t max_tokens, std::vector<int32_t> prompt) {
-  GenerateRequest request;
-  request.prompt = std::move(prompt);
-  request.max_tokens = max_tokens;
-  request.ignore_eos = true;
-  request.attention.mode = mode;
-  request.attention.sparse_ratio = 0.05;
-  request.attention.min_blocks = 4;
-  return request;
 }
 
 GenerateResult generate(Engine& engine, const GenerateRequest& request) {

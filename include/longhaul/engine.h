@@ -32,7 +32,7 @@ struct EngineOptions {
                            // the gates, or 16 without
   std::string gates_path;  // gates for the selector `gate`, a file beside the model; empty: none
   bool random_gates = false;   // with a shape: random gates, to measure their speed
-  size_t prefill_chunk = 512;  // tokens per pass over a prompt; never changes the result
+  size_t prefill_chunk = 512;  // rows of a pass; changes nothing but --rectify wide, adaptive
   size_t max_sessions = 1;     // the cache has room for this many sessions of ctx_size tokens
 };
 
