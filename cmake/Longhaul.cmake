@@ -27,13 +27,15 @@ endif()
 
 add_library(longhaul_options INTERFACE)
 target_include_directories(longhaul_options INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/include)
-target_compile_options(longhaul_options INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion)
+# nvcc has other warnings.
+target_compile_options(longhaul_options INTERFACE
+                       "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-Wconversion;-Wno-sign-conversion>")
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # Both warn about correct uses of std::string and std::vector at -O3 (GCC bugs 105329, 105762).
-  target_compile_options(longhaul_options INTERFACE -Wno-restrict -Wno-stringop-overflow)
+  target_compile_options(longhaul_options INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict;-Wno-stringop-overflow>")
 endif()
 if(LONGHAUL_WERROR)
-  target_compile_options(longhaul_options INTERFACE -Werror)
+  target_compile_options(longhaul_options INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-Werror>")
 endif()
 if(LONGHAUL_SANITIZE)
   target_compile_options(longhaul_options INTERFACE -fsanitize=${LONGHAUL_SANITIZE} -fno-omit-frame-pointer
