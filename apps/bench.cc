@@ -84,9 +84,14 @@ Result<int> bench(BenchArguments& arguments) {
     return bad_input("--ctx-size: depth {} needs {} tokens, found {}", plan.depths.back(), n_needed,
                      options.ctx_size);
   }
+  options.max_sessions = *std::max_element(plan.batches.begin(), plan.batches.end());
   LH_ASSIGN_OR_RETURN(const auto engine, Engine::load(options));
   print_warnings(*engine);
-  LH_ASSIGN_OR_RETURN(Session session, engine->new_session());
+  std::vector<Session> sessions;
+  for (size_t i = 0; i < options.max_sessions; ++i) {
+    LH_ASSIGN_OR_RETURN(Session session, engine->new_session());
+    sessions.push_back(std::move(session));
+  }
   BenchReport report;
   const bool uses_auto =
       std::find(plan.modes.begin(), plan.modes.end(), AttentionMode::kAuto) != plan.modes.end();
@@ -101,7 +106,7 @@ Result<int> bench(BenchArguments& arguments) {
   report.attention = plan.attention;
   report.fill = plan.fill;
   report.machine = measure_machine(report.options.n_threads);
-  BenchRun run(plan, *engine, std::move(session));
+  BenchRun run(plan, *engine, std::move(sessions));
   LH_ASSIGN_OR_RETURN(report.rows, run.run());
   report.peak_memory_bytes = peak_memory_bytes();
   if (!arguments.save_path.empty()) LH_RETURN_IF_ERROR(save(to_json(report), arguments.save_path));
@@ -121,6 +126,14 @@ Result<std::vector<size_t>> parse_sizes(std::string_view text) {
     sizes.push_back(size);
   }
   return sizes;
+}
+
+Result<std::vector<size_t>> parse_batches(std::string_view text) {
+  LH_ASSIGN_OR_RETURN(std::vector<size_t> batches, parse_sizes(text));
+  for (const size_t n : batches) {
+    if (n == 0 || n > 1024) return bad_input("expected numbers from 1 to 1024, found {}", n);
+  }
+  return batches;
 }
 
 void add_plan_options(CLI::App& command, EngineOptions& engine, BenchPlan& plan) {
@@ -145,6 +158,11 @@ void add_plan_options(CLI::App& command, EngineOptions& engine, BenchPlan& plan)
       ->check(CLI::IsMember({"read", "random"}))
       ->type_name("read|random")
       ->capture_default_str();
+  auto store_batches = [&plan](std::vector<size_t> batches) { plan.batches = std::move(batches); };
+  add_parsed(command, "--batch", parse_batches, store_batches,
+             "texts of a decode test that run at once; the speed is that of all together")
+      ->type_name("N,N,..")
+      ->default_str("1");
   add_count(command, "-n,--n-gen", plan.n_generate, "tokens of a decode test; 0: none");
   add_count(command, "-r,--repetitions", plan.repetitions, "timed runs of each test", 1, 1000);
   command.add_flag_callback(

@@ -115,7 +115,7 @@ BenchCost bench_cost(const BenchReport& report, const BenchRow& row) {
   const bool prefill = row.kind == BenchKind::kPrefill;
   const PassTimes& passes = prefill ? row.profile.prompt : row.profile.steps;
   const PassTimes chunks = prefill ? PassTimes() : row.profile.chunks;
-  const auto n_tokens = static_cast<double>(row.n_tokens);
+  const auto n_tokens = static_cast<double>(row.n_tokens * row.n_texts);
   const double ms = 1e3 / n_tokens;
 
   BenchCost cost;
@@ -128,9 +128,9 @@ BenchCost bench_cost(const BenchReport& report, const BenchRow& row) {
   const size_t end = row.depth + row.n_tokens;
   const std::vector<SlotConfig> slots = slots_of(report, end);
   const double kv_bytes = position_bytes(report);
-  // A pass over several rows reads a tile once for all of them.
-  const auto tiles_read = [](const PassTimes& times) {
-    return rate(times.n_attended * static_cast<double>(times.n_passes),
+  // A pass over several rows of a text reads a tile once for all of them.
+  const auto tiles_read = [&](const PassTimes& times) {
+    return rate(times.n_attended * static_cast<double>(times.n_passes * row.n_texts),
                 static_cast<double>(times.n_tokens));
   };
   const double scored = static_cast<double>(row.attention.sparse_steps) *

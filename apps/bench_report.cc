@@ -86,9 +86,10 @@ nlohmann::ordered_json row_json(const BenchReport& report, const BenchRow& row) 
   const BenchCost cost = bench_cost(report, row);
   const Machine& machine = report.machine;
   const bool prefill = row.kind == BenchKind::kPrefill;
-  nlohmann::ordered_json item = {{"test", row.label()},    {"n_tokens", row.n_tokens},
-                                 {"depth", row.depth},     {"tokens_per_s", row.median()},
-                                 {"spread", row.spread()}, {"samples", row.tokens_per_s}};
+  nlohmann::ordered_json item = {{"test", row.label()},          {"n_tokens", row.n_tokens},
+                                 {"depth", row.depth},           {"texts", row.n_texts},
+                                 {"tokens_per_s", row.median()}, {"spread", row.spread()},
+                                 {"samples", row.tokens_per_s}};
   if (!prefill) item["mode"] = to_string(row.mode);
   item["ms_per_token"] = {{"weights", cost.weights_ms},     {"selection", cost.selection_ms},
                           {"attention", cost.attention_ms}, {"chunks", cost.chunks_ms},
@@ -113,6 +114,7 @@ nlohmann::ordered_json row_json(const BenchReport& report, const BenchRow& row) 
 
 std::string BenchRow::label() const {
   std::string text = fmt::format("{}{}", kind == BenchKind::kPrefill ? "pp" : "tg", n_tokens);
+  if (n_texts > 1) text += fmt::format(" x{}", n_texts);
   if (depth > 0) text += fmt::format(" @ d{}", depth);
   return text;
 }
@@ -145,18 +147,20 @@ std::string markdown(const BenchReport& report) {
 
 std::string csv(const BenchReport& report) {
   std::string text =
-      "test,n_tokens,depth,mode,tokens_per_s,spread,weights_ms,selection_ms,attention_ms,chunks_ms,"
+      "test,n_tokens,depth,texts,mode,tokens_per_s,spread,weights_ms,selection_ms,attention_ms,"
+      "chunks_ms,"
       "rest_ms,bytes_per_token,bandwidth_share,ops_per_token,peak_share,blocks_read,blocks_total,"
       "drafted,accepted,logits_hash\n";
   for (const BenchRow& row : report.rows) {
     const BenchCost cost = bench_cost(report, row);
     text += fmt::format(
-        "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", row.label(), row.n_tokens,
-        row.depth, mode_text(row), row.median(), row.spread(), cost.weights_ms, cost.selection_ms,
-        cost.attention_ms, cost.chunks_ms, cost.rest_ms, cost.bytes_per_token,
-        cost.bytes_per_token * row.median() / report.machine.read_bytes_per_s, cost.ops_per_token,
-        cost.ops_per_token * row.median() / report.machine.dot_ops_per_s, row.attention.blocks_read,
-        row.attention.blocks_total, row.attention.drafted, row.attention.accepted, hash_text(row));
+        "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", row.label(),
+        row.n_tokens, row.depth, row.n_texts, mode_text(row), row.median(), row.spread(),
+        cost.weights_ms, cost.selection_ms, cost.attention_ms, cost.chunks_ms, cost.rest_ms,
+        cost.bytes_per_token, cost.bytes_per_token * row.median() / report.machine.read_bytes_per_s,
+        cost.ops_per_token, cost.ops_per_token * row.median() / report.machine.dot_ops_per_s,
+        row.attention.blocks_read, row.attention.blocks_total, row.attention.drafted,
+        row.attention.accepted, hash_text(row));
   }
   return text;
 }

@@ -18,15 +18,16 @@ enum class BenchKind : uint8_t { kPrefill, kDecode };
 // Several runs of one test.
 struct BenchRow {
   BenchKind kind = BenchKind::kDecode;
-  size_t n_tokens = 0;
+  size_t n_tokens = 0;  // of each text
   size_t depth = 0;
+  size_t n_texts = 1;  // that decode at once
   AttentionMode mode = AttentionMode::kDense;
-  std::vector<double> tokens_per_s = {};  // one per repetition
-  AttentionStats attention = {};          // of the profiled run
+  std::vector<double> tokens_per_s = {};  // of all texts together, one per repetition
+  AttentionStats attention = {};          // of the profiled run, as all below
   Profile profile = {};
   double profiled_s = 0;  // wall time of the profiled run
 
-  std::string label() const;  // that of llama-bench: "pp512", "tg32 @ d4096"
+  std::string label() const;  // that of llama-bench: "pp512", "tg32 @ d4096", "tg32 x4"
   double median() const;
   double spread() const;  // half the distance from the slowest to the fastest repetition
 };

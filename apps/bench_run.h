@@ -1,4 +1,4 @@
-// Runs the tests of `bench` on one session, depth by depth.
+// Runs the tests of `bench`, depth by depth.
 #pragma once
 
 #include <string>
@@ -17,6 +17,7 @@ struct BenchPlan {
   std::vector<size_t> depths = {0, 4096};  // tokens in the cache before a test
   std::vector<size_t> prompts = {512};     // lengths of the prefill tests
   size_t n_generate = 32;
+  std::vector<size_t> batches = {1};  // texts that decode at once
   size_t repetitions = 3;
   bool warmup = true;         // a first run of each test that is profiled and not timed
   std::string fill = "read";  // how a depth is reached: by reading random tokens, or `random` keys
@@ -27,23 +28,26 @@ struct BenchPlan {
 // every run, so that the hashes of the logits can be compared.
 class BenchRun {
  public:
-  BenchRun(const BenchPlan& plan, const Engine& engine, Session session)
-      : plan_(plan), engine_(engine), session_(std::move(session)) {}
+  // `sessions`: as many as the largest batch has texts.
+  BenchRun(const BenchPlan& plan, const Engine& engine, std::vector<Session> sessions)
+      : plan_(plan), engine_(engine), sessions_(std::move(sessions)) {}
 
   // Error: kCancelled after Ctrl-C, or what the engine says.
   Result<std::vector<BenchRow>> run();
 
  private:
   std::vector<int32_t> tokens_at(size_t first, size_t n) const;
-  Result<GenerateResult> generate(std::vector<int32_t> prompt, size_t n_tokens, AttentionMode mode,
-                                  bool profile, const std::string& label);
-  Status fill(size_t depth);
+  GenerateRequest request(std::vector<int32_t> prompt, size_t n_tokens, AttentionMode mode) const;
+  Result<GenerateResult> generate(Session& session, GenerateRequest request,
+                                  const std::string& label);
+  Result<std::vector<GenerateResult>> generate_all(const BenchRow& row, bool profile);
+  Status fill(size_t text, size_t depth);
   std::vector<BenchRow> rows_at(size_t depth) const;
   Status run_test(BenchRow& row, bool timed, bool profiled);
 
   const BenchPlan& plan_;
   const Engine& engine_;
-  Session session_;
+  std::vector<Session> sessions_;
   Interrupt interrupt_;
 };
 

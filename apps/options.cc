@@ -73,6 +73,9 @@ void add_model_path(CLI::App& app, std::string& path) {
 
 void add_machine_options(CLI::App& app, EngineOptions& options) {
   add_model_path(app, options.model_path);
+  app.add_option("--device", options.device, "what computes: cpu, or cuda where it was built in")
+      ->type_name("NAME")
+      ->capture_default_str();
   add_count(app, "-t,--threads", options.n_threads, "threads; 0: as many as cores", 0, 1024);
   add_count(app, "-c,--ctx-size", options.ctx_size,
             "tokens a text can hold; 0: the length the model was trained for");

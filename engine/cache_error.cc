@@ -45,6 +45,8 @@ class Reader {
 }  // namespace
 
 Result<CacheError> Session::cache_error(const Session& reference, size_t first, size_t end) const {
+  LH_RETURN_IF_ERROR(impl_->engine->check_on_host("cache error"));
+  LH_RETURN_IF_ERROR(reference.impl_->engine->check_on_host("cache error"));
   const Text& text = impl_->text;
   const Text& other = reference.impl_->text;
   const size_t n_both = std::min(text.n_cached(), other.n_cached());

@@ -58,7 +58,7 @@ double fixed_ms(const PassTimes& times) { return (times.weights_s + times.rest_s
 
 }  // namespace
 
-Result<Calibration> calibrate(Model& model, ThreadPool& pool, const EngineOptions& options,
+Result<Calibration> calibrate(Model& model, const EngineOptions& options,
                               std::vector<SummarySpec> summaries) {
   EngineOptions own = options;
   own.max_sessions = 1;
@@ -70,9 +70,10 @@ Result<Calibration> calibrate(Model& model, ThreadPool& pool, const EngineOption
     return summary.name == find_selector("gate")->summary;
   });
   LH_ASSIGN_OR_RETURN(const auto states,
-                      StatePool::create(slots_for(model.plan(), own, std::move(summaries))));
+                      StatePool::create(slots_for(model.plan(), own, std::move(summaries)),
+                                        model.backend().device_memory()));
   SequenceState state = states->new_sequence();
-  LH_RETURN_IF_ERROR(fill_random(state, pool, depth, 1));
+  LH_RETURN_IF_ERROR(fill_random(state, model.backend(), depth, 1));
 
   Calibrator calibrator(model, state);
   const auto context = static_cast<double>(depth);

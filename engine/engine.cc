@@ -8,6 +8,7 @@
 #include "attention/gate/summary.h"
 #include "base/check.h"
 #include "engine/calibrate.h"
+#include "engine/device.h"
 #include "engine/engine_impl.h"
 #include "engine/memory_check.h"
 #include "model/random_model.h"
@@ -65,19 +66,19 @@ Result<LoadPlan> plan_shape(const RandomModelSpec& spec, const EngineOptions& op
 }
 
 // Opens the model file, or makes one in memory for a shape, if it will fit.
-Result<GgufFile> open_model(const EngineOptions& options, std::vector<std::byte>& shape_bytes) {
+Result<GgufFile> open_model(const EngineOptions& options, Backend& backend,
+                            std::vector<std::byte>& shape_bytes) {
   if (options.shape.empty()) return GgufFile::open(options.model_path);
   LH_ASSIGN_OR_RETURN(const RandomModelSpec spec, find_shape(options.shape, options.shape_type));
-  LH_ASSIGN_OR_RETURN(const size_t available, available_memory());
   LH_ASSIGN_OR_RETURN(const LoadPlan plan, plan_shape(spec, options));
-  LH_RETURN_IF_ERROR(check_fits(plan, available));
+  LH_RETURN_IF_ERROR(check_fits(plan, backend));
   LH_ASSIGN_OR_RETURN(shape_bytes, make_random_model(spec));
   return GgufFile::parse(shape_bytes, options.shape);
 }
 
 // The same check for a file, whose matrices are interleaved one after another.
 Status check_file_fits(const GgufFile& file, const ModelPlan& model, const EngineOptions& options,
-                       const std::vector<SummaryPlan>& summaries) {
+                       const std::vector<SummaryPlan>& summaries, Backend& backend) {
   EngineOptions effective = options;
   if (effective.ctx_size == 0) effective.ctx_size = model.context_length;
   const LoadPlan plan{options.model_path,
@@ -88,8 +89,7 @@ Status check_file_fits(const GgufFile& file, const ModelPlan& model, const Engin
     LH_RETURN_IF_ERROR(
         std::visit([](const auto& slot_config) { return validate(slot_config); }, slot));
   }
-  LH_ASSIGN_OR_RETURN(const size_t available, available_memory());
-  return check_fits(plan, available);
+  return check_fits(plan, backend);
 }
 
 Status check_options(const EngineOptions& options) {
@@ -120,16 +120,19 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
     effective.n_threads = std::max(1U, std::thread::hardware_concurrency());
   impl->pool = std::make_unique<ThreadPool>(effective.n_threads);
 
-  LH_ASSIGN_OR_RETURN(GgufFile file, open_model(effective, impl->shape_bytes));
+  LH_ASSIGN_OR_RETURN(impl->backend, make_backend(effective.device, *impl->pool));
+  Backend& backend = *impl->backend;
+
+  LH_ASSIGN_OR_RETURN(GgufFile file, open_model(effective, backend, impl->shape_bytes));
   impl->file = std::make_unique<GgufFile>(std::move(file));
   LH_ASSIGN_OR_RETURN(const ModelPlan plan, read_plan(*impl->file));
   const SelectorSetup setup = setup_for(plan, effective, impl->file.get());
   LH_ASSIGN_OR_RETURN(const auto summaries, plan_summaries(setup));
   if (options.shape.empty())
-    LH_RETURN_IF_ERROR(check_file_fits(*impl->file, plan, effective, summaries));
+    LH_RETURN_IF_ERROR(check_file_fits(*impl->file, plan, effective, summaries, backend));
   LH_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::load(*impl->file));
   impl->tokenizer = std::make_unique<Tokenizer>(std::move(tokenizer));
-  LH_ASSIGN_OR_RETURN(impl->model, Model::load(*impl->file, *impl->pool, effective.prefill_chunk));
+  LH_ASSIGN_OR_RETURN(impl->model, Model::load(*impl->file, backend, effective.prefill_chunk));
   impl->info = describe_model(*impl->model, *impl->file);
   if (impl->tokenizer->vocab_size() > impl->info.vocab_size) {
     return bad_input("{}: {} tokens in the vocabulary, but only {} rows in token_embd.weight",
@@ -152,7 +155,8 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
     impl->info.gate_dim = summary.spec.group_bytes / half_tile_bytes(1);
   }
   LH_ASSIGN_OR_RETURN(impl->states, StatePool::create(slots_for(impl->model->plan(), effective,
-                                                                specs_of(impl->summaries))));
+                                                                specs_of(impl->summaries)),
+                                                      backend.device_memory()));
   impl->scheduler = std::make_unique<Scheduler>(*impl->model, *impl->states);
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
@@ -192,9 +196,17 @@ Status Engine::Impl::check_selector(const Selector& selector) const {
 Result<Calibration> Engine::Impl::ensure_calibration() {
   const Scheduler::Alone alone(*scheduler);
   if (!calibration) {
-    LH_ASSIGN_OR_RETURN(calibration, calibrate(*model, *pool, options, specs_of(summaries)));
+    LH_ASSIGN_OR_RETURN(calibration, calibrate(*model, options, specs_of(summaries)));
   }
   return *calibration;
+}
+
+Status Engine::Impl::check_on_host(std::string_view what) const {
+  if (backend->device_memory() == nullptr) return {};
+  return unsupported(
+      "{}: not with --device {}, whose keys and values the host cannot read; "
+      "--device cpu can",
+      what, options.device);
 }
 
 Sampler Engine::Impl::no_sampler() const {
@@ -214,10 +226,12 @@ std::string Engine::calibration_key() const {
   const ModelInfo& info = impl_->info;
   const EngineOptions& options = impl_->options;
   return fmt::format(
-      "{} {}x{} heads {}/{}x{} ff {} vocab {} {} {} bytes, k {} v {} block {} gates {}, {} threads",
+      "{} {}x{} heads {}/{}x{} ff {} vocab {} {} {} bytes, k {} v {} block {} gates {}, {} {} "
+      "threads",
       info.architecture, info.n_layers, info.d_model, info.n_heads, info.n_kv_heads, info.head_dim,
       info.d_ff, info.vocab_size, info.weight_type, info.packed_bytes, to_string(options.k_type),
-      to_string(options.v_type), options.block_size, info.gate_dim, options.n_threads);
+      to_string(options.v_type), options.block_size, info.gate_dim, options.device,
+      options.n_threads);
 }
 
 Result<Session> Engine::new_session() {
@@ -258,7 +272,7 @@ Result<std::vector<int32_t>> Engine::tokenize_chat(std::span<const ChatTurn> tur
 // the same shape.
 std::string Engine::Impl::model_id() const {
   uint64_t hash = 1469598103934665603ULL;  // FNV-1a
-  const auto& norm = model->weights().output_norm;
+  const std::vector<float> norm = numbers_of(model->weights().output_norm, model->backend());
   const auto* bytes = reinterpret_cast<const unsigned char*>(norm.data());
   for (size_t i = 0; i < norm.size() * sizeof(float); ++i)
     hash = (hash ^ bytes[i]) * 1099511628211ULL;

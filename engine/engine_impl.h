@@ -25,6 +25,7 @@ struct Engine::Impl {
   std::unique_ptr<ThreadPool> pool;
   std::vector<std::byte> shape_bytes;  // the file of a random model
   std::unique_ptr<GgufFile> file;      // the mapping behind model and tokenizer
+  std::unique_ptr<Backend> backend;
   std::unique_ptr<Model> model;
   std::unique_ptr<Tokenizer> tokenizer;
   std::vector<std::unique_ptr<Summary>> summaries;  // what selectors keep per block
@@ -38,6 +39,8 @@ struct Engine::Impl {
   Status check_selector(const Selector& selector) const;
   // Measures unless that was done before.
   Result<Calibration> ensure_calibration();
+  // Error where `what`, which needs the keys and values in the host's memory, cannot be had.
+  Status check_on_host(std::string_view what) const;
   // A sampler that is never asked, for runs over given tokens.
   Sampler no_sampler() const;
 };

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "longhaul/engine.h"
+#include "model/backend.h"
 #include "model/state_slots.h"
 
 namespace longhaul {
@@ -25,7 +26,8 @@ struct LoadPlan {
   std::vector<SlotConfig> slots;
 };
 
-// An Error that names all parts unless they fit together in `available_bytes`.
-Status check_fits(const LoadPlan& plan, size_t available_bytes);
+// An Error that names all parts unless they fit together in the memory of the backend, and what they
+// are made from beside them or, where that is a device, in the host's.
+Status check_fits(const LoadPlan& plan, Backend& backend);
 
 }  // namespace longhaul

@@ -64,6 +64,7 @@ Status Session::save(const std::string& path) {
   Text& text = impl_->text;
   Engine::Impl& engine = *impl_->engine;
   if (text.size() == 0) return bad_input("{}: the session is empty: nothing to save", path);
+  LH_RETURN_IF_ERROR(engine.check_on_host("saving a state"));
   LH_RETURN_IF_ERROR(text.check_saveable(path));
   const AttentionOptions dense;
   CleaningRun run(text, dense, engine.no_sampler(), engine.model->max_rows());
@@ -81,10 +82,11 @@ Status Session::fill_random(size_t n_tokens, uint64_t seed) {
                      n_tokens);
   }
   const Scheduler::Alone alone(*engine.scheduler);
-  return text.fill_random(engine.info.vocab_size, *engine.pool, n_tokens, seed);
+  return text.fill_random(engine.info.vocab_size, engine.model->backend(), n_tokens, seed);
 }
 
 Result<size_t> Session::restore(const std::string& path) {
+  LH_RETURN_IF_ERROR(impl_->engine->check_on_host("restoring a state"));
   const Scheduler::Alone alone(*impl_->engine->scheduler);
   LH_RETURN_IF_ERROR(impl_->text.restore(path, impl_->engine->model_id()));
   return impl_->text.size();

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/random.h"
 #include "engine/random_fill.h"
-#include "sampling/random.h"
 
 namespace longhaul {
 
@@ -71,10 +71,10 @@ Status Text::restore(const std::string& path, std::string_view model_id) {
   return {};
 }
 
-Status Text::fill_random(size_t vocab_size, ThreadPool& pool, size_t n_tokens, uint64_t seed) {
+Status Text::fill_random(size_t vocab_size, Backend& backend, size_t n_tokens, uint64_t seed) {
   LH_CHECK(n_tokens > size());
   const size_t first = n_cached();
-  LH_RETURN_IF_ERROR(longhaul::fill_random(cache_, pool, n_tokens - first, seed));
+  LH_RETURN_IF_ERROR(longhaul::fill_random(cache_, backend, n_tokens - first, seed));
   while (size() < n_tokens) {
     append(static_cast<int32_t>(split_mix64(seed) % vocab_size));
   }

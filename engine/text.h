@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "model/backend.h"
 #include "model/step.h"
-#include "parallel/thread_pool.h"
 #include "state/sequence_state.h"
 
 namespace longhaul {
@@ -55,7 +55,7 @@ class Text {
   // After an Error the text is as before.
   Status restore(const std::string& path, std::string_view model_id);
   // Appends random tokens up to n_tokens, with random keys and values.
-  Status fill_random(size_t vocab_size, ThreadPool& pool, size_t n_tokens, uint64_t seed);
+  Status fill_random(size_t vocab_size, Backend& backend, size_t n_tokens, uint64_t seed);
   // Keys and values of the layers that selectors choose from.
   const KvSequence& kv() const { return cache_.paged(0); }
 

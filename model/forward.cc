@@ -1,6 +1,5 @@
 // The forward pass: one page from tokens to logits. model/mixers and model/ffn hold the parts.
 #include "base/check.h"
-#include "kernels/ops.h"
 #include "model/model_impl.h"
 
 namespace longhaul {
@@ -14,20 +13,30 @@ void Model::run(std::span<Step> steps, MatrixView<float> logits, PassTimes* time
     ++times->n_passes;
     times->n_tokens += pass.n_rows;
   }
-  pass.embed(m.weights.embedding);
-  m.attention.begin(pass);
-  for (size_t i = 0; i < m.plan.layers.size() && pass.n_rows > 0; ++i) {
-    const LayerSpec& layer = m.plan.layers[i];
-    const LayerWeights& w = m.weights.layers[i];
+  Backend& backend = pass.backend;
+  backend.begin(pass);
+  const size_t n_logits = m.place_logits();
+  LH_CHECK(logits.n_rows >= n_logits && (n_logits == 0 || logits.n_cols == m.plan.vocab_size));
+  const MatrixView<float> staged = backend.staging(logits.rows(0, n_logits));
+  backend.run(pass, [&] { m.run_layers(staged); });
+  if (n_logits > 0) backend.read(staged, logits.data);
+  pass.lap(&PassTimes::rest_s);
+}
+
+void Model::Impl::run_layers(MatrixView<float> logits) {
+  pass.embed(*weights.embedding);
+  for (size_t i = 0; i < plan.layers.size() && pass.n_rows > 0; ++i) {
+    const LayerSpec& layer = plan.layers[i];
+    const LayerWeights& w = weights.layers[i];
     pass.norm(w.mixer_norm);
-    m.mix(layer, w.mixer);  // may leave fewer rows, or none
+    mix(layer, w.mixer);  // may leave fewer rows, or none
     pass.add_product(w.mixer_post_norm);
+    if (pass.n_rows == 0) break;
     pass.norm(w.ffn_norm);
-    m.feed_forward(layer, w.ffn);
+    feed_forward(layer, w.ffn);
     pass.add_product(w.ffn_post_norm);
   }
-  m.project_logits(logits);
-  pass.timer.lap(&PassTimes::rest_s);
+  if (logits.n_rows > 0) project_logits(logits);
 }
 
 void Model::Impl::mix(const LayerSpec& layer, const MixerWeights& w) {
@@ -36,7 +45,6 @@ void Model::Impl::mix(const LayerSpec& layer, const MixerWeights& w) {
 }
 
 void Model::Impl::feed_forward(const LayerSpec& layer, const FfnWeights& w) {
-  if (pass.n_rows == 0) return;
   if (const auto* spec = std::get_if<GatedSpec>(&layer.ffn)) {
     gated.run(pass, *spec, std::get<GatedWeights>(w));
   } else {
@@ -44,23 +52,33 @@ void Model::Impl::feed_forward(const LayerSpec& layer, const FfnWeights& w) {
   }
 }
 
-void Model::Impl::project_logits(MatrixView<float> logits) {
-  const size_t d = plan.d_model;
+// Sets where each step's logits go; returns how many rows they are.
+size_t Model::Impl::place_logits() {
   size_t n_wanted = 0;
-  for (size_t s = 0; s < pass.steps.size(); ++s) {
-    Step& step = *pass.steps[s];
-    step.first_logits = n_wanted;
-    const size_t first = pass.rows[s].first + pass.rows[s].n - step.n_logits;
-    for (size_t i = 0; i < step.n_logits; ++i, ++n_wanted) {
-      rms_norm(pass.x.data() + (first + i) * d, weights.output_norm.data(), plan.norm_eps, d,
-               pass.normed.data() + n_wanted * d);
-    }
+  for (Step* step : pass.steps) {
+    step->first_logits = n_wanted;
+    n_wanted += step->n_logits;
   }
-  if (n_wanted == 0) return;
-  LH_CHECK(logits.n_rows >= n_wanted && logits.n_cols == plan.vocab_size);
-  pass.prepare_input(MatrixView<const float>(pass.normed.data(), n_wanted, d));
-  const MatmulTask task = {&weights.output, logits.rows(0, n_wanted), nullptr};
-  pass.multiply({&task, 1});
+  return n_wanted;
+}
+
+void Model::Impl::project_logits(MatrixView<float> logits) {
+  MatrixView<const float> rows = pass.x_rows();
+  const MatrixView<float> normed = pass.normed.rows(logits.n_rows, plan.d_model);
+  if (rows.n_rows != logits.n_rows) {
+    logit_rows.clear();
+    for (size_t s = 0; s < pass.steps.size(); ++s) {
+      const size_t end = pass.rows[s].first + pass.rows[s].n;
+      for (size_t r = end - pass.steps[s]->n_logits; r < end; ++r)
+        logit_rows.push_back(static_cast<uint32_t>(r));
+    }
+    pass.backend.gather(rows, logit_rows, normed);
+    rows = normed;
+  }
+  pass.backend.norm(rows, weights.output_norm, plan.norm_eps, normed);
+  pass.prepare_input(normed);
+  const Product product = {weights.output.get(), logits};
+  pass.multiply({&product, 1});
 }
 
 }  // namespace longhaul

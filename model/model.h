@@ -8,23 +8,29 @@
 
 #include "base/matrix_view.h"
 #include "longhaul/profile.h"
+#include "model/backend.h"
 #include "model/plan.h"
 #include "model/rope.h"
 #include "model/step.h"
 #include "model/weights.h"
+#include "parallel/thread_pool.h"
 
 namespace longhaul {
 
 class Model {
  public:
-  // Binds the weights; `file` must outlive the model. `max_rows` is the most tokens of one
-  // forward().
+  // Binds the weights; `file` and `backend` must outlive the model. `max_rows` is the most tokens
+  // of one run(). Throws std::bad_alloc where the backend has no memory for the buffers.
+  static Result<std::unique_ptr<Model>> load(const GgufFile& file, Backend& backend,
+                                             size_t max_rows);
+  // On the host's processor.
   static Result<std::unique_ptr<Model>> load(const GgufFile& file, ThreadPool& pool,
                                              size_t max_rows);
   ~Model();
 
   const ModelPlan& plan() const;
   const ModelWeights& weights() const;
+  Backend& backend() const;
   size_t max_rows() const;
   // How the layers that are selected from rotate queries and keys, for selectors that take it back.
   RopeAngles rope_angles() const;

@@ -8,18 +8,22 @@
 namespace longhaul {
 
 struct Model::Impl {
-  Impl(ThreadPool& pool, ModelPlan model_plan, ModelWeights model_weights, size_t max_rows);
+  Impl(Backend& backend, ModelPlan model_plan, ModelWeights model_weights, size_t max_rows);
 
+  void run_layers(MatrixView<float> logits);
   void mix(const LayerSpec& layer, const MixerWeights& w);
   void feed_forward(const LayerSpec& layer, const FfnWeights& w);
+  size_t place_logits();
   void project_logits(MatrixView<float> logits);
 
+  std::unique_ptr<Backend> own_backend;  // where the model was given none
   ModelPlan plan;
   ModelWeights weights;
   Pass pass;
   Attention attention;
   Gated gated;
   Experts experts;
+  std::vector<uint32_t> logit_rows;  // of the pass
 };
 
 }  // namespace longhaul

@@ -1,9 +1,8 @@
 #include "model/pass.h"
 
-#include <cstring>
+#include <algorithm>
 
 #include "base/check.h"
-#include "kernels/ops.h"
 
 namespace longhaul {
 namespace {
@@ -15,21 +14,33 @@ size_t n_kept_rows(const Step& step) {
   return partial && step.n_logits > 0 ? step.tokens.size() : step.n_logits;
 }
 
+size_t n_attentions(const ModelPlan& plan) {
+  return static_cast<size_t>(std::count_if(
+      plan.layers.begin(), plan.layers.end(),
+      [](const LayerSpec& layer) { return std::holds_alternative<AttentionSpec>(layer.mixer); }));
+}
+
 }  // namespace
 
-Pass::Pass(ThreadPool& pool_in, const ModelPlan& plan_in, std::span<const float> rope_factors,
+Pass::Pass(Backend& backend_in, const ModelPlan& plan_in, std::span<const float> rope_factors,
            size_t max_rows_in)
-    : pool(pool_in),
+    : backend(backend_in),
       plan(plan_in),
       max_rows(max_rows_in),
-      x(max_rows * plan.d_model),
-      normed(max_rows * plan.d_model),
-      product(max_rows * plan.d_model) {
+      n_attention_layers(n_attentions(plan)),
+      x(backend.floats(max_rows * plan.d_model)),
+      normed(backend.floats(max_rows * plan.d_model)),
+      product(backend.floats(max_rows * plan.d_model)) {
   tokens_.reserve(max_rows);
+  by_row_ = {{x.data(), plan.d_model}, {normed.data(), plan.d_model}};
   for (const RopeConfig& config : plan.ropes) {
     RopeTable table(config, config.has_factors ? rope_factors : std::span<const float>());
-    const size_t n = max_rows * table.n_frequencies();
-    angles.push_back({std::move(table), AlignedBuffer<float>(n), AlignedBuffer<float>(n)});
+    const size_t n = table.n_frequencies();
+    Floats cos = backend.floats(max_rows * n);
+    Floats sin = backend.floats(max_rows * n);
+    by_row_.push_back({cos.data(), n});
+    by_row_.push_back({sin.data(), n});
+    ropes_.push_back({std::move(table), config.layout, std::move(cos), std::move(sin)});
   }
 }
 
@@ -39,14 +50,14 @@ size_t Pass::row_bytes(const ModelPlan& plan) {
   return n_floats * sizeof(float);
 }
 
-Status Pass::check_tokens(const Step& step) const {
+Status Pass::check(const Step& step) const {
   for (size_t i = 0; i < step.tokens.size(); ++i) {
     const int32_t token = step.tokens[i];
     if (token >= 0 && static_cast<size_t>(token) < plan.vocab_size) continue;
     return bad_input("token {} at position {}: expected 0 to {}", token, step.first_pos + i,
                      plan.vocab_size - 1);
   }
-  return {};
+  return backend.check(step);
 }
 
 void Pass::begin(std::span<Step> all, PassTimes* pass_times) {
@@ -64,7 +75,7 @@ void Pass::begin(std::span<Step> all, PassTimes* pass_times) {
     LH_CHECK(step.observer == nullptr || n_tokens == 1);
     LH_CHECK(tokens_.size() + n_tokens <= max_rows);
     step.stats = {};
-    step.status = check_tokens(step);
+    step.status = check(step);
     if (step.status) step.status = step.state->reserve(step.first_pos, n_tokens);
     if (!step.status) continue;
     steps.push_back(&step);
@@ -77,75 +88,48 @@ void Pass::begin(std::span<Step> all, PassTimes* pass_times) {
   n_rows = tokens_.size();
 }
 
-void Pass::embed(const TableView& table) {
-  const size_t d = plan.d_model;
-  for_each_row([&](size_t r, size_t) {
-    float* row = x.data() + r * d;
-    embed_row(table.type, table.rows, d, static_cast<size_t>(tokens_[r].token), row);
-    if (plan.embedding_scale != 1.0F) scale_in_place(row, plan.embedding_scale, d);
-    for (Angles& rope : angles) {
-      const size_t n = rope.table.n_frequencies();
-      rope.table.angles(tokens_[r].pos, rope.cos.data() + r * n, rope.sin.data() + r * n);
-    }
-  });
+void Pass::embed(const Embedding& embedding) {
+  backend.embed(*this, embedding, plan.embedding_scale, x_rows());
+  for (const Rope& rope : ropes_) {
+    const size_t n = rope.table.n_frequencies();
+    backend.angles(*this, rope.table, rope.cos.rows(n_rows, n), rope.sin.rows(n_rows, n));
+  }
+}
+
+Angles Pass::angles(size_t rope) const {
+  const Rope& each = ropes_[rope];
+  const size_t n = each.table.n_frequencies();
+  return {each.cos.rows(n_rows, n), each.sin.rows(n_rows, n), each.layout};
 }
 
 void Pass::narrow() {
   if (!can_narrow()) return;
-  // Rows move to lower places, in ascending order: none is overwritten before it has moved.
-  const auto move = [&](AlignedBuffer<float>& buffer, size_t width) {
-    if (buffer.size() == 0) return;
-    for (size_t s = 0; s < steps.size(); ++s) {
-      const size_t from = rows[s].first + rows[s].n - kept_[s].n;
-      std::memmove(buffer.data() + kept_[s].first * width, buffer.data() + from * width,
-                   kept_[s].n * width * sizeof(float));
-    }
-  };
-  move(x, plan.d_model);
-  move(normed, plan.d_model);
-  for (Angles& rope : angles) {
-    move(rope.cos, rope.table.n_frequencies());
-    move(rope.sin, rope.table.n_frequencies());
-  }
-  for (SelectorRows& selector : selector_rows) move(selector.floats, selector.n_floats);
+  moves_.clear();
+  for (size_t s = 0; s < steps.size(); ++s)
+    moves_.push_back({rows[s].first + rows[s].n - kept_[s].n, kept_[s].first, kept_[s].n});
+  backend.narrow(moves_, by_row_);
   std::swap(rows, kept_);
   n_rows = n_kept_;
 }
 
-void Pass::for_each(size_t n, size_t serial, FunctionRef<void(size_t, size_t)> task) {
-  if (n <= serial) {
-    for (size_t i = 0; i < n; ++i) task(i, 0);
-  } else {
-    pool.run(n, task);
-  }
+void Pass::norm(const Floats& weight) {
+  backend.norm(x_rows(), weight, plan.norm_eps, normed_rows());
 }
 
-void Pass::norm(const AlignedBuffer<float>& weight) {
-  const size_t d = plan.d_model;
-  for_each_row([&](size_t r, size_t) {
-    rms_norm(x.data() + r * d, weight.data(), plan.norm_eps, d, normed.data() + r * d);
-  });
-}
-
-void Pass::add_product(const AlignedBuffer<float>& post_norm) {
-  const size_t d = plan.d_model;
-  for_each_row([&](size_t r, size_t) {
-    float* row = product.data() + r * d;
-    if (post_norm.size() > 0) rms_norm(row, post_norm.data(), plan.norm_eps, d, row);
-    add_in_place(x.data() + r * d, row, d);
-  });
+void Pass::add_product(const Floats& post_norm) {
+  if (n_rows > 0) backend.add(x_rows(), product_rows(), post_norm, plan.norm_eps);
 }
 
 void Pass::prepare_input(MatrixView<const float> input) {
-  timer.lap(&PassTimes::rest_s);
-  prepare(pool, input, activations_);
-  timer.lap(&PassTimes::weights_s);
+  lap(&PassTimes::rest_s);
+  backend.prepare(input);
+  lap(&PassTimes::weights_s);
 }
 
-void Pass::multiply(std::span<const MatmulTask> tasks) {
-  timer.lap(&PassTimes::rest_s);
-  matmul(pool, activations_, tasks);
-  timer.lap(&PassTimes::weights_s);
+void Pass::multiply(std::span<const Product> products) {
+  lap(&PassTimes::rest_s);
+  backend.multiply(products);
+  lap(&PassTimes::weights_s);
 }
 
 }  // namespace longhaul

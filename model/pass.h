@@ -4,13 +4,11 @@
 #include <span>
 #include <vector>
 
-#include "kernels/linear.h"
+#include "model/backend.h"
 #include "model/lap_timer.h"
 #include "model/plan.h"
 #include "model/rope.h"
 #include "model/step.h"
-#include "model/tensor_visitor.h"
-#include "parallel/thread_pool.h"
 
 namespace longhaul {
 
@@ -25,7 +23,12 @@ struct StepRows {
 // RowSet::kWithLogits on, what narrow() leaves of them.
 class Pass {
  public:
-  Pass(ThreadPool& pool_in, const ModelPlan& plan_in, std::span<const float> rope_factors,
+  struct Row {
+    int32_t token;
+    size_t pos;
+  };
+
+  Pass(Backend& backend_in, const ModelPlan& plan_in, std::span<const float> rope_factors,
        size_t max_rows_in);
   // Bytes of the buffers per row.
   static size_t row_bytes(const ModelPlan& plan);
@@ -33,73 +36,69 @@ class Pass {
   // Checks the steps and makes room for them; those that can run are in `steps` then.
   void begin(std::span<Step> all, PassTimes* pass_times);
   // Embeddings into x, and the angles of all positions.
-  void embed(const TableView& table);
+  void embed(const Embedding& embedding);
 
   // Whether narrow() would drop rows.
   bool can_narrow() const { return n_rows != n_kept_; }
   // Drops the rows whose logits nobody wants from x, normed and the angles.
   void narrow();
-
-  // Calls task(row, worker) for every row, split over the pool where that pays.
-  void for_each_row(FunctionRef<void(size_t row, size_t worker)> task) {
-    for_each(n_rows, kSerialRows, task);
-  }
-  // The same for n tasks, in turn where they are at most `serial`.
-  void for_each(size_t n, size_t serial, FunctionRef<void(size_t task, size_t worker)> task);
+  // As steps: the rows that narrow() leaves; after it, those that there were before.
+  std::span<const StepRows> kept() const { return kept_; }
 
   // normed = RMSNorm(x) * weight
-  void norm(const AlignedBuffer<float>& weight);
+  void norm(const Floats& weight);
   // x += product, normalised first where there is a weight.
-  void add_product(const AlignedBuffer<float>& post_norm);
+  void add_product(const Floats& post_norm);
+
+  // Ends a lap of the timer, once what was asked for is done.
+  void lap(double PassTimes::*part) {
+    if (times != nullptr) backend.wait();
+    timer.lap(part);
+  }
 
   // Makes the rows of `input` [n, n_in] those that multiply() reads; its time is that of weights.
   void prepare_input(MatrixView<const float> input);
-  void multiply(std::span<const MatmulTask> tasks);
+  void multiply(std::span<const Product> products);
 
-  MatrixView<const float> normed_rows() const { return {normed.data(), n_rows, plan.d_model}; }
-  MatrixView<float> product_rows() { return {product.data(), n_rows, plan.d_model}; }
+  // Of the rows before narrow().
+  const Row& row(size_t r) const { return tokens_[r]; }
+  MatrixView<float> x_rows() const { return x.rows(n_rows, plan.d_model); }
+  MatrixView<float> normed_rows() const { return normed.rows(n_rows, plan.d_model); }
+  MatrixView<float> product_rows() const { return product.rows(n_rows, plan.d_model); }
+  // The angles of the rows by one of the plan's ropes.
+  Angles angles(size_t rope) const;
+  const RopeTable& rope(size_t index) const { return ropes_[index].table; }
 
-  // Below this many rows a fork and join costs more than the loop.
-  static constexpr size_t kSerialRows = 4;
-
-  struct Row {
-    int32_t token;
-    size_t pos;
-  };
-  // The angles of one of the plan's ropes.
-  struct Angles {
-    RopeTable table;
-    AlignedBuffer<float> cos, sin;  // [rows, table.n_frequencies()]
-  };
-
-  // What selectors need of the positions of rows that they will look at.
-  struct SelectorRows {
-    size_t n_floats = 0;          // of a row
-    AlignedBuffer<float> floats;  // [rows, n_floats]
-  };
-
-  ThreadPool& pool;
+  Backend& backend;
   const ModelPlan& plan;
   const size_t max_rows;
+  const size_t n_attention_layers;
   LapTimer timer;
   PassTimes* times = nullptr;
 
   std::vector<Step*> steps;
   std::vector<StepRows> rows;  // as steps
   size_t n_rows = 0;
-  AlignedBuffer<float> x;                   // [rows, d_model], residual stream
-  AlignedBuffer<float> normed;              // [rows, d_model]
-  AlignedBuffer<float> product;             // [rows, d_model], what a part adds to x
-  std::vector<Angles> angles;               // as plan.ropes
-  std::vector<SelectorRows> selector_rows;  // as the summaries of slot 0
+  Floats x;        // [rows, d_model], residual stream
+  Floats normed;   // [rows, d_model]
+  Floats product;  // [rows, d_model], what a part adds to x
 
  private:
-  Status check_tokens(const Step& step) const;
+  // One of the plan's ropes.
+  struct Rope {
+    RopeTable table;
+    RopeLayout layout;
+    Floats cos, sin;  // [rows, table.n_frequencies()]
+  };
+
+  Status check(const Step& step) const;
 
   std::vector<Row> tokens_;     // [all rows]
-  std::vector<StepRows> kept_;  // as steps: what narrow() leaves
+  std::vector<StepRows> kept_;  // as steps
   size_t n_kept_ = 0;
-  Activations activations_;
+  std::vector<Rope> ropes_;        // as plan.ropes
+  std::vector<RowBuffer> by_row_;  // the buffers that narrow() moves
+  std::vector<RowMove> moves_;     // as steps
 };
 
 }  // namespace longhaul

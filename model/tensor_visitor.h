@@ -7,9 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "base/aligned_buffer.h"
 #include "base/tensor_type.h"
-#include "kernels/linear.h"
+#include "model/backend.h"
 
 namespace longhaul {
 
@@ -35,12 +34,6 @@ struct TensorSpec {
   bool is_packed() const { return kind == TensorKind::kMatrix || kind == TensorKind::kExperts; }
 };
 
-// A table of rows in the mapped file.
-struct TableView {
-  TensorType type = TensorType::kF32;
-  const std::byte* rows = nullptr;
-};
-
 // The weights of a part of a layer, by the spec of the part.
 template <class Spec>
 struct WeightsOfSpec;
@@ -51,20 +44,20 @@ class TensorVisitor {
  public:
   virtual ~TensorVisitor() = default;
 
-  void table(std::string name, size_t n_out, size_t n_in, TableView& weight);
+  void table(std::string name, size_t n_out, size_t n_in, EmbeddingPtr& weight);
   // `alternative`: see TensorSpec.
-  void matrix(std::string name, size_t n_out, size_t n_in, PackedMatrix& weight,
+  void matrix(std::string name, size_t n_out, size_t n_in, MatrixPtr& weight,
               std::string alternative = {});
-  void router(std::string name, size_t n_out, size_t n_in, PackedMatrix& weight);
+  void router(std::string name, size_t n_out, size_t n_in, MatrixPtr& weight);
   void experts(std::string name, size_t n_experts, size_t n_active, size_t n_out, size_t n_in,
-               std::vector<PackedMatrix>& weights);
-  void vector(std::string name, size_t size, AlignedBuffer<float>& weight);
+               std::vector<MatrixPtr>& weights);
+  void vector(std::string name, size_t size, Floats& weight);
 
  protected:
-  virtual void visit(const TensorSpec& spec, TableView& weight) = 0;
-  virtual void visit(const TensorSpec& spec, PackedMatrix& weight) = 0;
-  virtual void visit(const TensorSpec& spec, std::vector<PackedMatrix>& weights) = 0;
-  virtual void visit(const TensorSpec& spec, AlignedBuffer<float>& weight) = 0;
+  virtual void visit(const TensorSpec& spec, EmbeddingPtr& weight) = 0;
+  virtual void visit(const TensorSpec& spec, MatrixPtr& weight) = 0;
+  virtual void visit(const TensorSpec& spec, std::vector<MatrixPtr>& weights) = 0;
+  virtual void visit(const TensorSpec& spec, Floats& weight) = 0;
 };
 
 }  // namespace longhaul

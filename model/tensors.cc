@@ -1,5 +1,6 @@
 #include "model/tensors.h"
 
+#include "kernels/linear.h"
 #include "model/weights.h"
 
 namespace longhaul {
@@ -10,12 +11,12 @@ std::vector<uint64_t> TensorSpec::shape() const {
   return {n_in, n_out};
 }
 
-void TensorVisitor::table(std::string name, size_t n_out, size_t n_in, TableView& weight) {
+void TensorVisitor::table(std::string name, size_t n_out, size_t n_in, EmbeddingPtr& weight) {
   visit({.name = std::move(name), .kind = TensorKind::kTable, .n_out = n_out, .n_in = n_in},
         weight);
 }
 
-void TensorVisitor::matrix(std::string name, size_t n_out, size_t n_in, PackedMatrix& weight,
+void TensorVisitor::matrix(std::string name, size_t n_out, size_t n_in, MatrixPtr& weight,
                            std::string alternative) {
   visit({.name = std::move(name),
          .kind = TensorKind::kMatrix,
@@ -25,7 +26,7 @@ void TensorVisitor::matrix(std::string name, size_t n_out, size_t n_in, PackedMa
         weight);
 }
 
-void TensorVisitor::router(std::string name, size_t n_out, size_t n_in, PackedMatrix& weight) {
+void TensorVisitor::router(std::string name, size_t n_out, size_t n_in, MatrixPtr& weight) {
   visit({.name = std::move(name),
          .kind = TensorKind::kMatrix,
          .n_out = n_out,
@@ -35,7 +36,7 @@ void TensorVisitor::router(std::string name, size_t n_out, size_t n_in, PackedMa
 }
 
 void TensorVisitor::experts(std::string name, size_t n_experts, size_t n_active, size_t n_out,
-                            size_t n_in, std::vector<PackedMatrix>& weights) {
+                            size_t n_in, std::vector<MatrixPtr>& weights) {
   visit({.name = std::move(name),
          .kind = TensorKind::kExperts,
          .n_out = n_out,
@@ -45,7 +46,7 @@ void TensorVisitor::experts(std::string name, size_t n_experts, size_t n_active,
         weights);
 }
 
-void TensorVisitor::vector(std::string name, size_t size, AlignedBuffer<float>& weight) {
+void TensorVisitor::vector(std::string name, size_t size, Floats& weight) {
   visit({.name = std::move(name), .kind = TensorKind::kVector, .n_out = size}, weight);
 }
 
@@ -56,10 +57,10 @@ class Lister : public TensorVisitor {
   std::vector<TensorSpec> specs;
 
  protected:
-  void visit(const TensorSpec& spec, TableView&) override { specs.push_back(spec); }
-  void visit(const TensorSpec& spec, PackedMatrix&) override { specs.push_back(spec); }
-  void visit(const TensorSpec& spec, std::vector<PackedMatrix>&) override { specs.push_back(spec); }
-  void visit(const TensorSpec& spec, AlignedBuffer<float>&) override { specs.push_back(spec); }
+  void visit(const TensorSpec& spec, EmbeddingPtr&) override { specs.push_back(spec); }
+  void visit(const TensorSpec& spec, MatrixPtr&) override { specs.push_back(spec); }
+  void visit(const TensorSpec& spec, std::vector<MatrixPtr>&) override { specs.push_back(spec); }
+  void visit(const TensorSpec& spec, Floats&) override { specs.push_back(spec); }
 };
 
 }  // namespace

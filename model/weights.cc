@@ -16,9 +16,7 @@ namespace {
 // After an Error it does nothing more.
 class Binder : public TensorVisitor {
  public:
-  // Matrices are packed into `memory` while it lasts.
-  Binder(const GgufFile& file, ThreadPool& pool, std::span<std::byte> memory)
-      : file_(file), pool_(pool), memory_(memory) {}
+  Binder(const GgufFile& file, Backend& backend) : file_(file), backend_(backend) {}
 
   const Status& status() const { return status_; }
 
@@ -34,38 +32,43 @@ class Binder : public TensorVisitor {
   }
 
  protected:
-  void visit(const TensorSpec& spec, TableView& weight) override {
+  void visit(const TensorSpec& spec, EmbeddingPtr& weight) override {
     run(spec, [&](const GgufTensor& tensor) -> Status {
-      weight = {.type = tensor.type(), .rows = tensor.data.data()};
+      LH_ASSIGN_OR_RETURN(
+          weight, backend_.embedding(tensor.type(), tensor.data.data(), spec.n_out, spec.n_in));
       return {};
     });
   }
 
-  void visit(const TensorSpec& spec, PackedMatrix& weight) override {
-    if (weight.n_out() > 0) return;  // bound already
+  void visit(const TensorSpec& spec, MatrixPtr& weight) override {
+    if (weight != nullptr) return;  // bound already
     run(spec, [&](const GgufTensor& tensor) -> Status {
-      LH_RETURN_IF_ERROR(pack(spec, tensor, tensor.data.data(), weight));
-      file_.release(tensor);  // the interleaved copy is the one that is read from now on
+      LH_ASSIGN_OR_RETURN(
+          weight, backend_.matrix(tensor.type(), tensor.data.data(), spec.n_out, spec.n_in));
+      file_.release(tensor);  // the backend's copy is the one that is read from now on
       return {};
     });
   }
 
-  void visit(const TensorSpec& spec, std::vector<PackedMatrix>& weights) override {
+  void visit(const TensorSpec& spec, std::vector<MatrixPtr>& weights) override {
     run(spec, [&](const GgufTensor& tensor) -> Status {
       weights.resize(spec.n_experts);
       const size_t n_bytes = tensor.data.size() / spec.n_experts;
       for (size_t i = 0; i < spec.n_experts; ++i) {
-        LH_RETURN_IF_ERROR(pack(spec, tensor, tensor.data.data() + i * n_bytes, weights[i]));
+        LH_ASSIGN_OR_RETURN(
+            weights[i], backend_.matrix(tensor.type(), tensor.data.data() + i * n_bytes, spec.n_out,
+                                        spec.n_in));
       }
       file_.release(tensor);
       return {};
     });
   }
 
-  void visit(const TensorSpec& spec, AlignedBuffer<float>& weight) override {
+  void visit(const TensorSpec& spec, Floats& weight) override {
     run(spec, [&](const GgufTensor& tensor) -> Status {
-      weight = AlignedBuffer<float>(spec.n_out);
-      find_quant(tensor.type())->dequantize(tensor.data.data(), weight.data(), spec.n_out);
+      std::vector<float> numbers(spec.n_out);
+      find_quant(tensor.type())->dequantize(tensor.data.data(), numbers.data(), spec.n_out);
+      weight = backend_.floats_of(numbers);
       return {};
     });
   }
@@ -99,17 +102,8 @@ class Binder : public TensorVisitor {
     return tensor;
   }
 
-  Status pack(const TensorSpec& spec, const GgufTensor& tensor, const std::byte* rows,
-              PackedMatrix& out) {
-    LH_ASSIGN_OR_RETURN(
-        out, PackedMatrix::pack(tensor.type(), rows, spec.n_out, spec.n_in, pool_, memory_));
-    memory_ = memory_.subspan(std::min(memory_.size(), out.bytes()));
-    return {};
-  }
-
   const GgufFile& file_;
-  ThreadPool& pool_;
-  std::span<std::byte> memory_;  // what is left of it
+  Backend& backend_;
   std::set<std::string, std::less<>> used_;
   Status status_;
 };
@@ -170,15 +164,21 @@ void visit_tensors(const ModelPlan& plan, ModelWeights& weights, TensorVisitor& 
   }
 }
 
-Result<ModelWeights> bind_weights(const GgufFile& file, const ModelPlan& plan, ThreadPool& pool) {
+std::vector<float> numbers_of(const Floats& floats, Backend& backend) {
+  std::vector<float> numbers(floats.size());
+  if (!numbers.empty()) backend.read(floats.rows(1, floats.size()), numbers.data());
+  return numbers;
+}
+
+Result<ModelWeights> bind_weights(const GgufFile& file, const ModelPlan& plan, Backend& backend) {
   ModelWeights weights(plan);
-  weights.memory = PageRegion::reserve(weight_bytes(plan, file).packed);
-  Binder binder(file, pool, weights.memory.bytes());
+  backend.reserve_weights(weight_bytes(plan, file).packed);
+  Binder binder(file, backend);
   // The largest matrix first: while a tensor is interleaved, its mapped original is in memory too.
   visit_output(plan, weights, binder);
   visit_tensors(plan, weights, binder);
   LH_RETURN_IF_ERROR(binder.status());
-  const auto factors = weights.rope_factors.span();
+  const std::vector<float> factors = numbers_of(weights.rope_factors, backend);
   if (std::any_of(factors.begin(), factors.end(), [](float f) { return !(f > 0.0F); })) {
     return bad_input("{}: tensor 'rope_freqs.weight': expected factors above 0", file.path());
   }

@@ -4,8 +4,6 @@
 #include <variant>
 #include <vector>
 
-#include "base/aligned_buffer.h"
-#include "base/page_region.h"
 #include "base/result.h"
 #include "io/gguf.h"
 #include "model/ffn/experts.h"
@@ -13,7 +11,6 @@
 #include "model/mixers/attention.h"
 #include "model/plan.h"
 #include "model/tensor_visitor.h"
-#include "parallel/thread_pool.h"
 
 namespace longhaul {
 
@@ -21,10 +18,10 @@ using MixerWeights = std::variant<AttentionWeights>;            // as MixerSpec
 using FfnWeights = std::variant<GatedWeights, ExpertsWeights>;  // as FfnSpec
 
 struct LayerWeights {
-  AlignedBuffer<float> mixer_norm;       // [d_model]
-  AlignedBuffer<float> mixer_post_norm;  // [d_model], empty without post norms
-  AlignedBuffer<float> ffn_norm;         // [d_model]
-  AlignedBuffer<float> ffn_post_norm;    // [d_model], empty without post norms
+  Floats mixer_norm;       // [d_model]
+  Floats mixer_post_norm;  // [d_model], empty without post norms
+  Floats ffn_norm;         // [d_model]
+  Floats ffn_post_norm;    // [d_model], empty without post norms
   MixerWeights mixer;
   FfnWeights ffn;
 };
@@ -34,20 +31,22 @@ struct ModelWeights {
   // Of the plan's kinds of layers, without numbers.
   explicit ModelWeights(const ModelPlan& plan);
 
-  PageRegion memory;    // of the packed matrices
-  TableView embedding;  // [vocab_size, d_model]
+  EmbeddingPtr embedding;  // [vocab_size, d_model]
   std::vector<LayerWeights> layers;
-  AlignedBuffer<float> output_norm;   // [d_model]
-  PackedMatrix output;                // [vocab_size, d_model]
-  AlignedBuffer<float> rope_factors;  // [rope.dim / 2], empty without
+  Floats output_norm;   // [d_model]
+  MatrixPtr output;     // [vocab_size, d_model]
+  Floats rope_factors;  // [rope.dim / 2], empty without
   size_t n_parameters = 0;
 };
 
 // Visits every tensor once, in the order of a file. `weights` are of the plan's kinds.
 void visit_tensors(const ModelPlan& plan, ModelWeights& weights, TensorVisitor& visitor);
 
+// A copy for the host.
+std::vector<float> numbers_of(const Floats& floats, Backend& backend);
+
 // Binds every tensor of the file. A missing tensor, one of another shape or type, or one that the
 // plan does not name is an Error that names it.
-Result<ModelWeights> bind_weights(const GgufFile& file, const ModelPlan& plan, ThreadPool& pool);
+Result<ModelWeights> bind_weights(const GgufFile& file, const ModelPlan& plan, Backend& backend);
 
 }  // namespace longhaul

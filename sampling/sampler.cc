@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "base/check.h"
-#include "sampling/random.h"
+#include "base/random.h"
 
 namespace longhaul {
 namespace {

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "sampling/random.h"
+#include "base/random.h"
 
 namespace longhaul {
 namespace {

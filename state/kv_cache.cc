@@ -15,15 +15,15 @@ size_t n_warm_pages(const CacheConfig& config) {
 
 }  // namespace
 
-KvCache::KvCache(const CacheConfig& config)
-    : config_(config), pool_(config.n_pages(), n_warm_pages(config)) {}
+KvCache::KvCache(const CacheConfig& config, DeviceMemory* device)
+    : config_(config), device_(device), pool_(config.n_pages(), n_warm_pages(config)) {}
 
-Result<std::unique_ptr<KvCache>> KvCache::create(const CacheConfig& config) {
+Result<std::unique_ptr<KvCache>> KvCache::create(const CacheConfig& config, DeviceMemory* device) {
   LH_RETURN_IF_ERROR(validate(config));
-  std::unique_ptr<KvCache> cache(new KvCache(config));
+  std::unique_ptr<KvCache> cache(new KvCache(config, device));
   for (const StoreSpec& spec : store_specs(config)) {
     LH_CHECK(cache->stores_.empty() || spec.summary != nullptr);
-    LH_ASSIGN_OR_RETURN(PagedStore store, PagedStore::create(spec, config));
+    LH_ASSIGN_OR_RETURN(PagedStore store, PagedStore::create(spec, config, device));
     cache->stores_.push_back(std::move(store));
   }
   return cache;

@@ -36,18 +36,23 @@ class KvCache {
  public:
   // Reserves addresses for max_tokens; memory is taken as tokens are written. The summaries of the
   // configuration must outlive the cache. Error: an impossible configuration.
-  static Result<std::unique_ptr<KvCache>> create(const CacheConfig& config);
+  // With a device the pages lie in its memory, and so do the summaries, of whose keys it alone
+  // knows: whoever stores keys there (KvSequence::stored) sets them.
+  static Result<std::unique_ptr<KvCache>> create(const CacheConfig& config,
+                                                 DeviceMemory* device = nullptr);
 
   const CacheConfig& config() const { return config_; }
+  bool is_on_device() const { return device_ != nullptr; }
   KvSequence new_sequence();
   CacheUsage usage() const;
 
  private:
   friend class KvSequence;
-  explicit KvCache(const CacheConfig& config);
+  KvCache(const CacheConfig& config, DeviceMemory* device);
   void trim();  // gives the memory of freed pages back, but for a few
 
   CacheConfig config_;
+  DeviceMemory* device_;
   std::vector<PagedStore> stores_;  // tiles, then the summaries
   PagePool pool_;
 };
@@ -75,9 +80,15 @@ class KvSequence {
   void write(size_t layer, size_t kv_head, size_t first, size_t count, const float* k,
              size_t k_stride, const float* v, size_t v_stride);
 
+  // The tokens [first, end) of a layer, prepared before, were stored on the device, all heads, and
+  // the summaries of their blocks set.
+  void stored(size_t layer, size_t first, size_t end);
+
   // For the kernels; valid until the next prepare_write, truncate, release or restore. Tokens
   // before a window may be gone: their entries of the page table mean nothing.
   KvView view(size_t layer, size_t kv_head) const;
+  // The page table; the entries of pages that a window gave back mean nothing.
+  std::span<const uint32_t> pages() const { return pages_; }
   // What the selectors have; summary `index` in the order of the configuration.
   size_t n_summaries() const { return config().summaries.size(); }
   SummaryView summary(size_t layer, size_t kv_head, size_t index) const;

@@ -118,7 +118,7 @@ Status KvSequence::prepare_write(size_t first, size_t count) {
 void KvSequence::write(size_t layer, size_t kv_head, size_t first, size_t count, const float* k,
                        size_t k_stride, const float* v, size_t v_stride) {
   const CacheConfig& config = cache_->config_;
-  LH_CHECK(layer < config.n_layers && kv_head < config.n_kv_heads);
+  LH_CHECK(layer < config.n_layers && kv_head < config.n_kv_heads && !cache_->is_on_device());
   uint32_t& written = written_[layer * config.n_kv_heads + kv_head];
   const size_t end = first + count;
   LH_CHECK(first <= written && end <= n_tokens_);
@@ -126,6 +126,16 @@ void KvSequence::write(size_t layer, size_t kv_head, size_t first, size_t count,
   store_tokens(layer, kv_head, first, count, k, k_stride, v, v_stride);
   written = std::max(written, static_cast<uint32_t>(end));
   update_summaries(layer, kv_head, first, end);
+}
+
+void KvSequence::stored(size_t layer, size_t first, size_t end) {
+  const size_t n_kv_heads = config().n_kv_heads;
+  LH_CHECK(layer < config().n_layers && end <= n_tokens_);
+  for (size_t head = 0; head < n_kv_heads; ++head) {
+    uint32_t& written = written_[layer * n_kv_heads + head];
+    LH_CHECK(first <= written);
+    written = std::max(written, static_cast<uint32_t>(end));
+  }
 }
 
 // The K tile of the token at `pos`; the V tile lies right behind it.
@@ -151,6 +161,8 @@ void KvSequence::store_tokens(size_t layer, size_t kv_head, size_t first, size_t
 void KvSequence::update_summaries(size_t layer, size_t kv_head, size_t first, size_t end,
                                   Which which) const {
   const CacheConfig& config = cache_->config_;
+  // A device sets them when the next keys are stored, before anything is chosen by them.
+  if (cache_->is_on_device()) return;
   for (size_t i = 1; i < cache_->stores_.size(); ++i) {
     const PagedStore& store = cache_->stores_[i];
     if (which == Which::kUnsaved && store.spec().tag != 0) continue;

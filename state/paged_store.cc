@@ -40,7 +40,14 @@ std::vector<StoreSpec> store_specs(const CacheConfig& config) {
   return specs;
 }
 
-Result<Reservation> Reservation::create(size_t n_bytes) {
+Result<Reservation> Reservation::create(size_t n_bytes, DeviceMemory* device) {
+  Reservation result;
+  if (device != nullptr) {
+    LH_ASSIGN_OR_RETURN(result.mapped_, device->allocate(n_bytes));
+    result.n_mapped_ = n_bytes;
+    result.device_ = device;
+    return result;
+  }
   // Not counted against the system's commit limit: the plan was checked against the free memory
   // before.
   const size_t n_mapped = n_bytes + kHugePageBytes;  // room to align
@@ -50,7 +57,6 @@ Result<Reservation> Reservation::create(size_t n_bytes) {
     return make_error(ErrorCode::kOutOfMemory, "KV cache: cannot reserve {} bytes of addresses: {}",
                       n_mapped, std::strerror(errno));
   }
-  Reservation result;
   result.mapped_ = p;
   result.n_mapped_ = n_mapped;
   return result;
@@ -58,24 +64,33 @@ Result<Reservation> Reservation::create(size_t n_bytes) {
 
 Reservation::Reservation(Reservation&& other) noexcept
     : mapped_(std::exchange(other.mapped_, nullptr)),
-      n_mapped_(std::exchange(other.n_mapped_, 0)) {}
+      n_mapped_(std::exchange(other.n_mapped_, 0)),
+      device_(other.device_) {}
 
 Reservation& Reservation::operator=(Reservation&& other) noexcept {
   std::swap(mapped_, other.mapped_);
   std::swap(n_mapped_, other.n_mapped_);
+  std::swap(device_, other.device_);
   return *this;
 }
 
 Reservation::~Reservation() {
-  if (mapped_ != nullptr) munmap(mapped_, n_mapped_);
+  if (mapped_ == nullptr) return;
+  if (device_ != nullptr) {
+    device_->free(static_cast<std::byte*>(mapped_));
+  } else {
+    munmap(mapped_, n_mapped_);
+  }
 }
 
 std::byte* Reservation::data() const {
+  if (device_ != nullptr) return static_cast<std::byte*>(mapped_);
   return reinterpret_cast<std::byte*>(
       round_up(reinterpret_cast<uintptr_t>(mapped_), kHugePageBytes));
 }
 
-Result<PagedStore> PagedStore::create(const StoreSpec& spec, const CacheConfig& config) {
+Result<PagedStore> PagedStore::create(const StoreSpec& spec, const CacheConfig& config,
+                                      DeviceMemory* device) {
   PagedStore store;
   store.spec_ = spec;
   store.n_layers_ = config.n_layers;
@@ -83,8 +98,10 @@ Result<PagedStore> PagedStore::create(const StoreSpec& spec, const CacheConfig& 
   store.head_stride_ = round_up(config.n_pages() * spec.head_bytes(), kOsPageBytes);
   store.layer_stride_ = round_up(config.n_kv_heads * store.head_stride_, kHugePageBytes);
   store.is_huge_.assign(store.layer_stride_ / kHugePageBytes, false);
-  LH_ASSIGN_OR_RETURN(store.memory_, Reservation::create(store.reserved_bytes()));
+  store.device_ = device;
+  LH_ASSIGN_OR_RETURN(store.memory_, Reservation::create(store.reserved_bytes(), device));
   store.data_ = store.memory_.data();
+  if (device != nullptr) return store;
   // Where the system gives huge pages to everyone, one token would take 2 MiB of every layer of
   // every store. Advice, here and below: without it only speed and rounding differ.
   (void)madvise(store.data_, store.reserved_bytes(), MADV_NOHUGEPAGE);
@@ -95,7 +112,13 @@ void PagedStore::copy_page(uint32_t from, uint32_t to, size_t n_tokens) const {
   const size_t n_bytes = spec_.n_units(n_tokens) * spec_.unit_bytes;
   for (size_t layer = 0; layer < n_layers_; ++layer) {
     for (size_t head = 0; head < n_kv_heads_; ++head) {
-      std::memcpy(unit(layer, head, to, 0), unit(layer, head, from, 0), n_bytes);
+      std::byte* const target = unit(layer, head, to, 0);
+      const std::byte* const source = unit(layer, head, from, 0);
+      if (device_ != nullptr) {
+        device_->copy(target, source, n_bytes);
+      } else {
+        std::memcpy(target, source, n_bytes);
+      }
     }
   }
 }
@@ -114,7 +137,7 @@ size_t PagedStore::n_handed_out(size_t huge_page, size_t n_pages) const {
 }
 
 void PagedStore::use_huge_pages(size_t n_pages) {
-  if (n_pages == n_advised_) return;
+  if (n_pages == n_advised_ || device_ != nullptr) return;
   n_advised_ = n_pages;
   for (size_t i = 0; i < is_huge_.size(); ++i) {
     if (is_huge_[i] || n_handed_out(i, n_pages) < kHugePageBytes / 16 * 15) continue;
@@ -128,6 +151,7 @@ void PagedStore::use_huge_pages(size_t n_pages) {
 }
 
 void PagedStore::discard(uint32_t first_page, size_t n_pages) const {
+  if (device_ != nullptr) return;
   // Only whole pages of the system: the edges may belong to a neighbour.
   const size_t begin = round_up(first_page * page_stride(), kOsPageBytes);
   const size_t end = (first_page + n_pages) * page_stride() / kOsPageBytes * kOsPageBytes;

@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "state/cache_config.h"
+#include "state/device_memory.h"
 #include "state/summary.h"
 
 namespace longhaul {
@@ -31,12 +32,12 @@ struct StoreSpec {
 // summary. A unit of the first is a tile of K and right behind it the tile of V.
 std::vector<StoreSpec> store_specs(const CacheConfig& config);
 
-// Address space from mmap, aligned for huge pages, zero until written, given back by the
-// destructor.
+// Address space from mmap, aligned for huge pages, or memory of a device; zero until written, given
+// back by the destructor.
 class Reservation {
  public:
   Reservation() = default;
-  static Result<Reservation> create(size_t n_bytes);
+  static Result<Reservation> create(size_t n_bytes, DeviceMemory* device);
   Reservation(Reservation&& other) noexcept;
   Reservation& operator=(Reservation&& other) noexcept;
   ~Reservation();
@@ -45,7 +46,8 @@ class Reservation {
 
  private:
   void* mapped_ = nullptr;
-  size_t n_mapped_ = 0;  // bytes
+  size_t n_mapped_ = 0;             // bytes
+  DeviceMemory* device_ = nullptr;  // null: the host's
 };
 
 // Layout: [layer][kv head][page][unit], so that a head is read as one stream: scoring its
@@ -53,7 +55,9 @@ class Reservation {
 class PagedStore {
  public:
   PagedStore() = default;
-  static Result<PagedStore> create(const StoreSpec& spec, const CacheConfig& config);
+  // `device`: whose memory it lies in, and outlives it; null: the host's.
+  static Result<PagedStore> create(const StoreSpec& spec, const CacheConfig& config,
+                                   DeviceMemory* device = nullptr);
 
   const StoreSpec& spec() const { return spec_; }
   size_t page_stride() const { return spec_.head_bytes(); }  // bytes from one page to the next
@@ -88,6 +92,7 @@ class PagedStore {
   size_t layer_stride_ = 0;
   std::vector<bool> is_huge_;  // [layer_stride / huge page], alike in all layers
   size_t n_advised_ = 0;       // pages that use_huge_pages has seen
+  DeviceMemory* device_ = nullptr;
   Reservation memory_;
   std::byte* data_ = nullptr;  // its first byte
 };

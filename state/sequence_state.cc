@@ -8,18 +8,19 @@
 
 namespace longhaul {
 
-Result<std::unique_ptr<StatePool>> StatePool::create(std::vector<SlotConfig> slots) {
+Result<std::unique_ptr<StatePool>> StatePool::create(std::vector<SlotConfig> slots,
+                                                     DeviceMemory* device) {
   LH_CHECK(!slots.empty());
   std::unique_ptr<StatePool> pool(new StatePool());
   for (const SlotConfig& slot : slots) {
     LH_RETURN_IF_ERROR(std::visit([](const auto& config) { return validate(config); }, slot));
   }
-  LH_ASSIGN_OR_RETURN(const size_t available, available_memory());
-  LH_RETURN_IF_ERROR(check_fits(slots, available));
+  LH_ASSIGN_OR_RETURN(const size_t on_host, available_memory());
+  LH_RETURN_IF_ERROR(check_fits(slots, device == nullptr ? on_host : device->available()));
   for (const SlotConfig& slot : slots) {
     std::unique_ptr<KvCache> cache;
     if (const auto* config = std::get_if<CacheConfig>(&slot)) {
-      LH_ASSIGN_OR_RETURN(cache, KvCache::create(*config));
+      LH_ASSIGN_OR_RETURN(cache, KvCache::create(*config, device));
     }
     pool->caches_.push_back(std::move(cache));
   }

@@ -37,7 +37,9 @@ class SequenceState;
 class StatePool {
  public:
   // Error: an impossible slot, or full paged slots that would not fit in the memory available now.
-  static Result<std::unique_ptr<StatePool>> create(std::vector<SlotConfig> slots);
+  // `device`: in whose memory the pages lie; null: the host's.
+  static Result<std::unique_ptr<StatePool>> create(std::vector<SlotConfig> slots,
+                                                   DeviceMemory* device = nullptr);
 
   std::span<const SlotConfig> slots() const { return slots_; }
   SequenceState new_sequence();

@@ -24,6 +24,7 @@ struct EngineOptions {
   std::string
       shape;  // instead of a path: random weights of a known model's shape, to measure speed
   std::string shape_type = "Q8_0";  // of the matrices of a shape, by its name in a GGUF file
+  std::string device = "cpu";       // that computes: "cpu", or "cuda" where it was built in
   size_t n_threads = 0;             // 0: as many as the machine has cores
   size_t ctx_size = 0;  // tokens a session can hold; 0: the length the model was trained for
   KvType k_type = KvType::kF16;

@@ -1,7 +1,6 @@
 #include "model/ffn/experts.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "kernels/ops.h"
 
@@ -58,31 +57,33 @@ void choose_experts(const ExpertsSpec& spec, float* logits, ExpertChoice* chosen
   for (size_t i = 0; i < n; ++i) chosen[i].weight /= sum;
 }
 
-Experts::Experts(const ModelPlan& plan, size_t max_rows) {
+Experts::Experts(const ModelPlan& plan, Backend& backend, size_t max_rows) {
   const Sizes sizes(plan);
   if (sizes.n_experts == 0) return;
   const size_t n_wide = std::max(max_rows, sizes.n_active);
-  logits_ = AlignedBuffer<float>(max_rows * sizes.n_experts);
+  logits_.resize(max_rows * sizes.n_experts);
   choices_.resize(max_rows * sizes.n_active);
   shares_.resize(max_rows * sizes.n_active);
   first_share_.resize(sizes.n_experts + 1);
-  input_ = AlignedBuffer<float>(max_rows * plan.d_model);
-  gate_ = AlignedBuffer<float>(n_wide * sizes.d_ff);
-  up_ = AlignedBuffer<float>(n_wide * sizes.d_ff);
-  output_ = AlignedBuffer<float>(n_wide * plan.d_model);
-  tasks_.reserve(2 * sizes.n_active);
+  rows_.reserve(max_rows);
+  router_ = backend.floats(max_rows * sizes.n_experts);
+  input_ = backend.floats(max_rows * plan.d_model);
+  gate_ = backend.floats(n_wide * sizes.d_ff);
+  up_ = backend.floats(n_wide * sizes.d_ff);
+  output_ = backend.floats(n_wide * plan.d_model);
+  products_.reserve(2 * sizes.n_active);
 }
 
 size_t Experts::row_bytes(const ModelPlan& plan) {
   const Sizes sizes(plan);
   if (sizes.n_experts == 0) return 0;
-  return (sizes.n_experts + 2 * plan.d_model + 2 * sizes.d_ff) * sizeof(float) +
-         sizes.n_active * (sizeof(ExpertChoice) + sizeof(Share));
+  return (2 * sizes.n_experts + 2 * plan.d_model + 2 * sizes.d_ff) * sizeof(float) +
+         sizes.n_active * (sizeof(ExpertChoice) + sizeof(RowShare)) + sizeof(uint32_t);
 }
 
 void Experts::run(Pass& pass, const ExpertsSpec& spec, const ExpertsWeights& weights) {
   route(pass, spec, weights);
-  std::memset(pass.product.data(), 0, pass.n_rows * pass.plan.d_model * sizeof(float));
+  pass.backend.zero(pass.product_rows());
   if (pass.n_rows == 1) {
     run_row(pass, spec, weights);
   } else {
@@ -94,12 +95,12 @@ void Experts::run(Pass& pass, const ExpertsSpec& spec, const ExpertsWeights& wei
 void Experts::route(Pass& pass, const ExpertsSpec& spec, const ExpertsWeights& weights) {
   const size_t n = pass.n_rows;
   pass.prepare_input(pass.normed_rows());
-  const MatmulTask router = {&weights.router, MatrixView<float>(logits_.data(), n, spec.n_experts),
-                             nullptr};
+  const Product router = {weights.router.get(), router_.rows(n, spec.n_experts)};
   pass.multiply({&router, 1});
-  pass.for_each_row([&](size_t r, size_t) {
+  pass.backend.read(router.y, logits_.data());
+  for (size_t r = 0; r < n; ++r) {
     choose_experts(spec, logits_.data() + r * spec.n_experts, choices_.data() + r * spec.n_active);
-  });
+  }
   const std::span<const ExpertChoice> choices(choices_.data(), n * spec.n_active);
   std::fill(first_share_.begin(), first_share_.end(), size_t{0});
   for (const ExpertChoice& choice : choices) ++first_share_[choice.expert + 1];
@@ -118,63 +119,48 @@ void Experts::route(Pass& pass, const ExpertsSpec& spec, const ExpertsWeights& w
 // All rows of one expert.
 void Experts::run_expert(Pass& pass, const ExpertsSpec& spec, const ExpertsWeights& weights,
                          size_t id) {
-  const Share* shares = shares_.data() + first_share_[id];
   const size_t n = first_share_[id + 1] - first_share_[id];
   if (n == 0) return;
-  const size_t d = pass.plan.d_model;
-  const size_t d_ff = spec.each.d_ff;
-  pass.for_each(n, Pass::kSerialRows, [&](size_t i, size_t) {
-    std::memcpy(input_.data() + i * d, pass.normed.data() + shares[i].row * d, d * sizeof(float));
-  });
-  pass.prepare_input(MatrixView<const float>(input_.data(), n, d));
-  const MatmulTask tasks[] = {
-      {&weights.w_gate[id], MatrixView<float>(gate_.data(), n, d_ff), nullptr},
-      {&weights.w_up[id], MatrixView<float>(up_.data(), n, d_ff), nullptr},
-  };
-  pass.multiply(tasks);
-  pass.for_each(n, Pass::kSerialRows, [&](size_t i, size_t) {
-    float* gate = gate_.data() + i * d_ff;
-    activate(spec.each.activation, gate, up_.data() + i * d_ff, d_ff, gate);
-  });
-  pass.prepare_input(MatrixView<const float>(gate_.data(), n, d_ff));
-  const MatmulTask down = {&weights.w_down[id], MatrixView<float>(output_.data(), n, d), nullptr};
+  const std::span<const RowShare> shares(shares_.data() + first_share_[id], n);
+  rows_.clear();
+  for (const RowShare& share : shares) rows_.push_back(share.row);
+  const MatrixView<float> input = input_.rows(n, pass.plan.d_model);
+  const MatrixView<float> gate = gate_.rows(n, spec.each.d_ff);
+  const MatrixView<float> up = up_.rows(n, spec.each.d_ff);
+  const MatrixView<float> output = output_.rows(n, pass.plan.d_model);
+  pass.backend.gather(pass.normed_rows(), rows_, input);
+  pass.prepare_input(input);
+  const Product products[] = {{weights.w_gate[id].get(), gate}, {weights.w_up[id].get(), up}};
+  pass.multiply(products);
+  pass.backend.activate(spec.each.activation, gate, up);
+  pass.prepare_input(gate);
+  const Product down = {weights.w_down[id].get(), output};
   pass.multiply({&down, 1});
-  pass.for_each(n, Pass::kSerialRows, [&](size_t i, size_t) {
-    add(pass, shares[i].row, shares[i].weight, output_.data() + i * d);
-  });
+  pass.backend.add_shares(output, shares, pass.product_rows());
 }
 
-// A row alone: its experts read the same input, so the first two products of all are one fork and
-// join. The same numbers as above.
+// A row alone: its experts read the same input, so the first two products of all are one call. The
+// same numbers as above.
 void Experts::run_row(Pass& pass, const ExpertsSpec& spec, const ExpertsWeights& weights) {
-  const size_t d = pass.plan.d_model;
-  const size_t d_ff = spec.each.d_ff;
-  tasks_.clear();
-  for (size_t i = 0; i < spec.n_active; ++i) {
+  const size_t n = spec.n_active;
+  const MatrixView<float> gate = gate_.rows(n, spec.each.d_ff);
+  const MatrixView<float> up = up_.rows(n, spec.each.d_ff);
+  products_.clear();
+  for (size_t i = 0; i < n; ++i) {
     const uint32_t id = choices_[i].expert;
-    tasks_.push_back(
-        {&weights.w_gate[id], MatrixView<float>(gate_.data() + i * d_ff, 1, d_ff), nullptr});
-    tasks_.push_back(
-        {&weights.w_up[id], MatrixView<float>(up_.data() + i * d_ff, 1, d_ff), nullptr});
+    products_.push_back({weights.w_gate[id].get(), gate.rows(i, 1)});
+    products_.push_back({weights.w_up[id].get(), up.rows(i, 1)});
   }
-  pass.multiply(tasks_);  // the router's input still stands
-  for (size_t i = 0; i < spec.n_active; ++i) {
-    float* gate = gate_.data() + i * d_ff;
-    activate(spec.each.activation, gate, up_.data() + i * d_ff, d_ff, gate);
-    pass.prepare_input(MatrixView<const float>(gate, 1, d_ff));
-    float* output = output_.data() + i * d;
-    const MatmulTask down = {&weights.w_down[choices_[i].expert], MatrixView<float>(output, 1, d),
-                             nullptr};
+  pass.multiply(products_);  // the router's input still stands
+  pass.backend.activate(spec.each.activation, gate, up);
+  for (size_t i = 0; i < n; ++i) {
+    pass.prepare_input(gate.rows(i, 1));
+    const MatrixView<float> output = output_.rows(1, pass.plan.d_model);
+    const Product down = {weights.w_down[choices_[i].expert].get(), output};
     pass.multiply({&down, 1});
-    add(pass, 0, choices_[i].weight, output);
+    const RowShare share = {0, choices_[i].weight};
+    pass.backend.add_shares(output, {&share, 1}, pass.product_rows());
   }
-}
-
-// product[row] += weight * output, which is changed.
-void Experts::add(Pass& pass, size_t row, float weight, float* output) const {
-  const size_t d = pass.plan.d_model;
-  scale_in_place(output, weight, d);
-  add_in_place(pass.product.data() + row * d, output, d);
 }
 
 }  // namespace longhaul

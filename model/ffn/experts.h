@@ -9,10 +9,10 @@
 namespace longhaul {
 
 struct ExpertsWeights {
-  PackedMatrix router;               // [n_experts, d_model]
-  std::vector<PackedMatrix> w_gate;  // [n_experts] of [d_ff, d_model]
-  std::vector<PackedMatrix> w_up;    // [n_experts] of [d_ff, d_model]
-  std::vector<PackedMatrix> w_down;  // [n_experts] of [d_model, d_ff]
+  MatrixPtr router;               // [n_experts, d_model]
+  std::vector<MatrixPtr> w_gate;  // [n_experts] of [d_ff, d_model]
+  std::vector<MatrixPtr> w_up;    // [n_experts] of [d_ff, d_model]
+  std::vector<MatrixPtr> w_down;  // [n_experts] of [d_model, d_ff]
 };
 template <>
 struct WeightsOfSpec<ExpertsSpec> {
@@ -34,7 +34,7 @@ void choose_experts(const ExpertsSpec& spec, float* logits, ExpertChoice* chosen
 // Its buffers, shared by all layers that have it.
 class Experts {
  public:
-  Experts(const ModelPlan& plan, size_t max_rows);
+  Experts(const ModelPlan& plan, Backend& backend, size_t max_rows);
   // Bytes of the buffers per row.
   static size_t row_bytes(const ModelPlan& plan);
 
@@ -47,23 +47,18 @@ class Experts {
   void route(Pass& pass, const ExpertsSpec& spec, const ExpertsWeights& weights);
   void run_expert(Pass& pass, const ExpertsSpec& spec, const ExpertsWeights& weights, size_t id);
   void run_row(Pass& pass, const ExpertsSpec& spec, const ExpertsWeights& weights);
-  void add(Pass& pass, size_t row, float weight, float* output) const;
 
-  // A row that an expert works on.
-  struct Share {
-    uint32_t row = 0;
-    float weight = 0;
-  };
-
-  AlignedBuffer<float> logits_;        // [rows, n_experts]
+  std::vector<float> logits_;          // [rows, n_experts]
   std::vector<ExpertChoice> choices_;  // [rows, n_active]
-  std::vector<Share> shares_;          // [rows * n_active], by expert, ascending rows
+  std::vector<RowShare> shares_;       // [rows * n_active], by expert, ascending rows
   std::vector<size_t> first_share_;    // [n_experts + 1]
-  AlignedBuffer<float> input_;         // [rows, d_model] of one expert
-  AlignedBuffer<float> gate_;          // [max(rows, n_active), d_ff]
-  AlignedBuffer<float> up_;            // the same
-  AlignedBuffer<float> output_;        // [max(rows, n_active), d_model]
-  std::vector<MatmulTask> tasks_;      // [2 * n_active]
+  std::vector<uint32_t> rows_;         // [rows] of one expert
+  Floats router_;                      // [rows, n_experts]
+  Floats input_;                       // [rows, d_model] of one expert
+  Floats gate_;                        // [max(rows, n_active), d_ff]
+  Floats up_;                          // the same
+  Floats output_;                      // [max(rows, n_active), d_model]
+  std::vector<Product> products_;      // [2 * n_active]
 };
 
 }  // namespace longhaul

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <random>
 
+#include "model/cpu/backend.h"
+
 namespace longhaul {
 namespace {
 
@@ -26,7 +28,7 @@ Numbers normal(std::mt19937_64& random, size_t n, float deviation) {
 
 // A layer of experts with its weights in both forms.
 struct Rig {
-  explicit Rig(bool normalises) : pool(2) {
+  explicit Rig(bool normalises) : pool(2), backend(pool) {
     spec.each = {.activation = Activation::kSilu, .d_ff = kDFf};
     spec.n_experts = kExperts;
     spec.n_active = kActive;
@@ -46,17 +48,17 @@ struct Rig {
     }
   }
 
-  PackedMatrix pack(const Numbers& numbers, size_t n_out, size_t n_in) {
-    return PackedMatrix::pack(TensorType::kF32, reinterpret_cast<const std::byte*>(numbers.data()),
-                              n_out, n_in, pool)
+  MatrixPtr pack(const Numbers& numbers, size_t n_out, size_t n_in) {
+    return backend
+        .matrix(TensorType::kF32, reinterpret_cast<const std::byte*>(numbers.data()), n_out, n_in)
         .value();
   }
 
   // The experts of rows [n, d_model], in one pass.
   Numbers run(const Numbers& rows) {
     const size_t n = rows.size() / kDModel;
-    Pass pass(pool, plan, {}, 64);
-    Experts experts(plan, 64);
+    Pass pass(backend, plan, {}, 64);
+    Experts experts(plan, backend, 64);
     pass.n_rows = n;
     std::copy(rows.begin(), rows.end(), pass.normed.data());
     experts.run(pass, spec, weights);
@@ -99,6 +101,7 @@ struct Rig {
   }
 
   ThreadPool pool;
+  CpuBackend backend;
   ExpertsSpec spec;
   ModelPlan plan;
   ExpertsWeights weights;

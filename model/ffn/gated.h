@@ -10,9 +10,9 @@
 namespace longhaul {
 
 struct GatedWeights {
-  PackedMatrix w_gate;  // [d_ff, d_model]
-  PackedMatrix w_up;    // [d_ff, d_model]
-  PackedMatrix w_down;  // [d_model, d_ff]
+  MatrixPtr w_gate;  // [d_ff, d_model]
+  MatrixPtr w_up;    // [d_ff, d_model]
+  MatrixPtr w_down;  // [d_model, d_ff]
 };
 template <>
 struct WeightsOfSpec<GatedSpec> {
@@ -22,13 +22,10 @@ struct WeightsOfSpec<GatedSpec> {
 void visit_tensors(const GatedSpec& spec, size_t d_model, const std::string& prefix,
                    GatedWeights& weights, TensorVisitor& visitor);
 
-// out = activation(gate) * up, n numbers; `out` may be one of the two.
-void activate(Activation activation, const float* gate, const float* up, size_t n, float* out);
-
 // Its buffers, shared by all layers that have it.
 class Gated {
  public:
-  Gated(const ModelPlan& plan, size_t max_rows);
+  Gated(const ModelPlan& plan, Backend& backend, size_t max_rows);
   // Bytes of the buffers per row.
   static size_t row_bytes(const ModelPlan& plan);
 
@@ -36,8 +33,8 @@ class Gated {
   void run(Pass& pass, const GatedSpec& spec, const GatedWeights& weights);
 
  private:
-  AlignedBuffer<float> gate_;  // [rows, d_ff]
-  AlignedBuffer<float> up_;    // [rows, d_ff]
+  Floats gate_;  // [rows, d_ff]
+  Floats up_;    // [rows, d_ff]
 };
 
 }  // namespace longhaul

@@ -1,0 +1,248 @@
+#include "cuda/table.h"
+
+#include <algorithm>
+#include <new>
+
+#include "cuda/backend.h"
+#include "model/step.h"
+
+namespace longhaul::cuda {
+namespace {
+
+struct DeviceMatrix final : ::longhaul::Matrix {
+  explicit DeviceMatrix(cuda::Matrix matrix)
+      : ::longhaul::Matrix(matrix.type(), matrix.n_out(), matrix.n_in()),
+        device(std::move(matrix)) {}
+  cuda::Matrix device;
+};
+
+struct DeviceEmbedding final : ::longhaul::Embedding {
+  explicit DeviceEmbedding(cuda::Table table) : device(std::move(table)) {}
+  cuda::Table device;
+};
+
+Rows rows_of(MatrixView<const float> view) {
+  return {const_cast<float*>(view.data), static_cast<uint32_t>(view.n_rows),
+          static_cast<uint32_t>(view.n_cols), view.stride};
+}
+
+// Makes room for at least n elements; what was there is lost if it has to grow.
+template <class T>
+void ensure(DeviceBuffer<T>& buffer, size_t n) {
+  if (n <= buffer.size()) return;
+  auto larger = DeviceBuffer<T>::create(n);
+  if (!larger) throw std::bad_alloc();
+  buffer = std::move(*larger);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> make_backend() {
+  LH_ASSIGN_OR_RETURN(DeviceInfo info, open_device());
+  return std::make_unique<CudaBackend>(std::move(info));
+}
+
+CudaBackend::~CudaBackend() {
+  stream_.wait();
+  drop_graphs();
+}
+
+Floats CudaBackend::floats(size_t size) {
+  auto buffer = DeviceBuffer<float>::create(size);
+  if (!buffer) throw std::bad_alloc();
+  const auto shared = std::make_shared<DeviceBuffer<float>>(std::move(*buffer));
+  if (size > 0) LH_CUDA(cudaMemsetAsync(shared->data(), 0, size * sizeof(float), stream_));
+  return {std::shared_ptr<float>(shared, shared->data()), size};
+}
+
+Floats CudaBackend::floats_of(std::span<const float> numbers) {
+  Floats result = floats(numbers.size());
+  if (!numbers.empty()) {
+    LH_CUDA(cudaMemcpyAsync(result.data(), numbers.data(), numbers.size_bytes(),
+                            cudaMemcpyHostToDevice, stream_));
+    stream_.wait();
+  }
+  return result;
+}
+
+Result<MatrixPtr> CudaBackend::matrix(TensorType type, const std::byte* rows, size_t n_out,
+                                      size_t n_in) {
+  LH_ASSIGN_OR_RETURN(Matrix matrix, Matrix::load(type, rows, n_out, n_in, stream_));
+  return MatrixPtr(std::make_unique<DeviceMatrix>(std::move(matrix)));
+}
+
+Result<EmbeddingPtr> CudaBackend::embedding(TensorType type, const std::byte* rows, size_t n_rows,
+                                            size_t n_cols) {
+  LH_ASSIGN_OR_RETURN(Table table, Table::load(type, rows, n_rows, n_cols, stream_));
+  return EmbeddingPtr(std::make_unique<DeviceEmbedding>(std::move(table)));
+}
+
+void CudaBackend::read(MatrixView<const float> from, float* to) {
+  if (from.n_rows > 0) {
+    LH_CUDA(cudaMemcpy2DAsync(to, from.n_cols * sizeof(float), from.data,
+                              from.stride * sizeof(float), from.n_cols * sizeof(float), from.n_rows,
+                              cudaMemcpyDeviceToHost, stream_));
+  }
+  stream_.wait();
+}
+
+MatrixView<float> CudaBackend::staging(MatrixView<float> host) {
+  if (host.n_rows * host.n_cols > staging_.size()) {
+    stream_.wait();
+    drop_graphs();
+    ensure(staging_, host.n_rows * host.n_cols);
+  }
+  return {staging_.data(), host.n_rows, host.n_cols};
+}
+
+void CudaBackend::narrow(std::span<const RowMove> moves, std::span<const RowBuffer> buffers) {
+  row_ids_.clear();
+  for (const RowMove& move : moves) {
+    for (size_t i = 0; i < move.n; ++i) row_ids_.push_back(static_cast<uint32_t>(move.from + i));
+  }
+  is_narrowed_ = true;
+  if (row_ids_.empty()) return;
+  const uint32_t* const ids = upload_rows(row_ids_);
+  for (const RowBuffer& buffer : buffers) {
+    // By way of a scratch: rows move in parallel, and some move onto others.
+    const size_t n = row_ids_.size() * buffer.width;
+    ensure(scratch_, n);
+    const auto n_rows = static_cast<uint32_t>(row_ids_.size());
+    const auto width = static_cast<uint32_t>(buffer.width);
+    cuda::gather(stream_, {buffer.data, n_rows, width, width}, ids,
+                 {scratch_.data(), n_rows, width, width});
+    LH_CUDA(cudaMemcpyAsync(buffer.data, scratch_.data(), n * sizeof(float),
+                            cudaMemcpyDeviceToDevice, stream_));
+  }
+}
+
+void CudaBackend::embed(const ::longhaul::Pass&, const ::longhaul::Embedding& embedding,
+                        float scale, MatrixView<float> x) {
+  cuda::embed(stream_, static_cast<const DeviceEmbedding&>(embedding).device, pass_table_->tokens(),
+              x.n_rows, scale, x.data);
+}
+
+void CudaBackend::angles(const ::longhaul::Pass&, const RopeTable& rope, MatrixView<float> cos,
+                         MatrixView<float> sin) {
+  DeviceBuffer<double>& frequencies = frequencies_[&rope];
+  if (frequencies.size() == 0) {
+    ensure(frequencies, rope.n_frequencies());
+    frequencies.upload(rope.frequencies(), stream_);
+  }
+  cuda::angles(stream_, pass_table_->positions(), static_cast<uint32_t>(cos.n_rows),
+               frequencies.data(), static_cast<uint32_t>(cos.n_cols), rope.magnitude(), cos.data,
+               sin.data);
+}
+
+void CudaBackend::norm(MatrixView<const float> x, const Floats& weight, float eps,
+                       MatrixView<float> out) {
+  rms_norm(stream_, rows_of(x), weight.data(), eps, rows_of(out));
+}
+
+void CudaBackend::add(MatrixView<float> x, MatrixView<float> y, const Floats& norm, float eps) {
+  cuda::add(stream_, rows_of(x), rows_of(y), norm.size() > 0 ? norm.data() : nullptr, eps);
+}
+
+void CudaBackend::rotate(std::span<const HeadRows> heads, float eps) {
+  for (const HeadRows& each : heads) {
+    const Rows rows = rows_of(each.rows);
+    const float* weight = each.norm == nullptr ? nullptr : each.norm->data();
+    if (weight != nullptr && each.norm->size() != each.head_dim) {
+      // Of all heads as one.
+      rms_norm(stream_, rows, weight, eps, rows);
+      weight = nullptr;
+    }
+    const Angles angles = each.angles == nullptr ? Angles() : *each.angles;
+    cuda::rotate(stream_, {rows, static_cast<uint32_t>(each.head_dim), weight}, angles.cos.data,
+                 angles.sin.data, static_cast<uint32_t>(angles.cos.n_cols),
+                 angles.layout == RopeLayout::kHalf, eps);
+  }
+}
+
+void CudaBackend::activate(Activation activation, MatrixView<float> gate,
+                           MatrixView<const float> up) {
+  switch (activation) {
+    case Activation::kSilu:
+      silu_mul(stream_, rows_of(gate), rows_of(up));
+      break;
+    case Activation::kGelu:
+      gelu_mul(stream_, rows_of(gate), rows_of(up));
+      break;
+  }
+}
+
+// Copies row numbers to the device; they are there until the next call.
+const uint32_t* CudaBackend::upload_rows(std::span<const uint32_t> rows) {
+  if (rows.size() > rows_.size()) {
+    stream_.wait();
+    ensure(rows_, std::max<size_t>(rows.size(), 1024));
+  }
+  rows_.upload(rows, stream_);
+  return rows_.data();
+}
+
+void CudaBackend::gather(MatrixView<const float> from, std::span<const uint32_t> rows,
+                         MatrixView<float> to) {
+  cuda::gather(stream_, rows_of(from), upload_rows(rows), rows_of(to));
+}
+
+void CudaBackend::add_shares(MatrixView<float> from, std::span<const RowShare> shares,
+                             MatrixView<float> to) {
+  row_ids_.clear();
+  weights_.clear();
+  for (const RowShare& share : shares) {
+    row_ids_.push_back(share.row);
+    weights_.push_back(share.weight);
+  }
+  const uint32_t* const ids = upload_rows(row_ids_);
+  if (weights_.size() > shares_.size()) {
+    stream_.wait();
+    ensure(shares_, std::max<size_t>(weights_.size(), 1024));
+  }
+  shares_.upload(weights_, stream_);
+  Rows rows = rows_of(from);
+  rows.n_rows = static_cast<uint32_t>(shares.size());
+  add_scaled(stream_, rows, ids, shares_.data(), rows_of(to));
+}
+
+void CudaBackend::zero(MatrixView<float> x) {
+  LH_CUDA(cudaMemset2DAsync(x.data, x.stride * sizeof(float), 0, x.n_cols * sizeof(float), x.n_rows,
+                            stream_));
+}
+
+void CudaBackend::prepare(MatrixView<const float> x) {
+  input_ = x;
+  forms_ = 0;  // multiply() knows which it needs
+  make_activations(x.n_rows, x.n_cols);
+}
+
+void CudaBackend::make_activations(size_t n_rows, size_t n_cols) {
+  if (n_rows <= activation_rows_ && n_cols <= activation_cols_) return;
+  stream_.wait();
+  drop_graphs();
+  activation_rows_ = std::max(n_rows, activation_rows_);
+  activation_cols_ = std::max(n_cols, activation_cols_);
+  auto larger = Activations::create(activation_rows_, activation_cols_, stream_);
+  if (!larger) throw std::bad_alloc();
+  activations_ = std::move(*larger);
+}
+
+void CudaBackend::multiply(std::span<const Product> products) {
+  tasks_.clear();
+  unsigned forms = 0;
+  for (const Product& product : products) {
+    const Matrix& matrix = static_cast<const DeviceMatrix*>(product.w)->device;
+    forms |= form_of(matrix.type());
+    const bool has_bias = product.bias != nullptr && product.bias->size() > 0;
+    tasks_.push_back(
+        {&matrix, product.y.data, product.y.stride, has_bias ? product.bias->data() : nullptr});
+  }
+  if ((forms & ~forms_) != 0) {
+    forms_ |= forms;
+    cuda::prepare(stream_, input_.data, input_.stride, input_.n_rows, input_.n_cols, activations_,
+                  forms_);
+  }
+  matmul(stream_, activations_, tasks_);
+}
+
+}  // namespace longhaul::cuda
