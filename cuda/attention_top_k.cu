@@ -14,7 +14,7 @@ constexpr uint32_t kForcedKey = 0xFF800000U;  // of +inf
 
 // Integers that order like floats.
 __device__ __forceinline__ uint32_t key_of(float x) {
-  const uint32_t bits = __float_as_uint(x);
+  const uint32_t bits = __float_as_uint(x + 0.0F);  // the zeros are equal
   return (bits >> 31) != 0 ? ~bits : bits | 0x80000000U;
 }
 
