@@ -1,5 +1,6 @@
 #include "cuda/emulation.h"
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <bit>
@@ -37,15 +38,16 @@ struct Group {
 };
 
 struct Fiber {
-  ucontext_t context;
-  std::unique_ptr<std::byte[]> stack;
+  ucontext_t context;  // to enter it; after that jumps are enough, and much faster
+  jmp_buf place;
+  bool entered = false;
   bool done = false;
   std::vector<Copy> open;
   std::deque<std::vector<Copy>> ended;
 };
 
 struct Block {
-  ucontext_t scheduler;
+  jmp_buf scheduler;
   std::vector<Fiber> fibers;
   std::vector<Shown> shown;
   std::vector<Group> warps;
@@ -60,6 +62,16 @@ Block* running = nullptr;  // one block at a time, on one thread of the host
 void enter() {
   (*running->thread)();
   running->fibers[running->current].done = true;
+  _longjmp(running->scheduler, 1);
+}
+
+// Runs the current fiber until it waits or ends.
+void resume() {
+  if (_setjmp(running->scheduler) != 0) return;
+  Fiber& fiber = running->fibers[running->current];
+  if (fiber.entered) _longjmp(fiber.place, 1);
+  fiber.entered = true;
+  setcontext(&fiber.context);
 }
 
 void wait_in(Group& group, uint32_t size) {
@@ -69,8 +81,9 @@ void wait_in(Group& group, uint32_t size) {
     ++group.turn;
     return;
   }
-  while (group.turn == turn)
-    swapcontext(&running->fibers[running->current].context, &running->scheduler);
+  while (group.turn == turn) {
+    if (_setjmp(running->fibers[running->current].place) == 0) _longjmp(running->scheduler, 1);
+  }
 }
 
 void wait_for_warp() { wait_in(running->warps[running->current / kWarp], kWarp); }
@@ -114,6 +127,7 @@ void mma_s8_of(int32_t (&d)[4], uint32_t n_k, int32_t start) {
 void emulate(uint32_t grid_x, uint32_t grid_y, uint32_t n_threads, size_t shared_bytes,
              const std::function<void()>& thread) {
   LH_CHECK(n_threads % kWarp == 0);
+  const auto stacks = std::make_unique_for_overwrite<std::byte[]>(n_threads * kStackBytes);
   for (uint32_t i = 0; i < grid_x * grid_y; ++i) {
     Block block;
     block.fibers = std::vector<Fiber>(n_threads);
@@ -124,12 +138,12 @@ void emulate(uint32_t grid_x, uint32_t grid_y, uint32_t n_threads, size_t shared
     block.x = i % grid_x;
     block.y = i / grid_x;
     running = &block;
-    for (Fiber& fiber : block.fibers) {
+    for (uint32_t t = 0; t < n_threads; ++t) {
+      Fiber& fiber = block.fibers[t];
       getcontext(&fiber.context);
-      fiber.stack = std::make_unique<std::byte[]>(kStackBytes);
-      fiber.context.uc_stack.ss_sp = fiber.stack.get();
+      fiber.context.uc_stack.ss_sp = stacks.get() + t * kStackBytes;
       fiber.context.uc_stack.ss_size = kStackBytes;
-      fiber.context.uc_link = &block.scheduler;
+      fiber.context.uc_link = nullptr;
       makecontext(&fiber.context, enter, 0);
     }
     for (bool alive = true; alive;) {
@@ -138,7 +152,7 @@ void emulate(uint32_t grid_x, uint32_t grid_y, uint32_t n_threads, size_t shared
         if (block.fibers[t].done) continue;
         alive = true;
         block.current = t;
-        swapcontext(&block.scheduler, &block.fibers[t].context);
+        resume();
       }
     }
     running = nullptr;

@@ -24,7 +24,7 @@ LH_DEVICE void store_output(const MatmulArgs& args, const TaskArgs& task, uint32
   task.y[row * task.y_stride + out] = sum;
 }
 
-// Activations in global memory, from a group on.
+// Activations in global memory, from a group and a block on.
 template <int kCols>
 struct GlobalSource {
   const uint2* fragments;
@@ -32,6 +32,10 @@ struct GlobalSource {
   uint32_t n_blocks;
   uint32_t lane;
 
+  LH_DEVICE void advance(uint32_t blocks) {
+    fragments += blocks * 32;
+    scale_pairs += blocks * kGroupRows;
+  }
   LH_DEVICE uint2 fragment(uint32_t group, uint32_t block) const {
     const uint32_t column_lane = kCols == 2 ? lane : lane / 8 * 4 + lane % 4;
     return load_cached(fragments + (group * n_blocks + block) * 32 + column_lane);
@@ -62,23 +66,31 @@ constexpr uint32_t few_shared_bytes(uint32_t n_slices) {
 template <class F, int kGroups, int kCols>
 LH_DEVICE void sum_slice(const MatmulArgs& args, const std::byte* tile, uint32_t first_group,
                          uint32_t slice, uint32_t lane, float (&acc)[1][kGroups][2 * kCols]) {
-  const size_t first = static_cast<size_t>(first_group) * args.x.n_blocks;
-  const GlobalSource<kCols> x = {args.x.fragments + first * 32,
-                                 args.x.scales + first * kGroupRows, args.x.n_blocks, lane};
   const uint32_t per_slice = units_per_slice(args.n_units);
   const uint32_t begin = slice * per_slice;
-  const uint32_t end = begin + per_slice < args.n_units ? begin + per_slice : args.n_units;
+  const uint32_t n_units = args.n_units - begin < per_slice ? args.n_units - begin : per_slice;
+  constexpr uint32_t kUnitBlocks = F::L::kSteps * F::kBlocks;
+  const size_t first = static_cast<size_t>(first_group) * args.x.n_blocks + begin * kUnitBlocks;
+  GlobalSource<kCols> x = {args.x.fragments + first * 32, args.x.scales + first * kGroupRows,
+                           args.x.n_blocks, lane};
   const std::byte* unit = tile + static_cast<size_t>(begin) * F::L::kBytes;
+  // Steps whose loads are under way at once: a unit, or what leaves registers for 32 warps on a
+  // multiprocessor.
+  constexpr uint32_t kAtOnce = kCols == 1 || F::L::kSteps < 2 ? F::L::kSteps : 2;
 #pragma unroll 1
-  for (uint32_t u = begin; u < end; ++u, unit += F::L::kBytes) {
-    typename F::Step steps[F::L::kSteps][1];
-#pragma unroll
-    for (uint32_t s = 0; s < F::L::kSteps; ++s)
-      steps[s][0] = F::load_step(unit, lane, s, LoadStreaming());
+  for (uint32_t left = n_units; left > 0; --left, unit += F::L::kBytes) {
     const typename F::Head head[1] = {F::load_head(unit, lane, LoadStreaming())};
+#pragma unroll 1
+    for (uint32_t s = 0; s < F::L::kSteps; s += kAtOnce) {
+      typename F::Step steps[kAtOnce][1];
 #pragma unroll
-    for (uint32_t s = 0; s < F::L::kSteps; ++s)
-      multiply_step<F, kCols, 1, kGroups>(steps[s], head, x, (u * F::L::kSteps + s) * F::kBlocks, acc);
+      for (uint32_t i = 0; i < kAtOnce; ++i)
+        steps[i][0] = F::load_step(unit, lane, s + i, LoadStreaming());
+#pragma unroll
+      for (uint32_t i = 0; i < kAtOnce; ++i)
+        multiply_step<F, kCols, 1, kGroups>(steps[i], head, x, i * F::kBlocks, acc);
+      x.advance(kAtOnce * F::kBlocks);
+    }
   }
 }
 

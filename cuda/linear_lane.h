@@ -39,12 +39,18 @@ LH_DEVICE float sum_of(int32_t bits) {
   return add_rn(float_of(static_cast<uint32_t>(bits)), -12582912.0F);
 }
 
+// For few rows it is added later: there the four registers that would hold it are dearer.
+template <int kCols>
+LH_DEVICE constexpr int32_t start_of_sums() {
+  return kCols == 2 ? kSumStart : 0;
+}
+
 template <int kCols>
 LH_DEVICE void add_block(const int32_t (&d)[4], const float (&row_scale)[2],
                          const ColumnScales<kCols>& x, float (&acc)[2 * kCols]) {
 #pragma unroll
   for (int e = 0; e < 2 * kCols; ++e) {
-    const float sum = sum_of(d[kCols == 2 ? e : 2 * e]);
+    const float sum = sum_of(kCols == 2 ? d[e] : d[2 * e] + kSumStart);
     const float scale = mul_rn(row_scale[output_row<kCols>(e)], x.scale[output_column<kCols>(e)]);
     acc[e] = fma_rn(sum, scale, acc[e]);
   }
@@ -66,7 +72,8 @@ struct LoadShared {
   }
 };
 
-// Per type: Head, of a unit; Step, of 64 inputs; Block, what one instruction (or one of Q6_K's
+// Per type: Head, of a unit, as loaded (so that nothing waits for it before the codes are on their
+// way too); Step, of 64 inputs; Block, what one instruction (or one of Q6_K's
 // pairs) multiplies.
 template <TensorType>
 struct LaneFormat;
@@ -106,7 +113,7 @@ struct LaneFormat<TensorType::kQ8_0> {
   static LH_DEVICE void multiply(const Block& w, uint2 x, const ColumnScales<kCols>& scales,
                                  float (&acc)[2 * kCols]) {
     int32_t d[4];
-    mma_s8(d, w.a, x, kSumStart);
+    mma_s8(d, w.a, x, start_of_sums<kCols>());
     add_block<kCols>(d, w.scale, scales, acc);
   }
 };
@@ -145,7 +152,7 @@ struct LaneFormat<TensorType::kQ4_0> {
   static LH_DEVICE void multiply(const Block& w, uint2 x, const ColumnScales<kCols>& scales,
                                  float (&acc)[2 * kCols]) {
     int32_t d[4];
-    mma_s8(d, w.a, x, kSumStart);
+    mma_s8(d, w.a, x, start_of_sums<kCols>());
     add_block<kCols>(d, w.scale, scales, acc);
   }
 };
@@ -155,13 +162,7 @@ struct LaneFormat<TensorType::kQ4_K> {
   using L = Layout<TensorType::kQ4_K>;
   static constexpr int kBlocks = 2;
   static constexpr bool kScaled = true;
-  // Of rows g and g + 8; the last two times -2^23.
-  struct Head {
-    float scale[2];
-    float negative_offset[2];
-    float scale_2_23[2];
-    float offset_2_23[2];
-  };
+  using Head = uint2;  // of rows g and g + 8: f16 scale, f16 offset's scale
   struct Step {
     uint4 codes;
     uint2 scales;
@@ -174,36 +175,27 @@ struct LaneFormat<TensorType::kQ4_K> {
 
   template <class Load>
   static LH_DEVICE Head load_head(const std::byte* unit, uint32_t lane, Load load) {
-    const uint2 pair = load.template operator()<uint2>(unit + L::kHead + lane / 4 * 8);
-    const uint32_t rows[2] = {pair.x, pair.y};
-    Head head;
-#pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      head.scale[r] = f16_to_float(rows[r] & 0xFFFFu);
-      head.negative_offset[r] = -f16_to_float(rows[r] >> 16);
-      head.scale_2_23[r] = mul_rn(head.scale[r], -8388608.0F);
-      head.offset_2_23[r] = mul_rn(head.negative_offset[r], -8388608.0F);
-    }
-    return head;
+    return load.template operator()<uint2>(unit + L::kHead + lane / 4 * 8);
   }
   template <class Load>
   static LH_DEVICE Step load_step(const std::byte* unit, uint32_t lane, uint32_t s, Load load) {
     return {load.template operator()<uint4>(unit + s * L::kCodeBytes + lane * 16),
             load.template operator()<uint2>(unit + L::kScales + s * L::kScaleBytes + lane / 4 * 8)};
   }
-  // d * (2^23 + scale) - d * 2^23 is exact: an f16 times 6 bits.
+  // The products are exact: an f16 times 6 bits.
   static LH_DEVICE Block block(const Step& step, const Head& head, int j) {
     const uint32_t first = j == 0 ? step.codes.x : step.codes.z;
     const uint32_t second = j == 0 ? step.codes.y : step.codes.w;
     constexpr uint32_t kLow = 0x0F0F0F0Fu;
     const uint32_t rows[2] = {step.scales.x, step.scales.y};
+    const uint32_t heads[2] = {head.x, head.y};
     Block out = {{first & kLow, first >> 4 & kLow, second & kLow, second >> 4 & kLow}, {}, {}};
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       const float scale = j == 0 ? byte_above_2_23<0>(rows[r]) : byte_above_2_23<1>(rows[r]);
       const float offset = j == 0 ? byte_above_2_23<2>(rows[r]) : byte_above_2_23<3>(rows[r]);
-      out.scale[r] = fma_rn(head.scale[r], scale, head.scale_2_23[r]);
-      out.negative_offset[r] = fma_rn(head.negative_offset[r], offset, head.offset_2_23[r]);
+      out.scale[r] = mul_rn(f16_to_float(heads[r] & 0xFFFFu), add_rn(scale, -8388608.0F));
+      out.negative_offset[r] = mul_rn(-f16_to_float(heads[r] >> 16), add_rn(offset, -8388608.0F));
     }
     return out;
   }
@@ -211,7 +203,7 @@ struct LaneFormat<TensorType::kQ4_K> {
   static LH_DEVICE void multiply(const Block& w, uint2 x, const ColumnScales<kCols>& scales,
                                  float (&acc)[2 * kCols]) {
     int32_t d[4];
-    mma_s8(d, w.a, x, kSumStart);
+    mma_s8(d, w.a, x, start_of_sums<kCols>());
     add_block<kCols>(d, w.scale, scales, acc);
 #pragma unroll
     for (int e = 0; e < 2 * kCols; ++e) {
@@ -226,9 +218,7 @@ struct LaneFormat<TensorType::kQ6_K> {
   using L = Layout<TensorType::kQ6_K>;
   static constexpr int kBlocks = 2;
   static constexpr bool kScaled = true;
-  struct Head {
-    float quarter[2];  // d / 4 of rows g and g + 8
-  };
+  using Head = uint32_t;  // f16 scales of rows g and g + 8
   struct Step {
     uint4 lows;
     uint2 highs;
@@ -241,8 +231,7 @@ struct LaneFormat<TensorType::kQ6_K> {
 
   template <class Load>
   static LH_DEVICE Head load_head(const std::byte* unit, uint32_t lane, Load load) {
-    const uint32_t both = load.template operator()<uint32_t>(unit + L::kHead + lane / 4 * 4);
-    return {{mul_rn(f16_to_float(both & 0xFFFFu), 0.25F), mul_rn(f16_to_float(both >> 16), 0.25F)}};
+    return load.template operator()<uint32_t>(unit + L::kHead + lane / 4 * 4);
   }
   template <class Load>
   static LH_DEVICE Step load_step(const std::byte* unit, uint32_t lane, uint32_t s, Load load) {
@@ -264,8 +253,9 @@ struct LaneFormat<TensorType::kQ6_K> {
     for (int r = 0; r < 2; ++r) {
       const float first = j == 0 ? byte_above_2_23<0>(rows[r]) : byte_above_2_23<2>(rows[r]);
       const float second = j == 0 ? byte_above_2_23<1>(rows[r]) : byte_above_2_23<3>(rows[r]);
-      out.scale[0][r] = mul_rn(head.quarter[r], add_rn(first, -8388736.0F));
-      out.scale[1][r] = mul_rn(head.quarter[r], add_rn(second, -8388736.0F));
+      const float quarter = mul_rn(f16_to_float(head >> 16 * r & 0xFFFFu), 0.25F);
+      out.scale[0][r] = mul_rn(quarter, add_rn(first, -8388736.0F));
+      out.scale[1][r] = mul_rn(quarter, add_rn(second, -8388736.0F));
     }
     return out;
   }
@@ -273,9 +263,9 @@ struct LaneFormat<TensorType::kQ6_K> {
   static LH_DEVICE void multiply(const Block& w, uint2 x, const ColumnScales<kCols>& scales,
                                  float (&acc)[2 * kCols]) {
     int32_t d[4];
-    mma_s8(d, w.a[0], w.a[1], x.x, kSumStart);
+    mma_s8(d, w.a[0], w.a[1], x.x, start_of_sums<kCols>());
     add_block<kCols>(d, w.scale[0], scales, acc);
-    mma_s8(d, w.a[2], w.a[3], x.y, kSumStart);
+    mma_s8(d, w.a[2], w.a[3], x.y, start_of_sums<kCols>());
     add_block<kCols>(d, w.scale[1], scales, acc);
   }
 };
