@@ -38,7 +38,8 @@ uint32_t query_blocks(const Pass& pass, uint32_t n_group) {
 
 void check(const Pass& pass, const KvLayer& kv) {
   LH_CHECK(pass.n_steps > 0 && pass.n_rows >= pass.n_steps && pass.max_context > 0);
-  LH_CHECK(kv.block_size >= kTile && kv.block_size % kTile == 0);
+  // Blocks are chosen, and bounded, in whole tiles; a window has neither.
+  LH_CHECK(kv.page_tokens() % kTile == 0 && (kv.bounds == nullptr || kv.block_size % kTile == 0));
 }
 
 }  // namespace

@@ -117,8 +117,7 @@ double relative_error(std::span<const float> found, std::span<const float> wante
   return std::sqrt(errors / squares);
 }
 
-std::ptrdiff_t first_difference(std::span<const float> a, std::span<const float> b,
-                                size_t n_cols) {
+std::ptrdiff_t first_difference(std::span<const float> a, std::span<const float> b, size_t n_cols) {
   for (size_t i = 0; i < a.size(); ++i) {
     if (std::memcmp(&a[i], &b[i], sizeof(float)) != 0)
       return static_cast<std::ptrdiff_t>(i / n_cols);
@@ -194,9 +193,9 @@ TEST_P(Cuda, BesideOthersGivesTheSameBits) {
   ASSERT_TRUE(steps[0].status && steps[1].status);
   const std::span<const float> found(logits);
   EXPECT_EQ(first_difference(wanted_one, found.first(wanted_one.size()), n_vocab), -1);
-  EXPECT_EQ(first_difference(std::span(wanted_two).last(3 * n_vocab), found.last(3 * n_vocab),
-                             n_vocab),
-            -1);
+  EXPECT_EQ(
+      first_difference(std::span(wanted_two).last(3 * n_vocab), found.last(3 * n_vocab), n_vocab),
+      -1);
 }
 
 // Sparse steps: as many blocks as on the host, near its logits, the same bits again; and written
