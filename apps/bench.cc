@@ -106,6 +106,12 @@ Result<int> bench(BenchArguments& arguments) {
   report.attention = plan.attention;
   report.fill = plan.fill;
   report.machine = measure_machine(report.options.n_threads);
+  if (const std::optional<DeviceInfo> device = engine->measure_device()) {
+    report.machine.cpu = device->name;
+    report.machine.read_bytes_per_s = device->copy_bytes_per_s;
+    report.machine.dot_instruction = "device";
+    report.machine.dot_ops_per_s = 0;  // not measured
+  }
   BenchRun run(plan, *engine, std::move(sessions));
   LH_ASSIGN_OR_RETURN(report.rows, run.run());
   report.peak_memory_bytes = peak_memory_bytes();

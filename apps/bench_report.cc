@@ -72,6 +72,9 @@ std::string auto_lines(const BenchReport& report) {
   return text.empty() ? "" : "\n" + text;
 }
 
+// A share of a limit that was measured; 0 where it was not.
+double part_of(double part, double whole) { return whole > 0 ? part / whole : 0; }
+
 nlohmann::ordered_json times_json(const PassTimes& times) {
   return {{"passes", times.n_passes},
           {"tokens", times.n_tokens},
@@ -95,9 +98,9 @@ nlohmann::ordered_json row_json(const BenchReport& report, const BenchRow& row) 
                           {"attention", cost.attention_ms}, {"chunks", cost.chunks_ms},
                           {"rest", cost.rest_ms},           {"total", cost.total_ms()}};
   item["bytes_per_token"] = cost.bytes_per_token;
-  item["bandwidth_share"] = cost.bytes_per_token * row.median() / machine.read_bytes_per_s;
+  item["bandwidth_share"] = part_of(cost.bytes_per_token * row.median(), machine.read_bytes_per_s);
   item["ops_per_token"] = cost.ops_per_token;
-  item["peak_share"] = cost.ops_per_token * row.median() / machine.dot_ops_per_s;
+  item["peak_share"] = part_of(cost.ops_per_token * row.median(), machine.dot_ops_per_s);
   item["parts"] = {{"weights_bytes_per_s", cost.weights_bytes_per_s},
                    {"attention_bytes_per_s", cost.attention_bytes_per_s},
                    {"attention_ops_per_s", cost.attention_ops_per_s},

@@ -1,5 +1,7 @@
 #include "cuda/device.h"
 
+#include <algorithm>
+
 namespace longhaul::cuda {
 namespace {
 
@@ -8,7 +10,7 @@ constexpr size_t kSpare = size_t{256} << 20;  // for the runtime and its graphs
 
 }  // namespace
 
-Result<DeviceInfo> open_device() {
+Result<Card> open_device() {
   int driver = 0;
   int runtime = 0;
   (void)cudaDriverGetVersion(&driver);
@@ -32,13 +34,43 @@ Result<DeviceInfo> open_device() {
         properties.name, properties.major, properties.minor, kLeastMajor);
   }
   LH_RETURN_IF_ERROR(check(cudaSetDevice(0), properties.name));
-  return DeviceInfo{properties.name, properties.major, properties.minor,
-                    properties.multiProcessorCount, properties.totalGlobalMem};
+  return Card{properties.name, properties.major, properties.minor, properties.multiProcessorCount,
+              properties.totalGlobalMem};
 }
 
 Stream::Stream() { LH_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking)); }
 Stream::~Stream() { (void)cudaStreamDestroy(stream_); }
 void Stream::wait() const { LH_CUDA(cudaStreamSynchronize(stream_)); }
+
+double copy_rate(const Stream& stream) {
+  size_t n_bytes = size_t{1} << 30;
+  auto from = DeviceBuffer<std::byte>::create(n_bytes);
+  auto to = DeviceBuffer<std::byte>::create(n_bytes);
+  for (; (!from || !to) && n_bytes > (size_t{1} << 24); n_bytes /= 2) {
+    from = DeviceBuffer<std::byte>::create(n_bytes / 2);
+    to = DeviceBuffer<std::byte>::create(n_bytes / 2);
+  }
+  if (!from || !to) return 0;
+  cudaEvent_t begin = nullptr;
+  cudaEvent_t end = nullptr;
+  LH_CUDA(cudaEventCreate(&begin));
+  LH_CUDA(cudaEventCreate(&end));
+  LH_CUDA(cudaMemsetAsync(from->data(), 1, from->size(), stream));
+  float best_ms = 1e9F;
+  for (int run = 0; run < 8; ++run) {
+    LH_CUDA(cudaEventRecord(begin, stream));
+    LH_CUDA(
+        cudaMemcpyAsync(to->data(), from->data(), from->size(), cudaMemcpyDeviceToDevice, stream));
+    LH_CUDA(cudaEventRecord(end, stream));
+    stream.wait();
+    float ms = 0;
+    LH_CUDA(cudaEventElapsedTime(&ms, begin, end));
+    best_ms = std::min(best_ms, ms);
+  }
+  LH_CUDA(cudaEventDestroy(begin));
+  LH_CUDA(cudaEventDestroy(end));
+  return 2e3 * static_cast<double>(from->size()) / static_cast<double>(best_ms);
+}
 
 size_t CudaMemory::available() const {
   size_t n_free = 0;

@@ -8,7 +8,7 @@
 
 namespace longhaul::cuda {
 
-struct DeviceInfo {
+struct Card {
   std::string name;
   int major = 0, minor = 0;  // compute capability
   int n_multiprocessors = 0;
@@ -16,7 +16,7 @@ struct DeviceInfo {
 };
 
 // The first device, made current. Error: none, a driver that is too old, a capability below 8.0.
-Result<DeviceInfo> open_device();
+Result<Card> open_device();
 
 // A stream that ends with its owner.
 class Stream {
@@ -32,6 +32,9 @@ class Stream {
  private:
   cudaStream_t stream_ = nullptr;
 };
+
+// Bytes read and written per second by a copy within the device: the best of a few, of up to 1 GiB.
+double copy_rate(const Stream& stream);
 
 class CudaMemory final : public DeviceMemory {
  public:

@@ -20,12 +20,16 @@ __device__ float block_sum(float x, float* scratch) {
   return sum;
 }
 
+__device__ float inverse_of(float squares, uint32_t n, float eps) {
+  const float mean = __fdiv_rn(squares, static_cast<float>(n));
+  return __fdiv_rn(1.0F, __fsqrt_rn(__fadd_rn(mean, eps)));
+}
+
 // 1 / sqrt(mean(row^2) + eps).
 __device__ float inverse_rms(const float* row, uint32_t n, float eps, float* scratch) {
   float sum = 0;
   for (uint32_t i = threadIdx.x; i < n; i += blockDim.x) sum = __fmaf_rn(row[i], row[i], sum);
-  sum = block_sum(sum, scratch);
-  return __fdiv_rn(1.0F, __fsqrt_rn(__fadd_rn(__fdiv_rn(sum, static_cast<float>(n)), eps)));
+  return inverse_of(block_sum(sum, scratch), n, eps);
 }
 
 __global__ void rms_norm_kernel(Rows x, const float* weight, float eps, Rows out) {
@@ -48,12 +52,32 @@ __global__ void add_kernel(Rows x, Rows y, const float* norm, float eps) {
   }
 }
 
+__global__ void add_then_norm_kernel(Rows x, Rows y, const float* weight, float eps, Rows out) {
+  __shared__ float scratch[32];
+  float* const row = x.data + blockIdx.x * x.stride;
+  const float* const more = y.data + blockIdx.x * y.stride;
+  float* const to = out.data + blockIdx.x * out.stride;
+  float sum = 0;
+  for (uint32_t i = threadIdx.x; i < x.n_cols; i += blockDim.x) {
+    const float value = __fadd_rn(row[i], more[i]);
+    row[i] = value;
+    sum = __fmaf_rn(value, value, sum);
+  }
+  const float inverse = inverse_of(block_sum(sum, scratch), x.n_cols, eps);
+  for (uint32_t i = threadIdx.x; i < x.n_cols; i += blockDim.x)
+    to[i] = __fmul_rn(__fmul_rn(row[i], inverse), weight[i]);
+}
+
 // A warp for each head. Its lanes hold numbers i, i + 32, ...
-__global__ void rotate_kernel(Heads heads, const float* cos, const float* sin, uint32_t n_pairs,
-                              bool halves, float eps) {
+__global__ void rotate_kernel(Heads heads, Heads others, const float* cos, const float* sin,
+                              uint32_t n_pairs, bool halves, float eps) {
+  uint32_t head = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
   const uint32_t n_heads = heads.rows.n_cols / heads.head_dim;
-  const uint32_t head = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
-  if (head >= n_heads) return;
+  if (head >= n_heads) {
+    head -= n_heads;
+    heads = others;
+    if (head * heads.head_dim >= heads.rows.n_cols) return;
+  }
   const uint32_t lane = threadIdx.x % 32;
   float* const row = heads.rows.data + blockIdx.y * heads.rows.stride + head * heads.head_dim;
   if (heads.norm != nullptr) {
@@ -61,8 +85,7 @@ __global__ void rotate_kernel(Heads heads, const float* cos, const float* sin, u
     for (uint32_t i = lane; i < heads.head_dim; i += 32) sum = __fmaf_rn(row[i], row[i], sum);
     for (uint32_t offset = 16; offset > 0; offset /= 2)
       sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffU, sum, offset));
-    const float mean = __fdiv_rn(sum, static_cast<float>(heads.head_dim));
-    const float inverse = __fdiv_rn(1.0F, __fsqrt_rn(__fadd_rn(mean, eps)));
+    const float inverse = inverse_of(sum, heads.head_dim, eps);
     for (uint32_t i = lane; i < heads.head_dim; i += 32)
       row[i] = __fmul_rn(__fmul_rn(row[i], inverse), heads.norm[i]);
     __syncwarp();
@@ -154,17 +177,23 @@ void rms_norm(cudaStream_t stream, Rows x, const float* weight, float eps, Rows 
   LH_CUDA_LAUNCHED();
 }
 
+void add_then_norm(cudaStream_t stream, Rows x, Rows y, const float* weight, float eps, Rows out) {
+  add_then_norm_kernel<<<x.n_rows, kThreads, 0, stream>>>(x, y, weight, eps, out);
+  LH_CUDA_LAUNCHED();
+}
+
 void add(cudaStream_t stream, Rows x, Rows y, const float* norm, float eps) {
   add_kernel<<<x.n_rows, kThreads, 0, stream>>>(x, y, norm, eps);
   LH_CUDA_LAUNCHED();
 }
 
-void rotate(cudaStream_t stream, Heads heads, const float* cos, const float* sin, uint32_t n_pairs,
-            bool halves, float eps) {
+void rotate(cudaStream_t stream, Heads heads, Heads others, const float* cos, const float* sin,
+            uint32_t n_pairs, bool halves, float eps) {
   constexpr uint32_t kWarps = kThreads / 32;
-  const uint32_t n_heads = heads.rows.n_cols / heads.head_dim;
+  uint32_t n_heads = heads.rows.n_cols / heads.head_dim;
+  if (others.rows.n_cols > 0) n_heads += others.rows.n_cols / others.head_dim;
   const dim3 grid((n_heads + kWarps - 1) / kWarps, heads.rows.n_rows);
-  rotate_kernel<<<grid, kThreads, 0, stream>>>(heads, cos, sin, n_pairs, halves, eps);
+  rotate_kernel<<<grid, kThreads, 0, stream>>>(heads, others, cos, sin, n_pairs, halves, eps);
   LH_CUDA_LAUNCHED();
 }
 

@@ -24,6 +24,9 @@ void rms_norm(cudaStream_t stream, Rows x, const float* weight, float eps, Rows 
 // x += y, where `norm` is not null x += RMSNorm(y) * norm.
 void add(cudaStream_t stream, Rows x, Rows y, const float* norm, float eps);
 
+// x += y, then out = RMSNorm(x) * weight: the bits of the two one after the other.
+void add_then_norm(cudaStream_t stream, Rows x, Rows y, const float* weight, float eps, Rows out);
+
 // Heads of head_dim numbers side by side in rows: each is normed by `norm` [head_dim] unless that
 // is null, then its first 2 * n_pairs numbers are rotated by the row's angles [n_rows, n_pairs];
 // n_pairs 0: not rotated. `halves`: number i turns with i + n_pairs, otherwise 2i with 2i + 1.
@@ -32,8 +35,9 @@ struct Heads {
   uint32_t head_dim = 0;
   const float* norm = nullptr;
 };
-void rotate(cudaStream_t stream, Heads heads, const float* cos, const float* sin, uint32_t n_pairs,
-            bool halves, float eps);
+// `others`, with as many rows, are done in the same launch; without columns: none.
+void rotate(cudaStream_t stream, Heads heads, Heads others, const float* cos, const float* sin,
+            uint32_t n_pairs, bool halves, float eps);
 
 // gate = silu(gate) * up, or the tanh form of gelu(gate) * up.
 void silu_mul(cudaStream_t stream, Rows gate, Rows up);

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <new>
 
+#include "base/check.h"
 #include "cuda/backend.h"
+#include "cuda/widen.h"
 #include "model/step.h"
 
 namespace longhaul::cuda {
@@ -38,13 +40,17 @@ void ensure(DeviceBuffer<T>& buffer, size_t n) {
 }  // namespace
 
 Result<std::unique_ptr<Backend>> make_backend() {
-  LH_ASSIGN_OR_RETURN(DeviceInfo info, open_device());
-  return std::make_unique<CudaBackend>(std::move(info));
+  LH_ASSIGN_OR_RETURN(Card card, open_device());
+  return std::make_unique<CudaBackend>(std::move(card));
 }
 
 CudaBackend::~CudaBackend() {
   stream_.wait();
   drop_graphs();
+}
+
+std::optional<DeviceInfo> CudaBackend::measure_device() {
+  return DeviceInfo{card_.name, copy_rate(stream_)};
 }
 
 Floats CudaBackend::floats(size_t size) {
@@ -67,17 +73,26 @@ Floats CudaBackend::floats_of(std::span<const float> numbers) {
 
 Result<MatrixPtr> CudaBackend::matrix(TensorType type, const std::byte* rows, size_t n_out,
                                       size_t n_in) {
+  if (Matrix::bytes(type, n_out, n_in) == 0) {
+    const WideRows wide = widen(type, rows, n_out * n_in);
+    return this->matrix(wide.type, wide.bytes.data(), n_out, n_in);
+  }
   LH_ASSIGN_OR_RETURN(Matrix matrix, Matrix::load(type, rows, n_out, n_in, stream_));
   return MatrixPtr(std::make_unique<DeviceMatrix>(std::move(matrix)));
 }
 
 Result<EmbeddingPtr> CudaBackend::embedding(TensorType type, const std::byte* rows, size_t n_rows,
                                             size_t n_cols) {
+  if (Table::bytes(type, n_rows, n_cols) == 0) {
+    const WideRows wide = widen(type, rows, n_rows * n_cols);
+    return embedding(wide.type, wide.bytes.data(), n_rows, n_cols);
+  }
   LH_ASSIGN_OR_RETURN(Table table, Table::load(type, rows, n_rows, n_cols, stream_));
   return EmbeddingPtr(std::make_unique<DeviceEmbedding>(std::move(table)));
 }
 
 void CudaBackend::read(MatrixView<const float> from, float* to) {
+  settle();
   if (from.n_rows > 0) {
     LH_CUDA(cudaMemcpy2DAsync(to, from.n_cols * sizeof(float), from.data,
                               from.stride * sizeof(float), from.n_cols * sizeof(float), from.n_rows,
@@ -96,6 +111,7 @@ MatrixView<float> CudaBackend::staging(MatrixView<float> host) {
 }
 
 void CudaBackend::narrow(std::span<const RowMove> moves, std::span<const RowBuffer> buffers) {
+  settle();
   row_ids_.clear();
   for (const RowMove& move : moves) {
     for (size_t i = 0; i < move.n; ++i) row_ids_.push_back(static_cast<uint32_t>(move.from + i));
@@ -118,12 +134,14 @@ void CudaBackend::narrow(std::span<const RowMove> moves, std::span<const RowBuff
 
 void CudaBackend::embed(const ::longhaul::Pass&, const ::longhaul::Embedding& embedding,
                         float scale, MatrixView<float> x) {
+  settle();
   cuda::embed(stream_, static_cast<const DeviceEmbedding&>(embedding).device, pass_table_->tokens(),
               x.n_rows, scale, x.data);
 }
 
 void CudaBackend::angles(const ::longhaul::Pass&, const RopeTable& rope, MatrixView<float> cos,
                          MatrixView<float> sin) {
+  settle();
   DeviceBuffer<double>& frequencies = frequencies_[&rope];
   if (frequencies.size() == 0) {
     ensure(frequencies, rope.n_frequencies());
@@ -134,33 +152,57 @@ void CudaBackend::angles(const ::longhaul::Pass&, const RopeTable& rope, MatrixV
                sin.data);
 }
 
+// An addition waits for the norm that follows it: one launch for both.
 void CudaBackend::norm(MatrixView<const float> x, const Floats& weight, float eps,
                        MatrixView<float> out) {
+  const bool follows =
+      sum_ && sum_->x.data == x.data && sum_->x.n_rows == x.n_rows && out.data != x.data;
+  if (follows) {
+    add_then_norm(stream_, rows_of(sum_->x), rows_of(sum_->y), weight.data(), eps, rows_of(out));
+    sum_.reset();
+    return;
+  }
+  settle();
   rms_norm(stream_, rows_of(x), weight.data(), eps, rows_of(out));
 }
 
 void CudaBackend::add(MatrixView<float> x, MatrixView<float> y, const Floats& norm, float eps) {
-  cuda::add(stream_, rows_of(x), rows_of(y), norm.size() > 0 ? norm.data() : nullptr, eps);
+  settle();
+  if (norm.size() == 0) {
+    sum_ = Sum{x, y};
+  } else {
+    cuda::add(stream_, rows_of(x), rows_of(y), norm.data(), eps);
+  }
+}
+
+// Every operation but norm() begins with it.
+void CudaBackend::settle() {
+  if (sum_) cuda::add(stream_, rows_of(sum_->x), rows_of(sum_->y), nullptr, 0);
+  sum_.reset();
 }
 
 void CudaBackend::rotate(std::span<const HeadRows> heads, float eps) {
-  for (const HeadRows& each : heads) {
-    const Rows rows = rows_of(each.rows);
+  settle();
+  LH_CHECK(!heads.empty() && heads.size() <= 2);
+  Heads on_device[2];
+  for (size_t i = 0; i < heads.size(); ++i) {
+    const HeadRows& each = heads[i];
     const float* weight = each.norm == nullptr ? nullptr : each.norm->data();
-    if (weight != nullptr && each.norm->size() != each.head_dim) {
-      // Of all heads as one.
-      rms_norm(stream_, rows, weight, eps, rows);
-      weight = nullptr;
-    }
-    const Angles angles = each.angles == nullptr ? Angles() : *each.angles;
-    cuda::rotate(stream_, {rows, static_cast<uint32_t>(each.head_dim), weight}, angles.cos.data,
-                 angles.sin.data, static_cast<uint32_t>(angles.cos.n_cols),
-                 angles.layout == RopeLayout::kHalf, eps);
+    on_device[i] = {rows_of(each.rows), static_cast<uint32_t>(each.head_dim), weight};
+    if (weight == nullptr || each.norm->size() == each.head_dim) continue;
+    // Of all heads as one.
+    rms_norm(stream_, on_device[i].rows, weight, eps, on_device[i].rows);
+    on_device[i].norm = nullptr;
   }
+  // Both are rotated alike.
+  const Angles angles = heads.front().angles == nullptr ? Angles() : *heads.front().angles;
+  cuda::rotate(stream_, on_device[0], on_device[1], angles.cos.data, angles.sin.data,
+               static_cast<uint32_t>(angles.cos.n_cols), angles.layout == RopeLayout::kHalf, eps);
 }
 
 void CudaBackend::activate(Activation activation, MatrixView<float> gate,
                            MatrixView<const float> up) {
+  settle();
   switch (activation) {
     case Activation::kSilu:
       silu_mul(stream_, rows_of(gate), rows_of(up));
@@ -183,11 +225,13 @@ const uint32_t* CudaBackend::upload_rows(std::span<const uint32_t> rows) {
 
 void CudaBackend::gather(MatrixView<const float> from, std::span<const uint32_t> rows,
                          MatrixView<float> to) {
+  settle();
   cuda::gather(stream_, rows_of(from), upload_rows(rows), rows_of(to));
 }
 
 void CudaBackend::add_shares(MatrixView<float> from, std::span<const RowShare> shares,
                              MatrixView<float> to) {
+  settle();
   row_ids_.clear();
   weights_.clear();
   for (const RowShare& share : shares) {
@@ -206,11 +250,13 @@ void CudaBackend::add_shares(MatrixView<float> from, std::span<const RowShare> s
 }
 
 void CudaBackend::zero(MatrixView<float> x) {
+  settle();
   LH_CUDA(cudaMemset2DAsync(x.data, x.stride * sizeof(float), 0, x.n_cols * sizeof(float), x.n_rows,
                             stream_));
 }
 
 void CudaBackend::prepare(MatrixView<const float> x) {
+  settle();
   input_ = x;
   forms_ = 0;  // multiply() knows which it needs
   make_activations(x.n_rows, x.n_cols);
@@ -228,6 +274,7 @@ void CudaBackend::make_activations(size_t n_rows, size_t n_cols) {
 }
 
 void CudaBackend::multiply(std::span<const Product> products) {
+  settle();
   tasks_.clear();
   unsigned forms = 0;
   for (const Product& product : products) {

@@ -17,9 +17,10 @@ namespace longhaul::cuda {
 
 class CudaBackend final : public Backend {
  public:
-  explicit CudaBackend(DeviceInfo info) : info_(std::move(info)), memory_(stream_) {}
+  explicit CudaBackend(Card card) : card_(std::move(card)), memory_(stream_) {}
   ~CudaBackend() override;
 
+  std::optional<longhaul::DeviceInfo> measure_device() override;
   Floats floats(size_t size) override;
   Floats floats_of(std::span<const float> numbers) override;
   void reserve_weights(size_t) override {}
@@ -31,7 +32,10 @@ class CudaBackend final : public Backend {
   Status check(const ModelPlan& plan) const override;
   Status check(const Step& step) const override;
   void read(MatrixView<const float> from, float* to) override;
-  void wait() override { stream_.wait(); }
+  void wait() override {
+    settle();
+    stream_.wait();
+  }
   MatrixView<float> staging(MatrixView<float> host) override;
 
   void begin(::longhaul::Pass& pass) override;
@@ -64,11 +68,16 @@ class CudaBackend final : public Backend {
 
  private:
   using Key = std::vector<uint32_t>;
+  // x += y, not done yet.
+  struct Sum {
+    MatrixView<float> x, y;
+  };
   struct Graph {
     bool seen = false;  // such a pass ran
     cudaGraphExec_t exec = nullptr;
   };
 
+  void settle();
   void make_room(const ::longhaul::Pass& pass);
   void make_activations(size_t n_rows, size_t n_cols);
   void count(::longhaul::Pass& pass) const;
@@ -79,7 +88,7 @@ class CudaBackend final : public Backend {
   static KvLayer layer_of(const KvSequence& kv, size_t index);
   static KvLayer layer_of(const ::longhaul::Pass& pass, const AttentionSpec& spec);
 
-  DeviceInfo info_;
+  Card card_;
   Stream stream_;
   CudaMemory memory_;
   std::optional<PassTable> pass_table_;
@@ -90,6 +99,7 @@ class CudaBackend final : public Backend {
   size_t activation_rows_ = 0, activation_cols_ = 0;
   MatrixView<const float> input_;  // that prepare() was given
   unsigned forms_ = 0;             // in which it is prepared
+  std::optional<Sum> sum_;
   std::vector<MatmulTask> tasks_;
   DeviceBuffer<float> staging_, scratch_, shares_;
   DeviceBuffer<uint32_t> rows_;

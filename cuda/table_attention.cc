@@ -96,12 +96,14 @@ KvLayer CudaBackend::layer_of(const ::longhaul::Pass& pass, const AttentionSpec&
 
 void CudaBackend::store(const ::longhaul::Pass& pass, const AttentionSpec& spec,
                         MatrixView<const float> k, MatrixView<const float> v) {
+  settle();
   cuda::store(stream_, pass_table_->pass(spec.kv.slot, is_narrowed_), layer_of(pass, spec), k.data,
               k.stride, v.data, v.stride);
 }
 
 void CudaBackend::attend(::longhaul::Pass& pass, const AttentionSpec& spec,
                          MatrixView<const float> q, MatrixView<float> out) {
+  settle();
   const Pass rows = pass_table_->pass(spec.kv.slot, is_narrowed_);
   const KvLayer layer = layer_of(pass, spec);
   const auto n_group = static_cast<uint32_t>(spec.n_group());
@@ -116,6 +118,7 @@ void CudaBackend::attend(::longhaul::Pass& pass, const AttentionSpec& spec,
 
 // Tiles wholly behind `first`; what is left of the tile before them keeps the numbers it has.
 void CudaBackend::fill_random(KvSequence& kv, size_t first, size_t count, uint64_t seed) {
+  settle();
   const auto as_u32 = [](size_t n) { return static_cast<uint32_t>(n); };
   const CacheConfig& config = kv.config();
   const StepRows step = {.n_rows = as_u32(count), .first_pos = as_u32(first)};

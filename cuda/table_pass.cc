@@ -105,6 +105,10 @@ CudaBackend::Key CudaBackend::key_of(const ::longhaul::Pass& pass) const {
 }
 
 void CudaBackend::run(::longhaul::Pass& pass, FunctionRef<void()> operations) {
+  const auto all = [&] {
+    operations();
+    settle();
+  };
   const bool captures =
       pass.times == nullptr && pass.n_rows <= kMostCapturedRows && !pass.can_narrow();
   if (captures) {
@@ -112,9 +116,9 @@ void CudaBackend::run(::longhaul::Pass& pass, FunctionRef<void()> operations) {
       drop_graphs();
       graphs_.clear();
     }
-    run_captured(graphs_[key_of(pass)], operations);
+    run_captured(graphs_[key_of(pass)], all);
   } else {
-    operations();
+    all();
   }
   for (const Step* step : pass.steps) {
     for (const LayerSpec& layer : pass.plan.layers) {

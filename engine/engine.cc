@@ -209,6 +209,11 @@ Status Engine::Impl::check_on_host(std::string_view what) const {
       what, options.device);
 }
 
+std::optional<DeviceInfo> Engine::measure_device() const {
+  const Scheduler::Alone alone(*impl_->scheduler);
+  return impl_->backend->measure_device();
+}
+
 Sampler Engine::Impl::no_sampler() const {
   auto sampler = Sampler::create({}, info.vocab_size);
   LH_CHECK(sampler.has_value());

@@ -9,13 +9,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
-#include <string_view>
+#include <string>
 
 #include "base/function_ref.h"
 #include "base/matrix_view.h"
 #include "base/result.h"
 #include "base/tensor_type.h"
+#include "longhaul/device.h"
 #include "model/plan.h"
 
 namespace longhaul {
@@ -107,6 +109,9 @@ struct RowShare {
 class Backend {
  public:
   virtual ~Backend() = default;
+
+  // Measures, in some milliseconds; nothing for the host.
+  virtual std::optional<DeviceInfo> measure_device() = 0;
 
   // --- Memory and weights. `rows` of weights are the host's, in a file's layout of the type; they
   // may be dropped afterwards, but those of an embedding on the host.

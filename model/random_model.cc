@@ -236,6 +236,7 @@ const std::vector<RandomModelSpec>& shapes() {
       shape("qwen3-0.6b", "qwen3", 28, 1024, 3072, 16, 8, 128, 151936, 1e6F, true),
       shape("qwen3-1.7b", "qwen3", 28, 2048, 6144, 16, 8, 128, 151936, 1e6F, true),
       shape("qwen3-4b", "qwen3", 36, 2560, 9728, 32, 8, 128, 151936, 1e6F, true),
+      shape("qwen3-8b", "qwen3", 36, 4096, 12288, 32, 8, 128, 151936, 1e6F, false),
       with_experts(
           shape("qwen3-30b-a3b", "qwen3moe", 48, 2048, 768, 32, 4, 128, 151936, 1e6F, false), 128,
           8),

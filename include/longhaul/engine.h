@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -14,6 +15,7 @@
 
 #include "base/result.h"
 #include "longhaul/calibration.h"
+#include "longhaul/device.h"
 #include "longhaul/options.h"
 #include "longhaul/profile.h"
 
@@ -227,6 +229,9 @@ class Engine {
   std::span<const std::string> warnings() const;
 
   Result<Session> new_session();
+
+  // The device that computes, measured anew; nothing where it is the host's processor.
+  std::optional<DeviceInfo> measure_device() const;
 
   // What `auto` decides from. Measured when first needed (a second or less for small models),
   // unless it was set: a stored one makes decisions repeat. The key names model, storage types,

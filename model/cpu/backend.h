@@ -17,6 +17,7 @@ class CpuBackend final : public Backend {
   // The pool must outlive it.
   explicit CpuBackend(ThreadPool& pool) : pool_(pool), attention_(pool) {}
 
+  std::optional<DeviceInfo> measure_device() override { return {}; }
   Floats floats(size_t size) override;
   Floats floats_of(std::span<const float> numbers) override;
   void reserve_weights(size_t n_bytes) override;
