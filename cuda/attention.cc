@@ -55,8 +55,8 @@ Result<AttendWorkspace> AttendWorkspace::create(const AttentionLimits& limits) {
   const size_t n_walks = size_t{query_blocks(most, limits.n_group)} + 1;
   const size_t n_walking = n_walks * limits.n_kv_heads * kChunkQueries;
   const size_t n_spans = divide_up(limits.max_context, kSpanTokens);
-  const size_t n_split = std::min(limits.max_split_bytes / (limits.dim * sizeof(float)),
-                                  n_spans * n_walking);
+  const size_t n_split =
+      std::min(limits.max_split_bytes / (limits.dim * sizeof(float)), n_spans * n_walking);
   // The states of short and of longer steps of a pass do not overlap in time.
   const size_t n_states = std::max({n_short, n_walking, n_split});
   AttendWorkspace workspace;

@@ -16,9 +16,8 @@ using CudaAttentionBits = CudaTest;
 std::vector<Rows> cut(uint32_t sequence, uint32_t first, uint32_t end, uint32_t n_rows) {
   std::vector<Rows> steps;
   for (uint32_t pos = first; pos < end; pos += n_rows)
-    steps.push_back({.sequence = sequence,
-                     .first_pos = pos,
-                     .n_rows = std::min(n_rows, end - pos)});
+    steps.push_back(
+        {.sequence = sequence, .first_pos = pos, .n_rows = std::min(n_rows, end - pos)});
   return steps;
 }
 
@@ -68,8 +67,8 @@ TEST_F(CudaAttentionBits, DoNotDependOnTheCutIntoPasses) {
   check_cuts({.n_kv_heads = 1, .n_group = 2, .dim = 256}, 600, 0);
   check_cuts({.n_kv_heads = 1, .n_group = 3, .dim = 96}, 600, 0);
   check_cuts({.n_kv_heads = 1, .n_group = 16, .dim = 128, .block_size = 32}, 400, 0);
-  check_cuts({.n_group = 4, .dim = 128}, 2400, 1900);   // across a span
-  check_cuts({.n_group = 7, .dim = 64}, 6500, 6060);    // across several
+  check_cuts({.n_group = 4, .dim = 128}, 2400, 1900);  // across a span
+  check_cuts({.n_group = 7, .dim = 64}, 6500, 6060);   // across several
 }
 
 TEST_F(CudaAttentionBits, DoNotDependOnTheCutWithAWindow) {

@@ -33,8 +33,7 @@ struct Spans {
 __device__ inline Spans spans_of(const QueryBlock& block, uint32_t n_group, uint32_t window) {
   const uint32_t end = min(block.first_query + kChunkQueries, block.step.n_rows * n_group);
   Spans spans;
-  spans.first_token =
-      first_visible(block.step.first_pos + block.first_query / n_group, window);
+  spans.first_token = first_visible(block.step.first_pos + block.first_query / n_group, window);
   spans.last_token = block.step.first_pos + (end - 1) / n_group;
   spans.first = spans.first_token / kSpanTokens;
   spans.last = spans.last_token / kSpanTokens;

@@ -4,6 +4,7 @@
 #include "cuda/attention_blocks.cuh"
 #include "cuda/attention_kernels.h"
 #include "cuda/attention_math.cuh"
+#include "cuda/launch_kernel.cuh"
 
 namespace longhaul::cuda {
 namespace {
@@ -13,9 +14,9 @@ constexpr uint32_t kThreads = kWarps * kWarp;
 constexpr uint32_t kRing = 4;  // parts: K or V of a group
 
 template <int kDim>
-constexpr uint32_t kPartChunks = kGroupTiles<kDim> * tile_chunks(kDim);
+constexpr uint32_t kPartChunks = kGroupTiles<kDim>* tile_chunks(kDim);
 template <int kDim>
-constexpr uint32_t kGroupTokens = kGroupTiles<kDim> * kTile;
+constexpr uint32_t kGroupTokens = kGroupTiles<kDim>* kTile;
 
 // Groups of the text.
 struct GroupRange {
@@ -136,8 +137,8 @@ struct Job {
 template <int kDim>
 struct WarpRows {
   Queries<kDim> q;
-  Visible visible;                    // of the lane's rows
-  uint32_t first_pos, last_pos;       // of the first and the last row of the warp
+  Visible visible;               // of the lane's rows
+  uint32_t first_pos, last_pos;  // of the first and the last row of the warp
   bool has_rows;
 
   __device__ __forceinline__ WarpRows(const Job<kDim>& job, uint32_t warp, uint32_t lane) {
@@ -263,6 +264,7 @@ __device__ __forceinline__ void write_output(const Job<kDim>& job, uint32_t warp
 template <int kDim>
 __global__ void __launch_bounds__(kThreads, kDim == 64 ? 2 : 1) attend_chunks(AttendArgs args) {
   extern __shared__ uint4 memory[];
+  wait_for_earlier();
   const uint32_t warp = threadIdx.x / kWarp;
   const uint32_t lane = threadIdx.x % kWarp;
   const bool is_split = args.n_units > 1;
@@ -273,11 +275,7 @@ __global__ void __launch_bounds__(kThreads, kDim == 64 ? 2 : 1) attend_chunks(At
   const uint32_t first_span = spans.first + (is_split ? blockIdx.z : 0);
   const uint32_t last_span = is_split ? first_span : spans.last;
 
-  const Job<kDim> job{args,
-                      block,
-                      blockIdx.y,
-                      spans.first_token / kTile,
-                      spans.last_token / kTile,
+  const Job<kDim> job{args,  block, blockIdx.y, spans.first_token / kTile, spans.last_token / kTile,
                       memory};
   constexpr uint32_t kSpanGroups = kSpanTokens / kGroupTokens<kDim>;
   constexpr uint32_t kSegmentGroups = kSegmentTokens / kGroupTokens<kDim>;
@@ -294,8 +292,9 @@ __global__ void __launch_bounds__(kThreads, kDim == 64 ? 2 : 1) attend_chunks(At
            warp * (kDim / 8) * kWarp + lane;
   span.clear();
   TextState<kDim> text;
-  text.o = reinterpret_cast<float4*>(args.states.o + (place * kChunkQueries + warp * kTileQueries) *
-                                                         kDim) + lane;
+  text.o = reinterpret_cast<float4*>(args.states.o +
+                                     (place * kChunkQueries + warp * kTileQueries) * kDim) +
+           lane;
   WarpState<kDim> state;
   state.clear();
   for (uint32_t group = groups.first; group < groups.end; ++group) {
@@ -325,8 +324,7 @@ void launch(cudaStream_t stream, const AttendArgs& args, uint32_t n_blocks) {
       attend_chunks<kDim>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
   LH_CUDA(status);
   const dim3 grid(n_blocks, args.kv.n_kv_heads, args.n_units);
-  attend_chunks<kDim><<<grid, kThreads, kBytes, stream>>>(args);
-  LH_CUDA_LAUNCHED();
+  launch_kernel(stream, attend_chunks<kDim>, {grid, kThreads, kBytes}, args.pass.early, args);
 }
 
 }  // namespace

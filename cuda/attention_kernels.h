@@ -11,11 +11,16 @@ namespace longhaul::cuda {
 template <class F>
 void for_dim(uint32_t dim, const F& f) {
   switch (dim) {
-    case 64: return f(std::integral_constant<int, 64>());
-    case 96: return f(std::integral_constant<int, 96>());
-    case 128: return f(std::integral_constant<int, 128>());
-    case 256: return f(std::integral_constant<int, 256>());
-    default: LH_CHECK(false);
+    case 64:
+      return f(std::integral_constant<int, 64>());
+    case 96:
+      return f(std::integral_constant<int, 96>());
+    case 128:
+      return f(std::integral_constant<int, 128>());
+    case 256:
+      return f(std::integral_constant<int, 256>());
+    default:
+      LH_CHECK(false);
   }
 }
 

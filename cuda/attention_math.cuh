@@ -56,7 +56,9 @@ __device__ __forceinline__ void copy_async(uint4* to, const void* from, bool val
                "r"(n_bytes)
                : "memory");
 }
-__device__ __forceinline__ void end_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+__device__ __forceinline__ void end_copies() {
+  asm volatile("cp.async.commit_group;" ::: "memory");
+}
 // Until at most kPending of the latest groups of copies are under way.
 template <int kPending>
 __device__ __forceinline__ void wait_copies() {
@@ -94,9 +96,8 @@ __device__ __forceinline__ void load_query(const float* q, uint32_t lane, int ha
     }
 #pragma unroll
     for (int word = 0; word < 4; ++word) {
-      a[dims * 2 + word / 2][word % 2 * 2 + half] =
-          pack_halves(bounded(__fmul_rn(x[word * 2], factor)),
-                      bounded(__fmul_rn(x[word * 2 + 1], factor)));
+      a[dims * 2 + word / 2][word % 2 * 2 + half] = pack_halves(
+          bounded(__fmul_rn(x[word * 2], factor)), bounded(__fmul_rn(x[word * 2 + 1], factor)));
     }
   }
 }

@@ -3,6 +3,7 @@
 #include "cuda/attention_blocks.cuh"
 #include "cuda/attention_kernels.h"
 #include "cuda/attention_math.cuh"
+#include "cuda/launch_kernel.cuh"
 
 namespace longhaul::cuda {
 namespace {
@@ -63,6 +64,7 @@ template <int kDim>
 __global__ void __launch_bounds__(kShortWarps* kWarp) merge_short(AttendArgs args) {
   __shared__ float2 span_ml[kShortWarps];
   __shared__ float span_o[kShortWarps][kDim];
+  wait_for_earlier();
   const StepRows step = args.pass.steps[blockIdx.z];
   const uint32_t query = blockIdx.x;
   if (!is_short(step, args.n_group) || query >= step.n_rows * args.n_group) return;
@@ -110,6 +112,7 @@ constexpr uint32_t kChunkWarps = 8;
 // A warp has one query of a block of queries and merges its spans.
 template <int kDim>
 __global__ void __launch_bounds__(kChunkWarps* kWarp) merge_chunks(AttendArgs args) {
+  wait_for_earlier();
   const QueryBlock block = find_query_block(args.pass, args.n_group, blockIdx.x);
   const uint32_t in_block = blockIdx.z * kChunkWarps + threadIdx.x / kWarp;
   const uint32_t query = block.first_query + in_block;
@@ -121,8 +124,8 @@ __global__ void __launch_bounds__(kChunkWarps* kWarp) merge_chunks(AttendArgs ar
   SpreadState<kDim> state;
   for (uint32_t span = 0; span < n_spans; span += Batch<kDim>::kStates) {
     Batch<kDim> batch;
-    batch.load(args.states, (unit + span) * kChunkQueries + in_block, kChunkQueries,
-               n_spans - span, lane);
+    batch.load(args.states, (unit + span) * kChunkQueries + in_block, kChunkQueries, n_spans - span,
+               lane);
     batch.merge_into(state);
   }
   float* out = output_of(args, block.step, blockIdx.y, query, kDim);
@@ -136,17 +139,15 @@ __global__ void __launch_bounds__(kChunkWarps* kWarp) merge_chunks(AttendArgs ar
 void launch_merge_short(cudaStream_t stream, const AttendArgs& args) {
   const dim3 grid(args.n_slots, args.kv.n_kv_heads, args.pass.n_steps);
   for_dim(args.kv.dim, [&](auto dim) {
-    merge_short<dim()><<<grid, kShortWarps * kWarp, 0, stream>>>(args);
+    launch_kernel(stream, merge_short<dim()>, {grid, kShortWarps * kWarp}, args.pass.early, args);
   });
-  LH_CUDA_LAUNCHED();
 }
 
 void launch_merge_chunks(cudaStream_t stream, const AttendArgs& args, uint32_t n_blocks) {
   const dim3 grid(n_blocks, args.kv.n_kv_heads, kChunkQueries / kChunkWarps);
   for_dim(args.kv.dim, [&](auto dim) {
-    merge_chunks<dim()><<<grid, kChunkWarps * kWarp, 0, stream>>>(args);
+    launch_kernel(stream, merge_chunks<dim()>, {grid, kChunkWarps * kWarp}, args.pass.early, args);
   });
-  LH_CUDA_LAUNCHED();
 }
 
 }  // namespace longhaul::cuda

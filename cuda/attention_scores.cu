@@ -2,6 +2,7 @@
 // dimensions of a scale, as kernels/block_scores.cc.
 #include "cuda/attention_kernels.h"
 #include "cuda/attention_math.cuh"
+#include "cuda/launch_kernel.cuh"
 
 namespace longhaul::cuda {
 namespace {
@@ -34,8 +35,7 @@ __device__ void round_query(const SelectArgs& args, const StepRows& step, uint32
   mean = __fdiv_rn(mean, static_cast<float>(args.n_group));
   float largest = fabsf(mean);
 #pragma unroll
-  for (int i = 16; i > 0; i /= 2)
-    largest = fmaxf(largest, __shfl_xor_sync(kAllLanes, largest, i));
+  for (int i = 16; i > 0; i /= 2) largest = fmaxf(largest, __shfl_xor_sync(kAllLanes, largest, i));
   const bool is_finite = __all_sync(kAllLanes, isfinite(mean)) != 0;
   const float steps = __fdiv_rn(127.0F, largest);
   const bool is_usable = is_finite && isfinite(steps);  // not zero, nor too small to divide by
@@ -73,7 +73,8 @@ __device__ float origin_score(const std::byte* group, const SharedQuery<kDim>& q
     const uint32_t chunk = is_there ? dim / kKeyDims : 0;
     int sum = 0;
     if (is_there)
-      sum = __dp4a(*reinterpret_cast<const int*>(group + origin_at(dim, kDim)), query.q[dim / 4], 0);
+      sum =
+          __dp4a(*reinterpret_cast<const int*>(group + origin_at(dim, kDim)), query.q[dim / 4], 0);
 #pragma unroll
     for (int i = 1; i < 8; i *= 2) sum += __shfl_xor_sync(kAllLanes, sum, i);
     float part = 0.0F;
@@ -88,19 +89,13 @@ __device__ float origin_score(const std::byte* group, const SharedQuery<kDim>& q
   return total;
 }
 
-// The score of block lane % 16 of a group: half of the rows of 4 dimensions to each half of the
-// warp.
+// The score of block lane % 16 of a group in shared memory: half of the rows of 4 dimensions to each
+// half of the warp.
 template <int kDim>
 __device__ float block_score(const std::byte* group, const SharedQuery<kDim>& query,
                              uint32_t lane) {
   const uint32_t block = lane % kGroupLanes;
   const uint32_t half = lane / kGroupLanes;
-  uint32_t codes[kDim / 8];
-#pragma unroll
-  for (int i = 0; i < kDim / 8; ++i) {
-    codes[i] = *reinterpret_cast<const uint32_t*>(group + codes_at(block, 0, kDim) +
-                                                  (i * 2 + half) * kBoundsRow);
-  }
   float total = origin_score<kDim>(group, query, lane);
 #pragma unroll
   for (int chunk = 0; chunk < kDim / 32; ++chunk) {
@@ -108,8 +103,9 @@ __device__ float block_score(const std::byte* group, const SharedQuery<kDim>& qu
     int radius = 0;
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const uint32_t both = codes[chunk * 4 + i];
       const uint32_t row = chunk * 8 + i * 2 + half;
+      const uint32_t both =
+          *reinterpret_cast<const uint32_t*>(group + codes_at(block, row * 4, kDim));
       centre = __dp4a(static_cast<int>(both & 0x0F0F0F0FU), query.q[row], centre);
       radius = __dp4a(static_cast<int>(both >> 4 & 0x0F0F0F0FU), query.magnitude[row], radius);
     }
@@ -128,35 +124,70 @@ __device__ float block_score(const std::byte* group, const SharedQuery<kDim>& qu
   return total;
 }
 
+// The groups of a block of threads, in shared memory.
+template <int kDim>
+constexpr uint32_t kSharedBytes = kWarps* kWarpGroups* bounds_bytes(kDim);
+
+// Copies a group to shared memory, a chunk to a lane.
+template <int kDim>
+__device__ void fetch_group(const std::byte* group, uint4* to, uint32_t lane) {
+  const auto* from = reinterpret_cast<const uint4*>(group);
+  for (uint32_t i = lane; i < bounds_bytes(kDim) / kChunkBytes; i += kWarp)
+    copy_async(to + i, from + i, true);
+}
+
+// All groups are on their way before the query is rounded.
 template <int kDim>
 __global__ void __launch_bounds__(kWarps* kWarp) score_groups(SelectArgs args) {
+  extern __shared__ uint4 memory[];
   __shared__ SharedQuery<kDim> query;
+  wait_for_earlier();
   const KvLayer& kv = args.kv;
   const StepRows step = args.pass.steps[blockIdx.z];
   const uint32_t head = blockIdx.y;
   const uint32_t warp = threadIdx.x / kWarp;
   const uint32_t lane = threadIdx.x % kWarp;
   const uint32_t n_blocks = step.first_pos / kv.block_size + 1;
+  const uint32_t n_groups = (n_blocks - 1) / kGroupLanes + 1;
   const uint32_t first_group = (blockIdx.x * kWarps + warp) * kWarpGroups;
-  if (!is_listed(step, args.lists) || blockIdx.x * kWarps * kWarpGroups * kGroupLanes >= n_blocks)
-    return;
+  if (!is_listed(step, args.lists) || blockIdx.x * kWarps * kWarpGroups >= n_groups) return;
+
+  uint4* groups = memory + warp * (kSharedBytes<kDim> / kWarps / kChunkBytes);
+  const std::byte* base = kv.bounds + head * kv.bounds_head_stride;
+  const uint32_t* pages = args.pass.pages + step.first_page + first_group;
+#pragma unroll
+  for (uint32_t i = 0; i < kWarpGroups; ++i) {
+    if (first_group + i >= n_groups) break;
+    fetch_group<kDim>(base + pages[i] * kv.bounds_page_stride,
+                      groups + i * (bounds_bytes(kDim) / kChunkBytes), lane);
+  }
+  end_copies();
   for (uint32_t chunk = warp; chunk < kDim / kKeyDims; chunk += kWarps)
     round_query<kDim>(args, step, head, chunk, lane, query);
+  wait_copies<0>();
   __syncthreads();
 
-  const std::byte* base = kv.bounds + head * kv.bounds_head_stride;
   float* scores =
       args.lists.scores + (size_t{blockIdx.z} * kv.n_kv_heads + head) * args.lists.stride;
 #pragma unroll
   for (uint32_t i = 0; i < kWarpGroups; ++i) {
     const uint32_t group = first_group + i;
-    if (group * kGroupLanes >= n_blocks) return;
-    const uint32_t page = args.pass.pages[step.first_page + group];
-    float score = block_score<kDim>(base + page * kv.bounds_page_stride, query, lane);
+    if (group >= n_groups) return;
+    const auto* bounds = reinterpret_cast<const std::byte*>(groups) + i * bounds_bytes(kDim);
+    float score = block_score<kDim>(bounds, query, lane);
     const uint32_t block = group * kGroupLanes + lane;
     if (block < step.n_sinks || block + step.n_local >= n_blocks) score = INFINITY;
     if (lane < kGroupLanes && block < n_blocks) scores[block] = score;
   }
+}
+
+template <int kDim>
+void launch(cudaStream_t stream, const SelectArgs& args, const dim3& grid) {
+  constexpr uint32_t kBytes = kSharedBytes<kDim>;
+  static const cudaError_t status =
+      cudaFuncSetAttribute(score_groups<kDim>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
+  LH_CUDA(status);
+  launch_kernel(stream, score_groups<kDim>, {grid, kWarps * kWarp, kBytes}, args.pass.early, args);
 }
 
 }  // namespace
@@ -165,10 +196,7 @@ void launch_scores(cudaStream_t stream, const SelectArgs& args) {
   const uint32_t n_blocks = (args.pass.max_context - 1) / args.kv.block_size + 1;
   constexpr uint32_t kBlocks = kWarps * kWarpGroups * kGroupLanes;
   const dim3 grid((n_blocks - 1) / kBlocks + 1, args.kv.n_kv_heads, args.pass.n_steps);
-  for_dim(args.kv.dim, [&](auto dim) {
-    score_groups<dim()><<<grid, kWarps * kWarp, 0, stream>>>(args);
-  });
-  LH_CUDA_LAUNCHED();
+  for_dim(args.kv.dim, [&](auto dim) { launch<dim()>(stream, args, grid); });
 }
 
 }  // namespace longhaul::cuda

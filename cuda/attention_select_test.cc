@@ -40,8 +40,7 @@ TEST_F(CudaSelection, StoredTokensLieInTheirTiles) {
             const size_t tile_at = i / kTile * size_t{2 * tile_bytes(dim)};
             for (uint32_t j = 0; j < dim; ++j) {
               const uint16_t k = half_at(bytes, tile_at, k_offset(i % kTile, j, dim));
-              const uint16_t v =
-                  half_at(bytes, tile_at + tile_bytes(dim), v_offset(i % kTile, j));
+              const uint16_t v = half_at(bytes, tile_at + tile_bytes(dim), v_offset(i % kTile, j));
               const bool is_there = pos < kLengths[s];
               ASSERT_EQ(k, is_there ? f32_to_f16(world.key(s, pos, head)[j]) : 0xFFFF) << pos;
               ASSERT_EQ(v, is_there ? f32_to_f16(world.value(s, pos, head)[j]) : 0xFFFF) << pos;
@@ -197,10 +196,10 @@ TEST_F(CudaSelection, TheHighestScoresAreChosenAndTiesGoToTheLowerIndex) {
     std::vector<std::vector<float>> lists(limits.n_kv_heads, std::vector<float>(n));
     for (uint32_t i = 0; i < n; ++i) {
       lists[0][i] = normal(rng) * 20 + 100;
-      lists[1][i] = static_cast<float>(rng() % 7);                       // ties
-      lists[2][i] = 3.25F;                                               // all alike
+      lists[1][i] = static_cast<float>(rng() % 7);  // ties
+      lists[2][i] = 3.25F;                          // all alike
       lists[3][i] = std::ldexp(normal(rng), static_cast<int>(rng() % 200) - 100);
-      lists[4][i] = i % 5 == 0 || i + 3 > n ? kForced : -normal(rng);    // many forced
+      lists[4][i] = i % 5 == 0 || i + 3 > n ? kForced : -normal(rng);  // many forced
       lists[5][i] = rng() % 2 == 0 ? 0.0F : static_cast<float>(i % 3) - 1.0F;
     }
     const BlockLists memory = workspace.lists();

@@ -6,6 +6,7 @@
 // stay in, and nothing waits but for the lane's own copies.
 #include "cuda/attention_kernels.h"
 #include "cuda/attention_math.cuh"
+#include "cuda/launch_kernel.cuh"
 
 namespace longhaul::cuda {
 namespace {
@@ -14,7 +15,7 @@ constexpr uint32_t kNoTile = 0x0FFFFFFFU;  // its tokens lie behind every row
 constexpr int kRing = 3;                   // parts: K of a group, V of it, K of the next
 
 template <int kDim>
-constexpr uint32_t kPartChunks = kGroupTiles<kDim> * tile_chunks(kDim);
+constexpr uint32_t kPartChunks = kGroupTiles<kDim>* tile_chunks(kDim);
 
 // What a warp has to do.
 struct Work {
@@ -68,7 +69,7 @@ class Stream {
     return __shfl_sync(kAllLanes, tile_.number, group * kGroupTiles<kDim> + i);
   }
   __device__ uint32_t group_bits(uint32_t bits, uint32_t group) const {
-    return bits >> (group * kGroupTiles<kDim>) & ((1U << kGroupTiles<kDim>)-1);
+    return bits >> (group * kGroupTiles<kDim>)&((1U << kGroupTiles<kDim>)-1);
   }
 
   // Begins to copy the K (value 0) or V (value 1) of a group to a place of the ring.
@@ -78,9 +79,8 @@ class Stream {
 #pragma unroll
     for (int i = 0; i < kGroupTiles<kDim>; ++i) {
       const uint32_t source = group * kGroupTiles<kDim> + i;
-      const auto* from =
-          reinterpret_cast<const uint4*>(__shfl_sync(kAllLanes, address, source)) +
-          value * tile_chunks(kDim) + lane_;
+      const auto* from = reinterpret_cast<const uint4*>(__shfl_sync(kAllLanes, address, source)) +
+                         value * tile_chunks(kDim) + lane_;
       const bool valid = (there_ >> source & 1) != 0;
 #pragma unroll
       for (uint32_t chunk = 0; chunk < tile_chunks(kDim); chunk += kWarp)
@@ -100,7 +100,7 @@ class Stream {
 // touches its own chunks only.
 template <int kDim>
 __device__ __forceinline__ void clear_unwritten(uint4* part, uint32_t lane, uint32_t tile,
-                                             uint32_t n_tokens) {
+                                                uint32_t n_tokens) {
   uint4* chunks = part + tile * tile_chunks(kDim) + lane;
 #pragma unroll 1
   for (uint32_t i = 0; i < tile_chunks(kDim); i += kWarp) {
@@ -153,8 +153,8 @@ __device__ __forceinline__ void walk(const AttendArgs& args, const Work& work,
   const bool is_whole = tile.number != kNoTile && tile.number * kTile + 15 <= step.first_pos &&
                         tile.number * kTile >= first_visible(last_pos, args.kv.window);
   const uint32_t whole = __ballot_sync(kAllLanes, is_whole);
-  const uint32_t unwritten = __ballot_sync(
-      kAllLanes, tile.number == last_pos / kTile && last_pos % kTile != kTile - 1);
+  const uint32_t unwritten =
+      __ballot_sync(kAllLanes, tile.number == last_pos / kTile && last_pos % kTile != kTile - 1);
 
   state.clear();
   uint32_t place = 0;
@@ -185,6 +185,7 @@ __device__ __forceinline__ void walk(const AttendArgs& args, const Work& work,
 template <int kDim>
 __global__ void __launch_bounds__(kWarp) attend_segments(AttendArgs args) {
   extern __shared__ uint4 ring[];
+  wait_for_earlier();
   Work work;
   work.step = args.pass.steps[blockIdx.z];
   if (work.step.n_rows == 0 || !is_short(work.step, args.n_group)) return;
@@ -225,8 +226,7 @@ void launch(cudaStream_t stream, const AttendArgs& args) {
       attend_segments<kDim>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
   LH_CUDA(status);
   const dim3 grid(args.n_units, args.kv.n_kv_heads, args.pass.n_steps);
-  attend_segments<kDim><<<grid, kWarp, kBytes, stream>>>(args);
-  LH_CUDA_LAUNCHED();
+  launch_kernel(stream, attend_segments<kDim>, {grid, kWarp, kBytes}, args.pass.early, args);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Writes K and V into tiles, and the bounds of the blocks touched.
 #include "cuda/attention_kernels.h"
 #include "cuda/attention_math.cuh"
+#include "cuda/launch_kernel.cuh"
 
 namespace longhaul::cuda {
 namespace {
@@ -16,6 +17,7 @@ __device__ std::byte* tile_of(const Pass& pass, const KvLayer& kv, const StepRow
 }
 
 __global__ void __launch_bounds__(kStoreThreads) store_rows(StoreArgs args) {
+  wait_for_earlier();
   const KvLayer& kv = args.kv;
   const uint32_t row = blockIdx.x;
   const uint32_t head = blockIdx.y;
@@ -99,11 +101,9 @@ __device__ void set_bounds(std::byte* group, uint32_t lane_in_group, uint32_t ch
   const __half centre_step = step_for(warp_max(fabsf(box.middle())), kBoundsLargestCode);
   const float centre_value = __half2float(centre_step);
   const float per_step = centre_value == 0.0F ? 0.0F : __fdiv_rn(0.5F, centre_value);
-  const float steps =
-      rintf(__fadd_rn(__fmul_rn(box.middle(), per_step), kBoundsLargestCode / 2));
+  const float steps = rintf(__fadd_rn(__fmul_rn(box.middle(), per_step), kBoundsLargestCode / 2));
   const float centre = fminf(fmaxf(steps, 0.0F), kBoundsLargestCode);
-  box.subtract(
-      __fmul_rn(centre_value, __fsub_rn(__fadd_rn(centre, centre), kBoundsLargestCode)));
+  box.subtract(__fmul_rn(centre_value, __fsub_rn(__fadd_rn(centre, centre), kBoundsLargestCode)));
 
   const float needed = fmaxf(fmaxf(box.highest, -box.lowest), 0.0F);
   const float radius = __fadd_rn(needed, __fmul_rn(0x1p-20F, __fadd_rn(needed, centre_value)));
@@ -127,10 +127,17 @@ __device__ void set_bounds(std::byte* group, uint32_t lane_in_group, uint32_t ch
 
 constexpr uint32_t kBoundsWarps = 4;
 
+struct BoundsArgs {
+  Pass pass;
+  KvLayer kv;
+  uint32_t n_groups;  // that the grid provides for each step
+};
+
 // One group of 16 blocks, 32 dimensions. Where its first block is among those touched, the rows go
 // to the end of the sequence and so does what is set anew.
-__global__ void __launch_bounds__(kBoundsWarps* kWarp) set_group_bounds(Pass pass, KvLayer kv,
-                                                                        uint32_t n_groups) {
+__global__ void __launch_bounds__(kBoundsWarps* kWarp) set_group_bounds(BoundsArgs args) {
+  wait_for_earlier();
+  const auto& [pass, kv, n_groups] = args;
   const StepRows step = pass.steps[blockIdx.z];
   const uint32_t head = blockIdx.y;
   const uint32_t chunk = blockIdx.x / n_groups;
@@ -143,16 +150,17 @@ __global__ void __launch_bounds__(kBoundsWarps* kWarp) set_group_bounds(Pass pas
 
   const uint32_t lane = threadIdx.x % kWarp;
   const uint32_t dim = chunk * kKeyDims + lane;
-  const auto block_end = [&](uint32_t first) { return min(first + kv.block_size, end); };
+  const uint32_t block_size = kv.block_size;
+  const auto block_end = [&](uint32_t first) { return min(first + block_size, end); };
   const uint32_t first_block =
       step.first_pos > group_first ? (step.first_pos - group_first) / kv.block_size : 0;
   Origin origin;
   if (first_block == 0) {
-    origin =
-        origin_from(box_of(pass, kv, step, head, dim, group_first, block_end(group_first)));
+    origin = origin_from(box_of(pass, kv, step, head, dim, group_first, block_end(group_first)));
     if (threadIdx.x < kWarp) {
       bounds[origin_at(dim, kv.dim)] = static_cast<std::byte>(origin.code);
-      if (lane == 0) *reinterpret_cast<float*>(bounds + origin_step_at(chunk, kv.dim)) = origin.step;
+      if (lane == 0)
+        *reinterpret_cast<float*>(bounds + origin_step_at(chunk, kv.dim)) = origin.step;
     }
   } else {
     origin = {*reinterpret_cast<const float*>(bounds + origin_step_at(chunk, kv.dim)),
@@ -171,8 +179,7 @@ __global__ void __launch_bounds__(kBoundsWarps* kWarp) set_group_bounds(Pass pas
 
 void launch_store(cudaStream_t stream, const StoreArgs& args) {
   const dim3 grid(args.pass.n_rows, args.kv.n_kv_heads);
-  store_rows<<<grid, kStoreThreads, 0, stream>>>(args);
-  LH_CUDA_LAUNCHED();
+  launch_kernel(stream, store_rows, {grid, kStoreThreads}, args.pass.early, args);
 }
 
 void launch_bounds(cudaStream_t stream, const Pass& pass, const KvLayer& kv) {
@@ -180,8 +187,8 @@ void launch_bounds(cudaStream_t stream, const Pass& pass, const KvLayer& kv) {
   const uint32_t n_rows = pass.n_rows - pass.n_steps + 1;
   const uint32_t n_groups = (n_rows - 1 + kv.page_tokens() - 1) / kv.page_tokens() + 1;
   const dim3 grid(n_groups * (kv.dim / kKeyDims), kv.n_kv_heads, pass.n_steps);
-  set_group_bounds<<<grid, kBoundsWarps * kWarp, 0, stream>>>(pass, kv, n_groups);
-  LH_CUDA_LAUNCHED();
+  const BoundsArgs args = {pass, kv, n_groups};
+  launch_kernel(stream, set_group_bounds, {grid, kBoundsWarps * kWarp}, pass.early, args);
 }
 
 }  // namespace longhaul::cuda

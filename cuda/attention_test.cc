@@ -10,9 +10,9 @@ namespace {
 
 using CudaAttention = CudaTest;
 
-const std::vector<uint32_t> kLengths = {1,   2,   15,  16,  17,   31,   32,   33,   63,  64,
-                                        65,  128, 255, 256, 257,  511,  513,  1025, 2047, 2048,
-                                        2049, 2305, 4097};
+const std::vector<uint32_t> kLengths = {1,   2,    15,   16,   17,   31,   32,  33,
+                                        63,  64,   65,   128,  255,  256,  257, 511,
+                                        513, 1025, 2047, 2048, 2049, 2305, 4097};
 
 std::vector<Rows> last_rows(const std::vector<uint32_t>& lengths, uint32_t n_rows) {
   std::vector<Rows> steps;

@@ -125,8 +125,7 @@ World::DevicePass World::make_pass(const std::vector<Rows>& steps) const {
                             .n_selected = rows.n_selected,
                             .n_sinks = rows.n_sinks,
                             .n_local = rows.n_local});
-    row_steps.insert(row_steps.end(), rows.n_rows,
-                     static_cast<uint32_t>(device_steps.size() - 1));
+    row_steps.insert(row_steps.end(), rows.n_rows, static_cast<uint32_t>(device_steps.size() - 1));
     const float* from = query(rows.sequence, rows.first_pos);
     q.insert(q.end(), from, from + rows.n_rows * shape.q_width());
   }
@@ -178,9 +177,7 @@ void World::store(const std::vector<Rows>& steps) {
 void World::store_all(uint32_t n_rows) {
   for (uint32_t s = 0; s < sequences_.size(); ++s) {
     for (uint32_t pos = 0; pos < at(s).n_tokens; pos += n_rows)
-      store({{.sequence = s,
-              .first_pos = pos,
-              .n_rows = std::min(n_rows, at(s).n_tokens - pos)}});
+      store({{.sequence = s, .first_pos = pos, .n_rows = std::min(n_rows, at(s).n_tokens - pos)}});
   }
 }
 
@@ -253,8 +250,8 @@ Expected World::expected(uint32_t sequence, uint32_t pos, uint32_t head,
     q[j] = f16_to_f32(f32_to_f16(query(sequence, pos)[head * shape.dim + j] * factor));
   std::vector<uint32_t> tokens;
   for (uint32_t t = first_visible(pos, shape.window); t <= pos; ++t) {
-    const bool is_read = blocks == nullptr || std::binary_search(blocks->begin(), blocks->end(),
-                                                                 t / shape.block_size);
+    const bool is_read = blocks == nullptr ||
+                         std::binary_search(blocks->begin(), blocks->end(), t / shape.block_size);
     if (is_read) tokens.push_back(t);
   }
   std::vector<double> s(tokens.size());

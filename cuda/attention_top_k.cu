@@ -3,6 +3,7 @@
 // collection.
 #include "cuda/attention_kernels.h"
 #include "cuda/attention_math.cuh"
+#include "cuda/launch_kernel.cuh"
 
 namespace longhaul::cuda {
 namespace {
@@ -168,6 +169,7 @@ __device__ void collect(const List& list, Threshold threshold, uint32_t* ids, Sh
 
 __global__ void __launch_bounds__(kThreads) choose_blocks(SelectArgs args) {
   __shared__ Shared shared;
+  wait_for_earlier();
   const StepRows step = args.pass.steps[blockIdx.y];
   if (!is_listed(step, args.lists)) return;
   const size_t at = (size_t{blockIdx.y} * args.kv.n_kv_heads + blockIdx.x) * args.lists.stride;
@@ -185,8 +187,7 @@ __global__ void __launch_bounds__(kThreads) choose_blocks(SelectArgs args) {
 
 void launch_top_k(cudaStream_t stream, const SelectArgs& args) {
   const dim3 grid(args.kv.n_kv_heads, args.pass.n_steps);
-  choose_blocks<<<grid, kThreads, 0, stream>>>(args);
-  LH_CUDA_LAUNCHED();
+  launch_kernel(stream, choose_blocks, {grid, kThreads}, args.pass.early, args);
 }
 
 }  // namespace longhaul::cuda

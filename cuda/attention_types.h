@@ -25,7 +25,7 @@ inline constexpr uint32_t kSpanTokens = 2048;
 inline constexpr uint32_t kSegmentTiles = kSegmentTokens / kTile;
 inline constexpr uint32_t kSpanSegments = kSpanTokens / kSegmentTokens;
 
-inline constexpr uint32_t kTileQueries = 16;  // rows of an mma: (row, head of the group) pairs
+inline constexpr uint32_t kTileQueries = 16;    // rows of an mma: (row, head of the group) pairs
 inline constexpr uint32_t kChunkQueries = 128;  // queries of a block of threads, for longer steps
 
 // One sequence in a pass; in device memory. Its rows are consecutive positions, the last ones of the
@@ -50,6 +50,9 @@ struct Pass {
   uint32_t n_steps = 0;
   uint32_t n_rows = 0;
   uint32_t max_context = 0;  // no row of the pass sees a token at this position or behind it
+  // Kernels are launched before what is ahead of them on the stream is done, and
+  // wait for it on the device (compute capability 9 and up).
+  bool early = false;
 };
 
 // K and V of one layer, f16, in device memory: [kv head][page][tile], a tile of K and right behind
@@ -89,7 +92,7 @@ struct StateMemory {
 struct AttendArgs {
   Pass pass;
   KvLayer kv;
-  BlockLists lists;  // ids null: every step is dense
+  BlockLists lists;          // ids null: every step is dense
   const float* q = nullptr;  // [n_rows, n_kv_heads * n_group, dim], q_stride floats from row to row
   size_t q_stride = 0;
   uint32_t n_group = 0;  // 1 .. 16

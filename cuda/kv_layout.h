@@ -38,7 +38,9 @@ inline constexpr uint32_t kValueDims = 16;  // likewise of V
 // Bytes of the K tile or the V tile of 16 tokens.
 LH_HOST_DEVICE constexpr uint32_t tile_bytes(uint32_t dim) { return kTile * dim * 2; }
 // Chunks of it.
-LH_HOST_DEVICE constexpr uint32_t tile_chunks(uint32_t dim) { return tile_bytes(dim) / kChunkBytes; }
+LH_HOST_DEVICE constexpr uint32_t tile_chunks(uint32_t dim) {
+  return tile_bytes(dim) / kChunkBytes;
+}
 
 // The first chunk of 8 keys and 32 dims: the lane's own is that many further.
 LH_HOST_DEVICE constexpr uint32_t k_chunk(uint32_t keys, uint32_t dims, uint32_t key_dim) {

@@ -1,0 +1,50 @@
+// Launches of kernels that follow each other closely.
+//
+// A kernel launched early may start while the last blocks of the one before it still run, which
+// hides the time that a launch takes. It begins with wait_for_earlier(), so that it sees all that
+// was written before it; every kernel does so, since one that is launched early is allowed to begin
+// when the one before has begun, whatever that waits for.
+#pragma once
+
+#include "cuda/launch.h"
+
+namespace longhaul::cuda {
+
+// At the start of a kernel: until all kernels before it are done and what they wrote can be read;
+// then lets the next one launch. Nothing where it was not launched early.
+__device__ __forceinline__ void wait_for_earlier() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+struct LaunchShape {
+  dim3 grid;
+  uint32_t n_threads;
+  uint32_t n_bytes = 0;  // of dynamic shared memory
+};
+
+// `early` needs compute capability 9.
+template <class Args>
+void launch_kernel(cudaStream_t stream, void (*kernel)(Args), const LaunchShape& shape, bool early,
+                   const Args& args) {
+  if (!early) {
+    kernel<<<shape.grid, shape.n_threads, shape.n_bytes, stream>>>(args);
+    LH_CUDA_LAUNCHED();
+    return;
+  }
+  cudaLaunchAttribute attribute = {};
+  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attribute.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = shape.grid;
+  config.blockDim = dim3(shape.n_threads);
+  config.dynamicSmemBytes = shape.n_bytes;
+  config.stream = stream;
+  config.attrs = &attribute;
+  config.numAttrs = 1;
+  LH_CUDA(cudaLaunchKernelEx(&config, kernel, args));
+}
+
+}  // namespace longhaul::cuda
