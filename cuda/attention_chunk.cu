@@ -320,8 +320,7 @@ template <int kDim>
 void launch(cudaStream_t stream, const AttendArgs& args, uint32_t n_blocks) {
   constexpr uint32_t kBytes =
       kRing * kPartChunks<kDim> * kChunkBytes + kChunkQueries * kDim * sizeof(float);
-  static const cudaError_t status = cudaFuncSetAttribute(
-      attend_chunks<kDim>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
+  static const cudaError_t status = allow_shared_memory(attend_chunks<kDim>, kBytes);
   LH_CUDA(status);
   const dim3 grid(n_blocks, args.kv.n_kv_heads, args.n_units);
   launch_kernel(stream, attend_chunks<kDim>, {grid, kThreads, kBytes}, args.pass.early, args);

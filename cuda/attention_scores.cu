@@ -184,8 +184,7 @@ __global__ void __launch_bounds__(kWarps* kWarp) score_groups(SelectArgs args) {
 template <int kDim>
 void launch(cudaStream_t stream, const SelectArgs& args, const dim3& grid) {
   constexpr uint32_t kBytes = kSharedBytes<kDim>;
-  static const cudaError_t status =
-      cudaFuncSetAttribute(score_groups<kDim>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
+  static const cudaError_t status = allow_shared_memory(score_groups<kDim>, kBytes);
   LH_CUDA(status);
   launch_kernel(stream, score_groups<kDim>, {grid, kWarps * kWarp, kBytes}, args.pass.early, args);
 }

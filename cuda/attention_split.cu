@@ -222,8 +222,7 @@ __global__ void __launch_bounds__(kWarp) attend_segments(AttendArgs args) {
 template <int kDim>
 void launch(cudaStream_t stream, const AttendArgs& args) {
   constexpr uint32_t kBytes = kRing * kPartChunks<kDim> * kChunkBytes;
-  static const cudaError_t status = cudaFuncSetAttribute(
-      attend_segments<kDim>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
+  static const cudaError_t status = allow_shared_memory(attend_segments<kDim>, kBytes);
   LH_CUDA(status);
   const dim3 grid(args.n_units, args.kv.n_kv_heads, args.pass.n_steps);
   launch_kernel(stream, attend_segments<kDim>, {grid, kWarp, kBytes}, args.pass.early, args);

@@ -19,6 +19,17 @@ __device__ __forceinline__ void wait_for_earlier() {
 #endif
 }
 
+// Lets a kernel have that much dynamic shared memory, and the multiprocessors keep as much of it as
+// they can: several blocks of threads are to fit.
+template <class Kernel>
+cudaError_t allow_shared_memory(Kernel* kernel, uint32_t n_bytes) {
+  const cudaError_t status = cudaFuncSetAttribute(
+      kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(n_bytes));
+  if (status != cudaSuccess) return status;
+  return cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                              cudaSharedmemCarveoutMaxShared);
+}
+
 struct LaunchShape {
   dim3 grid;
   uint32_t n_threads;
