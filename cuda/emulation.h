@@ -56,6 +56,7 @@ T load_cached(const T* from) {
   return *from;
 }
 
+inline void prefetch_to_l2(const std::byte* from, uint32_t) { check_aligned(from, 16); }
 void copy_async(std::byte* to_shared, const std::byte* from);
 void end_copy_group();
 void wait_for_copies(size_t n_groups);

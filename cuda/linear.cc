@@ -3,16 +3,13 @@
 #include <algorithm>
 
 #include "cuda/linear_kernels.h"
+#include "cuda/linear_tuning.h"
 
 namespace longhaul::cuda {
 namespace {
 
 // Packing goes through a buffer of about this size on the device.
 constexpr size_t kStagingBytes = 64 << 20;
-
-// The kernel for many rows is taken where it fills most of the card; the bits are the same.
-constexpr size_t kManyFromRows = 33;
-constexpr size_t kManyFromBlocks = 96;
 
 struct Shape {
   uint32_t unit_inputs = 0;  // 0: not a type in fragment order
@@ -27,9 +24,7 @@ Shape shape_of(TensorType type) {
   return shape;
 }
 
-bool is_float(TensorType type) {
-  return type == TensorType::kF32 || type == TensorType::kBF16;
-}
+bool is_float(TensorType type) { return type == TensorType::kF32 || type == TensorType::kBF16; }
 
 size_t file_row_bytes(TensorType type, size_t n_in) {
   const TensorTypeInfo& info = tensor_type_info(type);
@@ -43,7 +38,8 @@ Status check_shape(TensorType type, size_t n_out, size_t n_in) {
   const size_t multiple = std::max<size_t>(info.block_len, 32);
   if (n_out == 0 || n_in == 0 || n_in % multiple != 0) {
     return unsupported(
-        "CUDA: a {} matrix of {} outputs and {} inputs: expected at least one output, and inputs in "
+        "CUDA: a {} matrix of {} outputs and {} inputs: expected at least one output, and inputs "
+        "in "
         "a multiple of {}",
         info.name, n_out, n_in, multiple);
   }
@@ -58,8 +54,8 @@ Status pack(TensorType type, const FileMatrix& from, std::byte* to, cudaStream_t
   const size_t row_bytes = file_row_bytes(type, from.n_in);
   const size_t tiles_at_once =
       std::clamp<size_t>(kStagingBytes / (row_bytes * kTileRows), 1, n_tiles);
-  LH_ASSIGN_OR_RETURN(const auto staging, DeviceBuffer<std::byte>::create(
-                                              tiles_at_once * kTileRows * row_bytes));
+  LH_ASSIGN_OR_RETURN(const auto staging,
+                      DeviceBuffer<std::byte>::create(tiles_at_once * kTileRows * row_bytes));
   for (size_t tile = 0; tile < n_tiles; tile += tiles_at_once) {
     const auto n = static_cast<uint32_t>(std::min<size_t>(tiles_at_once, n_tiles - tile));
     const size_t first = tile * kTileRows;
@@ -84,32 +80,33 @@ FloatArgs float_args(const float* x, size_t x_stride, size_t n_rows, const Matmu
 }
 
 TaskArgs task_args(const MatmulTask& task) {
-  return {task.w->data(), task.y, task.y_stride, task.bias, static_cast<uint32_t>(task.w->n_out()),
-          0};
+  return {
+      task.w->data(), task.y, task.y_stride, task.bias, static_cast<uint32_t>(task.w->n_out()), 0};
 }
 
-void launch(cudaStream_t stream, TensorType type, MatmulArgs args) {
+void launch(cudaStream_t stream, const Tuning& tuning, TensorType type, MatmulArgs args) {
   const size_t n_blocks =
       size_t{place_tasks(args, kManyOutputs)} * divide_up(args.n_rows, kManyRows);
-  const bool many = args.n_rows >= kManyFromRows && n_blocks >= kManyFromBlocks;
+  const bool many = args.n_rows >= tuning.many_from_rows && n_blocks >= tuning.many_from_blocks;
   many ? launch_many(stream, type, args) : launch_few(stream, type, args);
 }
 
 // Those of the tasks that have this type.
-void matmul_of_type(cudaStream_t stream, TensorType type, const FragmentView& x, size_t n_rows,
-                    std::span<const MatmulTask> tasks) {
+void matmul_of_type(cudaStream_t stream, const Tuning& tuning, TensorType type,
+                    const FragmentView& x, size_t n_rows, std::span<const MatmulTask> tasks) {
   MatmulArgs args = {};
   args.x = x;
   args.n_rows = static_cast<uint32_t>(n_rows);
+  args.prefetch = tuning.prefetch;
   for (const MatmulTask& task : tasks) {
     if (task.w->type() != type) continue;
     args.n_units = divide_up(task.w->n_in(), shape_of(type).unit_inputs);
     args.tasks[args.n_tasks++] = task_args(task);
     if (args.n_tasks < kMaxTasks) continue;
-    launch(stream, type, args);
+    launch(stream, tuning, type, args);
     args.n_tasks = 0;
   }
-  if (args.n_tasks > 0) launch(stream, type, args);
+  if (args.n_tasks > 0) launch(stream, tuning, type, args);
 }
 
 size_t padded_rows(size_t n_rows) { return size_t{divide_up(n_rows, kPaddedRows)} * kPaddedRows; }
@@ -138,8 +135,7 @@ Result<Matrix> Matrix::load(TensorType type, const std::byte* rows, size_t n_out
   matrix.type_ = type;
   matrix.n_out_ = n_out;
   matrix.n_in_ = n_in;
-  LH_ASSIGN_OR_RETURN(matrix.data_,
-                      DeviceBuffer<std::byte>::create(bytes(type, n_out, n_in)));
+  LH_ASSIGN_OR_RETURN(matrix.data_, DeviceBuffer<std::byte>::create(bytes(type, n_out, n_in)));
   if (is_float(type)) {
     matrix.data_.upload({rows, matrix.data_.size()}, stream);
   } else {
@@ -217,7 +213,8 @@ void prepare(cudaStream_t stream, const float* x, size_t stride, size_t n_rows, 
   }
 }
 
-void matmul(cudaStream_t stream, const Activations& x, std::span<const MatmulTask> tasks) {
+void matmul_with(cudaStream_t stream, const Tuning& tuning, const Activations& x,
+                 std::span<const MatmulTask> tasks) {
   if (x.n_rows() == 0) return;
   for (size_t i = 0; i < tasks.size(); ++i) {
     const Matrix& w = *tasks[i].w;
@@ -231,8 +228,12 @@ void matmul(cudaStream_t stream, const Activations& x, std::span<const MatmulTas
     if (std::any_of(tasks.begin(), tasks.begin() + i, same)) continue;  // launched with the first
     const auto rest = tasks.subspan(i);
     for (const MatmulTask& task : rest) LH_CHECK(task.w->n_in() == x.n_cols());
-    matmul_of_type(stream, w.type(), form == kFormQ8 ? x.q8() : x.f16(), x.n_rows(), rest);
+    matmul_of_type(stream, tuning, w.type(), form == kFormQ8 ? x.q8() : x.f16(), x.n_rows(), rest);
   }
+}
+
+void matmul(cudaStream_t stream, const Activations& x, std::span<const MatmulTask> tasks) {
+  matmul_with(stream, {}, x, tasks);
 }
 
 size_t Table::bytes(TensorType type, size_t n_rows, size_t n_cols) {
@@ -247,8 +248,7 @@ Result<Table> Table::load(TensorType type, const std::byte* rows, size_t n_rows,
   table.type_ = type;
   table.n_rows_ = n_rows;
   table.n_cols_ = n_cols;
-  LH_ASSIGN_OR_RETURN(table.data_,
-                      DeviceBuffer<std::byte>::create(bytes(type, n_rows, n_cols)));
+  LH_ASSIGN_OR_RETURN(table.data_, DeviceBuffer<std::byte>::create(bytes(type, n_rows, n_cols)));
   table.data_.upload({rows, table.data_.size()}, stream);
   return table;
 }

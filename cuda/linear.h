@@ -74,8 +74,8 @@ class Activations {
  private:
   friend void prepare(cudaStream_t stream, const float* x, size_t stride, size_t n_rows,
                       size_t n_cols, Activations& activations, unsigned forms);
-  friend void matmul(cudaStream_t stream, const Activations& x,
-                     std::span<const struct MatmulTask> tasks);
+  friend void matmul_with(cudaStream_t stream, const struct Tuning& tuning, const Activations& x,
+                          std::span<const struct MatmulTask> tasks);
   FragmentView q8() const;
   FragmentView f16() const;
 

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "cuda/linear.h"
+#include "cuda/linear_tuning.h"
 #include "quant/registry.h"
 
 namespace longhaul::cuda {
@@ -43,9 +43,20 @@ const std::vector<Product> kProducts = {
 const std::vector<TensorType> kTypes = {TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_K,
                                         TensorType::kQ6_K, TensorType::kF16};
 
+// How the products are made; "" is what matmul() does.
+struct Variant {
+  const char* name;
+  Tuning tuning;
+};
+const Variant kDefault = {"", {}};
+const Variant kNoPrefetch = {"no prefetch", {.many_from_rows = 1 << 20, .prefetch = false}};
+const Variant kFew = {"few", {.many_from_rows = 1 << 20}};
+const Variant kMany = {"many", {.many_from_rows = 1, .many_from_blocks = 1}};
+
 struct Line {
   std::string product;
   std::string type;
+  std::string variant;
   size_t n_rows;
   double us;
   double gb_per_s;
@@ -141,9 +152,14 @@ class Bench {
 
   void run(const Product& product, TensorType type) {
     load(product, type);
-    for (const size_t n_rows : {1, 2, 4, 8, 16, 32}) measure(product, type, n_rows, 15);
+    for (const size_t n_rows : {1, 2, 4, 8, 16, 32}) measure(product, type, n_rows, kDefault);
+    for (const size_t n_rows : {1, 8, 32}) measure(product, type, n_rows, kNoPrefetch);
     if (!product.prefill) return;
-    for (const size_t n_rows : {64, 128, 512, 2048}) measure(product, type, n_rows, 5);
+    for (const size_t n_rows : {64, 128, 256, 512}) {
+      measure(product, type, n_rows, kFew);
+      measure(product, type, n_rows, kMany);
+    }
+    measure(product, type, 2048, kDefault);
   }
 
   // Rounding the activations, which the products share.
@@ -153,8 +169,8 @@ class Bench {
       for (int i = 0; i < kTimes; ++i)
         prepare(stream_, x_.data(), n_cols, n_rows, n_cols, activations_, form);
     });
-    add({fmt::format("prepare {}", n_cols), form == kFormQ8 ? "8 bits" : "f16", n_rows, us / kTimes,
-         0, 0, 0});
+    add({fmt::format("prepare {}", n_cols), form == kFormQ8 ? "8 bits" : "f16", "", n_rows,
+         us / kTimes, 0, 0, 0});
   }
 
   void write_json(const char* path, const std::string& device) const {
@@ -163,14 +179,16 @@ class Bench {
       fmt::print(stderr, "{}: cannot be written\n", path);
       std::exit(1);
     }
-    fmt::print(file, "{{\"device\": \"{}\", \"copy_gb_per_s\": {:.1f}, \"results\": [", device, copy_);
+    fmt::print(file, "{{\"device\": \"{}\", \"copy_gb_per_s\": {:.1f}, \"results\": [", device,
+               copy_);
     for (size_t i = 0; i < lines_.size(); ++i) {
       const Line& line = lines_[i];
       fmt::print(file,
-                 "{}\n{{\"product\": \"{}\", \"type\": \"{}\", \"rows\": {}, \"us\": {:.3f}, "
+                 "{}\n{{\"product\": \"{}\", \"type\": \"{}\", \"variant\": \"{}\", \"rows\": {}, "
+                 "\"us\": {:.3f}, "
                  "\"gb_per_s\": {:.1f}, \"share_of_copy\": {:.4f}, \"tflop_per_s\": {:.2f}}}",
-                 i == 0 ? "" : ",", line.product, line.type, line.n_rows, line.us, line.gb_per_s,
-                 line.share, line.tflop_per_s);
+                 i == 0 ? "" : ",", line.product, line.type, line.variant, line.n_rows, line.us,
+                 line.gb_per_s, line.share, line.tflop_per_s);
     }
     fmt::print(file, "\n]}}\n");
     std::fclose(file);
@@ -193,11 +211,11 @@ class Bench {
     }
   }
 
-  void measure(const Product& product, TensorType type, size_t n_rows, int n_replays) {
+  void measure(const Product& product, TensorType type, size_t n_rows, const Variant& variant) {
     prepare(stream_, x_.data(), product.n_in, n_rows, product.n_in, activations_, form_of(type));
-    const size_t n_copies = n_rows > 256 ? 2 : n_rows > 32 ? std::min<size_t>(8, copies_.size())
-                                                           : copies_.size();
-    const double us = time_graph(stream_, n_replays, [&] {
+    const size_t most = n_rows > 256 ? 2 : n_rows > 32 ? 8 : kMaxCopies;
+    const size_t n_copies = std::min(most, copies_.size());
+    const auto pass = [&] {
       for (size_t i = 0; i < n_copies; ++i) {
         std::vector<MatmulTask> tasks;
         float* y = y_.data();
@@ -205,20 +223,23 @@ class Bench {
           tasks.push_back({&w, y, w.n_out(), nullptr});
           y += n_rows * w.n_out();
         }
-        matmul(stream_, activations_, tasks);
+        matmul_with(stream_, variant.tuning, activations_, tasks);
       }
-    }) / static_cast<double>(n_copies);
+    };
+    const double us =
+        time_graph(stream_, n_rows > 32 ? 7 : 15, pass) / static_cast<double>(n_copies);
     double n_out = 0;
     for (const size_t n : product.n_out) n_out += static_cast<double>(n);
     const double flop = 2.0 * n_out * static_cast<double>(product.n_in * n_rows);
     const double gb_per_s = static_cast<double>(bytes_) / us * 1e-3;
-    add({product.name, std::string(tensor_type_info(type).name), n_rows, us, gb_per_s,
+    add({product.name, std::string(tensor_type_info(type).name), variant.name, n_rows, us, gb_per_s,
          gb_per_s / copy_, flop / us * 1e-6});
   }
 
   void add(const Line& line) {
-    fmt::print("{:<14} {:<6} {:>5} {:>10.2f} {:>8.0f} {:>7.1f}% {:>9.2f}\n", line.product,
-               line.type, line.n_rows, line.us, line.gb_per_s, 100 * line.share, line.tflop_per_s);
+    fmt::print("{:<14} {:<6} {:<11} {:>5} {:>10.2f} {:>8.0f} {:>7.1f}% {:>9.2f}\n", line.product,
+               line.type, line.variant, line.n_rows, line.us, line.gb_per_s, 100 * line.share,
+               line.tflop_per_s);
     std::fflush(stdout);
     lines_.push_back(line);
   }
@@ -247,8 +268,8 @@ int main_of(int argc, char** argv) {
     Bench bench(stream);
     fmt::print("{}, {} multiprocessors, a copy moves {:.0f} GB/s\n", device.name,
                device.multiProcessorCount, bench.copy());
-    fmt::print("{:<14} {:<6} {:>5} {:>10} {:>8} {:>8} {:>9}\n", "product", "type", "rows", "us",
-               "GB/s", "of copy", "TFLOP/s");
+    fmt::print("{:<14} {:<6} {:<11} {:>5} {:>10} {:>8} {:>8} {:>9}\n", "product", "type", "variant",
+               "rows", "us", "GB/s", "of copy", "TFLOP/s");
     for (const TensorType type : kTypes) {
       for (const Product& product : kProducts) bench.run(product, type);
     }

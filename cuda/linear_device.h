@@ -71,6 +71,13 @@ LH_DEVICE uint32_t load_streaming(const uint32_t* from) {
   asm volatile("ld.global.nc.L1::no_allocate.u32 %0, [%1];" : "=r"(x) : "l"(from));
   return x;
 }
+// Starts bringing n_bytes (a multiple of 16) to the second-level cache; does nothing before sm_90.
+LH_DEVICE void prefetch_to_l2([[maybe_unused]] const std::byte* from,
+                              [[maybe_unused]] uint32_t n_bytes) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(n_bytes) : "memory");
+#endif
+}
 template <class T>
 LH_DEVICE T load_cached(const T* from) {
   return __ldg(from);

@@ -1,6 +1,6 @@
-// The kernel for few rows of activations. A block makes one tile of outputs; warp s sums slice s of
-// the inputs, weights going from memory to registers in one pass, and the block adds the slices in
-// ascending order.
+// The kernel for few rows of activations. A block makes one tile of outputs; its warps share the
+// slices of the inputs, weights going from memory to registers in one pass, and the block adds the
+// slices in ascending order.
 #pragma once
 
 #include "cuda/linear_kernels.h"
@@ -24,38 +24,45 @@ LH_DEVICE void store_output(const MatmulArgs& args, const TaskArgs& task, uint32
   task.y[row * task.y_stride + out] = sum;
 }
 
-// Activations in global memory, from a group and a block on.
+// Activations in global memory, as one lane reads them, from a group and a block on.
 template <int kCols>
-struct GlobalSource {
-  const uint2* fragments;
-  const float2* scale_pairs;
-  uint32_t n_blocks;
-  uint32_t lane;
-
+class GlobalSource {
+ public:
+  LH_DEVICE GlobalSource(const FragmentView& x, uint32_t first_group, uint32_t first_block,
+                         uint32_t lane)
+      : n_blocks_(x.n_blocks) {
+    const size_t first = static_cast<size_t>(first_group) * x.n_blocks + first_block;
+    fragments_ = x.fragments + first * 32 + (kCols == 2 ? lane : lane / 8 * 4 + lane % 4);
+    scales_ = x.scales + first * kGroupRows + lane % 4 * kCols;
+  }
   LH_DEVICE void advance(uint32_t blocks) {
-    fragments += blocks * 32;
-    scale_pairs += blocks * kGroupRows;
+    fragments_ += blocks * 32;
+    scales_ += blocks * kGroupRows;
   }
   LH_DEVICE uint2 fragment(uint32_t group, uint32_t block) const {
-    const uint32_t column_lane = kCols == 2 ? lane : lane / 8 * 4 + lane % 4;
-    return load_cached(fragments + (group * n_blocks + block) * 32 + column_lane);
+    return load_cached(fragments_ + (group * n_blocks_ + block) * 32);
   }
   LH_DEVICE ColumnScales<kCols> scales(uint32_t group, uint32_t block) const {
-    const float2* of_block = scale_pairs + (group * n_blocks + block) * kGroupRows;
+    const float2* own = scales_ + (group * n_blocks_ + block) * kGroupRows;
     if constexpr (kCols == 2) {
-      const float4 pair = load_cached(reinterpret_cast<const float4*>(of_block) + lane % 4);
+      const float4 pair = load_cached(reinterpret_cast<const float4*>(own));
       return {{pair.x, pair.z}, {pair.y, pair.w}};
     } else {
-      const float2 one = load_cached(of_block + lane % 4);
+      const float2 one = load_cached(own);
       return {{one.x}, {one.y}};
     }
   }
+
+ private:
+  const uint2* fragments_;
+  const float2* scales_;
+  uint32_t n_blocks_;
 };
 
 // Of a block: rows of activations; and floats from one row of a slice's sums to the next, which
 // keeps the lanes of a warp in different banks.
 template <int kGroups, int kCols>
-inline constexpr uint32_t kFewRows = kCols == 2 ? kGroups * kGroupRows : 4;
+inline constexpr uint32_t kFewRows = kCols == 1 ? 4 : uint32_t{kGroups} * kGroupRows;
 inline constexpr uint32_t kSumStride = kTileRows + 4;
 
 template <int kGroups, int kCols>
@@ -70,15 +77,17 @@ LH_DEVICE void sum_slice(const MatmulArgs& args, const std::byte* tile, uint32_t
   const uint32_t begin = slice * per_slice;
   const uint32_t n_units = args.n_units - begin < per_slice ? args.n_units - begin : per_slice;
   constexpr uint32_t kUnitBlocks = F::L::kSteps * F::kBlocks;
-  const size_t first = static_cast<size_t>(first_group) * args.x.n_blocks + begin * kUnitBlocks;
-  GlobalSource<kCols> x = {args.x.fragments + first * 32, args.x.scales + first * kGroupRows,
-                           args.x.n_blocks, lane};
+  GlobalSource<kCols> x(args.x, first_group, begin * kUnitBlocks, lane);
   const std::byte* unit = tile + static_cast<size_t>(begin) * F::L::kBytes;
-  // Steps whose loads are under way at once: a unit, or what leaves registers for 32 warps on a
-  // multiprocessor.
-  constexpr uint32_t kAtOnce = kCols == 1 || F::L::kSteps < 2 ? F::L::kSteps : 2;
+  // Steps whose loads are under way at once: more would not leave registers for 32 warps on a
+  // multiprocessor, which together have enough under way.
+  constexpr uint32_t kAtOnce = F::L::kSteps < 2 ? 1 : 2;
+  // What is not under way yet comes as far as the second-level cache: a unit ahead.
+  const bool prefetches = args.prefetch && lane == 0;
+  if (prefetches) prefetch_to_l2(unit, F::L::kBytes);
 #pragma unroll 1
   for (uint32_t left = n_units; left > 0; --left, unit += F::L::kBytes) {
+    if (prefetches && left > 1) prefetch_to_l2(unit + F::L::kBytes, F::L::kBytes);
     const typename F::Head head[1] = {F::load_head(unit, lane, LoadStreaming())};
 #pragma unroll 1
     for (uint32_t s = 0; s < F::L::kSteps; s += kAtOnce) {
@@ -94,35 +103,45 @@ LH_DEVICE void sum_slice(const MatmulArgs& args, const std::byte* tile, uint32_t
   }
 }
 
-// Threads: a warp for each slice.
-template <TensorType type, int kGroups, int kCols>
-LH_KERNEL(kMaxSlices * 32, kGroups == 1 ? 2 : 1)
-few_rows(LH_KERNEL_ARGUMENT MatmulArgs args) {
-  using F = LaneFormat<type>;
-  constexpr uint32_t kRows = kFewRows<kGroups, kCols>;
-  const uint32_t lane = thread_id() % 32;
-  const uint32_t slice = thread_id() / 32;
-  const TaskArgs& task = args.tasks[find_task(args, block_x())];
-  const uint32_t tile = block_x() - task.first_block;
-  const uint32_t first_group = block_y() * kGroups;
-
-  float acc[1][kGroups][2 * kCols] = {};
-  sum_slice<F, kGroups, kCols>(
-      args, task.w + static_cast<size_t>(tile) * args.n_units * F::L::kBytes, first_group, slice,
-      lane, acc);
-
-  auto* sums = reinterpret_cast<float*>(shared_memory());  // [n_slices][kRows][kSumStride]
-  float* own = sums + slice * kRows * kSumStride;
+// Puts a lane's part of a slice's sums where the block adds them.
+template <int kGroups, int kCols>
+LH_DEVICE void keep_sums(const float (&acc)[1][kGroups][2 * kCols], uint32_t lane, float* sums) {
 #pragma unroll
   for (int n = 0; n < kGroups; ++n) {
 #pragma unroll
     for (int e = 0; e < 2 * kCols; ++e) {
       const uint32_t row = n * kGroupRows + lane % 4 * kCols + output_column<kCols>(e);
-      own[row * kSumStride + lane / 4 + 8 * output_row<kCols>(e)] = acc[0][n][e];
+      sums[row * kSumStride + lane / 4 + 8 * output_row<kCols>(e)] = acc[0][n][e];
     }
   }
+}
+
+// Warps of a block, at most. Two blocks fit on a multiprocessor, so that one loads while the other
+// adds its slices.
+template <int kGroups>
+inline constexpr uint32_t kFewWarps = kGroups == 1 ? 16 : 8;
+
+template <TensorType type, int kGroups, int kCols>
+LH_KERNEL(kFewWarps<kGroups> * 32, 2)
+few_rows(LH_KERNEL_ARGUMENT MatmulArgs args) {
+  using F = LaneFormat<type>;
+  constexpr uint32_t kRows = kFewRows<kGroups, kCols>;
+  const TaskArgs& task = args.tasks[find_task(args, block_x())];
+  const uint32_t tile = block_x() - task.first_block;
+  const uint32_t first_group = block_y() * kGroups;
+  const uint32_t n_slices = divide_up(args.n_units, units_per_slice(args.n_units));
+  auto* sums = reinterpret_cast<float*>(shared_memory());  // [n_slices][kRows][kSumStride]
+
+#pragma unroll 1
+  for (uint32_t slice = thread_id() / 32; slice < n_slices; slice += n_threads() / 32) {
+    float acc[1][kGroups][2 * kCols] = {};
+    sum_slice<F, kGroups, kCols>(args,
+                                 task.w + static_cast<size_t>(tile) * args.n_units * F::L::kBytes,
+                                 first_group, slice, thread_id() % 32, acc);
+    keep_sums<kGroups, kCols>(acc, thread_id() % 32, sums + slice * kRows * kSumStride);
+    if constexpr (kFewWarps<kGroups> >= kMaxSlices) break;  // no loop, which saves registers
+  }
   wait_for_block();
-  const uint32_t n_slices = n_threads() / 32;
   for (uint32_t i = thread_id(); i < kRows * kTileRows; i += n_threads()) {
     const uint32_t row = i / kTileRows;
     const uint32_t out = i % kTileRows;

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "cuda/launch.h"
 #include "cuda/linear_few-inl.h"
 
@@ -7,10 +9,9 @@ namespace {
 template <TensorType type, int kGroups, int kCols>
 void launch(cudaStream_t stream, MatmulArgs args) {
   const uint32_t n_slices = divide_up(args.n_units, units_per_slice(args.n_units));
-  const dim3 grid(place_tasks(args, kTileRows),
-                  divide_up(args.n_rows, kFewRows<kGroups, kCols>));
-  few_rows<type, kGroups, kCols>
-      <<<grid, n_slices * 32, few_shared_bytes<kGroups, kCols>(n_slices), stream>>>(args);
+  const dim3 grid(place_tasks(args, kTileRows), divide_up(args.n_rows, kFewRows<kGroups, kCols>));
+  few_rows<type, kGroups, kCols><<<grid, std::min(n_slices, kFewWarps<kGroups>) * 32,
+                                   few_shared_bytes<kGroups, kCols>(n_slices), stream>>>(args);
   LH_CUDA_LAUNCHED();
 }
 
@@ -30,8 +31,7 @@ void launch_rows(cudaStream_t stream, const MatmulArgs& args) {
 }  // namespace
 
 void launch_few(cudaStream_t stream, TensorType type, const MatmulArgs& args) {
-  LH_CHECK(with_fragment_type(
-      type, [&]<TensorType kType>() { launch_rows<kType>(stream, args); }));
+  LH_CHECK(with_fragment_type(type, [&]<TensorType kType>() { launch_rows<kType>(stream, args); }));
 }
 
 }  // namespace longhaul::cuda

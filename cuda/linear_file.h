@@ -126,8 +126,8 @@ class UnitPacker {
   }
   LH_HOST_DEVICE Row row(size_t row) const {
     const size_t row_bytes = from_.n_in / Row::kBlockLen * sizeof(typename Row::Block);
-    return Row{reinterpret_cast<const typename Row::Block*>(from_.rows +
-                                                            (first_row_ + row) * row_bytes)};
+    return Row{
+        reinterpret_cast<const typename Row::Block*>(from_.rows + (first_row_ + row) * row_bytes)};
   }
   // Of input i of the unit.
   LH_HOST_DEVICE uint32_t code(size_t r, size_t i) const {

@@ -25,7 +25,7 @@ struct TaskArgs {
   const std::byte* w;  // [n_tiles][n_units]
   float* y;
   size_t y_stride;
-  const float* bias;     // [n_out] or null
+  const float* bias;  // [n_out] or null
   uint32_t n_out;
   uint32_t first_block;  // of the launch's first grid axis; see place_tasks()
 };
@@ -39,6 +39,7 @@ struct MatmulArgs {
   uint32_t n_tasks;
   uint32_t n_rows;
   uint32_t n_units;
+  bool prefetch;  // weights to the second-level cache, in the kernel for few rows
 };
 
 // Gives each task its blocks of `rows_per_block` output rows, one task after another; returns their
@@ -92,8 +93,8 @@ struct PrepareArgs {
   uint32_t n_cols;
   uint32_t n_blocks;  // of a group
   uint32_t* fragments;
-  float2* scales;      // 8 bits
-  float* row_scales;   // f16
+  float2* scales;     // 8 bits
+  float* row_scales;  // f16
 };
 void launch_prepare_q8(cudaStream_t stream, const PrepareArgs& args);
 void launch_prepare_f16(cudaStream_t stream, const PrepareArgs& args);

@@ -207,8 +207,8 @@ struct LaneFormat<TensorType::kQ4_K> {
     add_block<kCols>(d, w.scale, scales, acc);
 #pragma unroll
     for (int e = 0; e < 2 * kCols; ++e) {
-      acc[e] = fma_rn(w.negative_offset[output_row<kCols>(e)],
-                      scales.sum[output_column<kCols>(e)], acc[e]);
+      acc[e] = fma_rn(w.negative_offset[output_row<kCols>(e)], scales.sum[output_column<kCols>(e)],
+                      acc[e]);
     }
   }
 };
@@ -241,14 +241,16 @@ struct LaneFormat<TensorType::kQ6_K> {
   }
   // The codes stand in the upper 6 bits of their bytes: signed, and 4 times as large.
   static LH_DEVICE Block block(const Step& step, const Head& head, int j) {
-    const uint32_t low[2] = {j == 0 ? step.lows.x : step.lows.z, j == 0 ? step.lows.y : step.lows.w};
+    const uint32_t low[2] = {j == 0 ? step.lows.x : step.lows.z,
+                             j == 0 ? step.lows.y : step.lows.w};
     const uint32_t high = j == 0 ? step.highs.x : step.highs.y;
     constexpr uint32_t kLow = 0x3C3C3C3Cu;
     constexpr uint32_t kHigh = 0xC0C0C0C0u;
     const uint32_t rows[2] = {step.scales.x, step.scales.y};
-    Block out = {{(low[0] << 2 & kLow) | (high << 6 & kHigh), (low[0] >> 2 & kLow) | (high << 4 & kHigh),
-                  (low[1] << 2 & kLow) | (high << 2 & kHigh), (low[1] >> 2 & kLow) | (high & kHigh)},
-                 {}};
+    Block out = {
+        {(low[0] << 2 & kLow) | (high << 6 & kHigh), (low[0] >> 2 & kLow) | (high << 4 & kHigh),
+         (low[1] << 2 & kLow) | (high << 2 & kHigh), (low[1] >> 2 & kLow) | (high & kHigh)},
+        {}};
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       const float first = j == 0 ? byte_above_2_23<0>(rows[r]) : byte_above_2_23<2>(rows[r]);

@@ -48,13 +48,12 @@ class StageCopier {
 #pragma unroll
     for (uint32_t m = 0; m < kManyTiles; ++m) {
       const uint32_t tile = first_tile + warp * kManyTiles + m;  // past the end: any that is there
-      tiles_[m] = task.w + static_cast<size_t>(tile < last_tile ? tile : last_tile) *
-                               args.n_units * S::L::kBytes;
+      tiles_[m] = task.w + static_cast<size_t>(tile < last_tile ? tile : last_tile) * args.n_units *
+                               S::L::kBytes;
     }
 #pragma unroll
     for (uint32_t n = 0; n < kGroups; ++n) {
-      const size_t block =
-          static_cast<size_t>(first_group + warp * kGroups + n) * args.x.n_blocks;
+      const size_t block = static_cast<size_t>(first_group + warp * kGroups + n) * args.x.n_blocks;
       fragments_[n] = reinterpret_cast<const std::byte*>(args.x.fragments + block * 32);
       scales_[n] = reinterpret_cast<const std::byte*>(args.x.scales + block * kGroupRows);
     }
@@ -130,7 +129,8 @@ struct ManySums {
 };
 
 template <TensorType type>
-LH_DEVICE void multiply_stage(const std::byte* stage, uint32_t warp, uint32_t lane, ManySums& sums) {
+LH_DEVICE void multiply_stage(const std::byte* stage, uint32_t warp, uint32_t lane,
+                              ManySums& sums) {
   using F = LaneFormat<type>;
   using L = Layout<type>;
   const std::byte* tiles = stage + warp * kManyTiles * L::kBytes;

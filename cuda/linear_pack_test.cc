@@ -2,6 +2,8 @@
 // products, against what they must give to the bit. Needs no card.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "cuda/linear_float-inl.h"
 #include "cuda/linear_many-inl.h"
 #include "cuda/linear_prepare-inl.h"
@@ -36,9 +38,8 @@ struct Packed {
       const size_t n_words = size_t{divide_up(w.n_out, kTileRows)} * n_units * (L::kBytes / 4);
       memory = Memory(n_words * 4);
       const FileMatrix from = {w.rows.data(), w.n_out, w.n_in};
-      emulate(divide_up(n_words, kTableThreads), 1, kTableThreads, 0, [&] {
-        pack_units<kType>(from, n_units, n_words, memory.as<uint32_t>());
-      });
+      emulate(divide_up(n_words, kTableThreads), 1, kTableThreads, 0,
+              [&] { pack_units<kType>(from, n_units, n_words, memory.as<uint32_t>()); });
     });
   }
   Memory memory;
@@ -58,10 +59,14 @@ struct Prepared {
     std::memcpy(aligned.as<float>(), x.data(), x.size() * sizeof(float));
     for (Memory* memory : {&fragments, &scales, &row_scales})
       std::fill(memory->pieces.begin(), memory->pieces.end(), uint4{~0u, ~0u, ~0u, ~0u});
-    const PrepareArgs args = {aligned.as<float>(),       cols,
-                              n_rows,                    static_cast<uint32_t>(cols),
-                              n_blocks,                  fragments.as<uint32_t>(),
-                              scales.as<float2>(),       row_scales.as<float>()};
+    const PrepareArgs args = {aligned.as<float>(),
+                              cols,
+                              n_rows,
+                              static_cast<uint32_t>(cols),
+                              n_blocks,
+                              fragments.as<uint32_t>(),
+                              scales.as<float2>(),
+                              row_scales.as<float>()};
     const uint32_t groups_rows = divide_up(rows, kGroupRows) * kGroupRows;
     if (f16) {
       emulate(groups_rows, 1, kPrepareThreads, 64, [&] { prepare_f16(args); });
@@ -81,8 +86,8 @@ template <TensorType type, int kGroups, int kCols>
 void emulate_few(MatmulArgs args) {
   const uint32_t n_slices = divide_up(args.n_units, units_per_slice(args.n_units));
   const uint32_t n_tiles = place_tasks(args, kTileRows);
-  emulate(n_tiles, divide_up(args.n_rows, kFewRows<kGroups, kCols>), n_slices * 32,
-          few_shared_bytes<kGroups, kCols>(n_slices),
+  emulate(n_tiles, divide_up(args.n_rows, kFewRows<kGroups, kCols>),
+          std::min(n_slices, kFewWarps<kGroups>) * 32, few_shared_bytes<kGroups, kCols>(n_slices),
           [&] { few_rows<type, kGroups, kCols>(args); });
 }
 
@@ -117,6 +122,7 @@ std::vector<float> multiply(const Weights& w, Packed& packed, const Prepared& x,
   args.n_tasks = 2;
   args.n_rows = x.n_rows;
   args.n_units = packed.n_units;
+  args.prefetch = true;
   const auto n_out = static_cast<uint32_t>(w.n_out);
   const auto* data = packed.memory.as<std::byte>();
   args.tasks[0] = {data, y.data(), stride, nullptr, n_out, 0};
@@ -139,13 +145,13 @@ std::vector<Case> cases(TensorType type) {
   const bool long_blocks = tensor_type_info(type).block_len == 256;
   if (long_blocks) {
     return {{40, 256, 3, {0, 1, 2, 100}},
-            {21, 256 * 18, 8, {1, 100}},
+            {21, 256 * 18, 12, {1, 2, 4, 100}},
             {16, 256 * 5, 20, {2, 4, 100}},
             {140, 512, 70, {4, 100}}};
   }
   return {{40, 32, 3, {0, 1, 2, 100}},
           {21, 96, 4, {0, 1, 100}},
-          {33, 128 * 17 + 32, 8, {1, 100}},
+          {33, 128 * 17 + 32, 12, {1, 2, 4, 100}},
           {16, 896, 20, {2, 4, 100}},
           {140, 416, 70, {4, 100}}};
 }
@@ -214,9 +220,9 @@ TEST(LinearEmulated, ANanPoisonsItsRowAlone) {
 }
 
 TEST(LinearEmulated, EmbeddingsAreThoseOfTheCodec) {
-  for (const TensorType type : {TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_K,
-                                TensorType::kQ6_K, TensorType::kF16, TensorType::kBF16,
-                                TensorType::kF32}) {
+  for (const TensorType type :
+       {TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_K, TensorType::kQ6_K,
+        TensorType::kF16, TensorType::kBF16, TensorType::kF32}) {
     const Weights w(type, 3, 512, 5);
     const int32_t tokens[] = {2, 0, 3, -1};
     std::vector<float> out(4 * 512);
@@ -249,8 +255,8 @@ void check_float() {
   Memory x(values.size() * sizeof(float));
   std::memcpy(x.as<float>(), values.data(), values.size() * sizeof(float));
   std::vector<float> y(n_rows * n_out);
-  const FloatArgs args = {x.as<float>(), n_in,  rows.as<std::byte>(), y.data(), n_out,
-                          nullptr,       n_rows, n_out,               n_in};
+  const FloatArgs args = {
+      x.as<float>(), n_in, rows.as<std::byte>(), y.data(), n_out, nullptr, n_rows, n_out, n_in};
   emulate(2, 2, kFloatWarps * 32, 0, [&] { float_rows<type>(args); });
   for (size_t r = 0; r < n_rows; ++r) {
     for (size_t i = 0; i < n_out; ++i) {

@@ -8,14 +8,13 @@
 namespace longhaul::cuda {
 namespace {
 
-uint32_t padded_to_groups(uint32_t n_rows) {
-  return divide_up(n_rows, kGroupRows) * kGroupRows;
-}
+uint32_t padded_to_groups(uint32_t n_rows) { return divide_up(n_rows, kGroupRows) * kGroupRows; }
 
 template <TensorType type>
 void embed(cudaStream_t stream, const EmbedArgs& args, size_t row_bytes) {
-  embed_rows<type><<<dim3(divide_up(args.n_cols, kTableThreads), args.n_rows), kTableThreads, 0,
-                     stream>>>(args, row_bytes);
+  embed_rows<type>
+      <<<dim3(divide_up(args.n_cols, kTableThreads), args.n_rows), kTableThreads, 0, stream>>>(
+          args, row_bytes);
   LH_CUDA_LAUNCHED();
 }
 
@@ -45,8 +44,8 @@ void launch_pack(cudaStream_t stream, TensorType type, const FileMatrix& from, u
                  uint32_t n_units, uint32_t* to) {
   LH_CHECK(with_fragment_type(type, [&]<TensorType kType>() {
     const size_t n_words = size_t{n_tiles} * n_units * (Layout<kType>::kBytes / 4);
-    pack_units<kType>
-        <<<divide_up(n_words, kTableThreads), kTableThreads, 0, stream>>>(from, n_units, n_words, to);
+    pack_units<kType><<<divide_up(n_words, kTableThreads), kTableThreads, 0, stream>>>(
+        from, n_units, n_words, to);
     LH_CUDA_LAUNCHED();
   }));
 }
@@ -56,8 +55,8 @@ void launch_embed(cudaStream_t stream, TensorType type, const EmbedArgs& args) {
   const size_t row_bytes = size_t{args.n_cols} / info.block_len * info.block_bytes;
   if (type == TensorType::kF32) return embed<TensorType::kF32>(stream, args, row_bytes);
   if (type == TensorType::kBF16) return embed<TensorType::kBF16>(stream, args, row_bytes);
-  LH_CHECK(with_fragment_type(
-      type, [&]<TensorType kType>() { embed<kType>(stream, args, row_bytes); }));
+  LH_CHECK(
+      with_fragment_type(type, [&]<TensorType kType>() { embed<kType>(stream, args, row_bytes); }));
 }
 
 void launch_float(cudaStream_t stream, TensorType type, const FloatArgs& args) {

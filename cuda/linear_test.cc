@@ -8,6 +8,7 @@
 #include <string>
 
 #include "cuda/linear_test_util.h"
+#include "cuda/linear_tuning.h"
 
 namespace longhaul::cuda {
 namespace {
@@ -70,7 +71,7 @@ class CudaLinear : public testing::Test {
       forms |= form_of(w->type());
     }
     prepare(stream_, device_x.data(), n_in, n_rows, n_in, activations, forms);
-    matmul(stream_, activations, tasks);
+    matmul_with(stream_, tuning_, activations, tasks);
     std::vector<std::vector<float>> out;
     for (size_t i = 0; i < tasks.size(); ++i)
       out.push_back(without_padding(results[i], n_rows, matrices[i]->n_out()));
@@ -83,6 +84,7 @@ class CudaLinear : public testing::Test {
   }
 
   cudaStream_t stream_ = nullptr;
+  Tuning tuning_;  // of multiply()
 
  private:
   std::vector<float> without_padding(const DeviceBuffer<float>& y, size_t n_rows, size_t n_out) {
@@ -146,12 +148,14 @@ TEST_F(CudaLinear, AgreesWithTheReference) {
         for (size_t i = 0; i < s.n_out; ++i) {
           const double found = y[r * s.n_out + i];
           const double bound = 1e-5 * dot_of_magnitudes(w.row(i), values, s.n_in);
-          ASSERT_NEAR(found, dot(w.row(i), values, s.n_in), bound) << "row " << r << " output " << i;
+          ASSERT_NEAR(found, dot(w.row(i), values, s.n_in), bound)
+              << "row " << r << " output " << i;
           ASSERT_NEAR(found, dot(w.row(i), row, s.n_in),
                       bound + rounding_bound(type, w.row(i), row, s.n_in))
               << "row " << r << " output " << i;
           if (is_quantised(type)) {
-            ASSERT_EQ(y[r * s.n_out + i], exact_product(w, i, seen)) << "row " << r << " output " << i;
+            ASSERT_EQ(y[r * s.n_out + i], exact_product(w, i, seen))
+                << "row " << r << " output " << i;
           }
         }
       }
@@ -177,6 +181,26 @@ TEST_F(CudaLinear, BitsDoNotDependOnTheNumberOfRows) {
         SCOPED_TRACE(name_of(type) + " row " + std::to_string(r));
         const std::vector<float> y = multiply(matrix, std::span(x).subspan(r * s.n_in), 1);
         ASSERT_EQ(std::memcmp(y.data(), all.data() + r * s.n_out, y.size() * sizeof(float)), 0);
+      }
+    }
+  }
+}
+
+TEST_F(CudaLinear, BitsDoNotDependOnTheKernel) {
+  for (const TensorType type : all_types()) {
+    for (const Shape& s : {Shape{19, 512}, Shape{300, 14336}}) {
+      const Matrix matrix = load(Weights(type, s.n_out, s.n_in, 28));
+      for (const size_t n_rows : {1, 40, 130}) {
+        SCOPED_TRACE(name_of(type) + " " + std::to_string(s.n_in) + " inputs, " +
+                     std::to_string(n_rows) + " rows");
+        const std::vector<float> x = random_floats(n_rows * s.n_in, 29);
+        tuning_ = {.many_from_rows = 1, .many_from_blocks = 1};
+        const std::vector<float> many = multiply(matrix, x, n_rows);
+        for (const bool prefetch : {false, true}) {
+          tuning_ = {.many_from_rows = 1000, .prefetch = prefetch};
+          const std::vector<float> few = multiply(matrix, x, n_rows);
+          EXPECT_EQ(std::memcmp(few.data(), many.data(), few.size() * sizeof(float)), 0);
+        }
       }
     }
   }

@@ -92,7 +92,8 @@ float add_run(const FileRow<type>& w, const RoundedRow& x, size_t first, size_t 
   int32_t sum_of_codes = 0;
   for (size_t i = first; i < first + length; ++i) {
     const uint32_t code = w.code(i);
-    const int q = type == TensorType::kQ8_0 ? static_cast<int8_t>(code) : static_cast<int>(code) - kZero;
+    const int q =
+        type == TensorType::kQ8_0 ? static_cast<int8_t>(code) : static_cast<int>(code) - kZero;
     sum += q * x.codes[i];
     sum_of_codes += x.codes[i];
   }

@@ -1,0 +1,19 @@
+// Choices that change the speed of products and never their bits; for the benchmark and the tests.
+#pragma once
+
+#include "cuda/linear.h"
+
+namespace longhaul::cuda {
+
+struct Tuning {
+  // The kernel for many rows is taken from this many rows on, where it also fills most of the card.
+  size_t many_from_rows = 33;
+  size_t many_from_blocks = 96;
+  // Few rows: weights come to the second-level cache a unit ahead (from sm_90 on).
+  bool prefetch = true;
+};
+
+void matmul_with(cudaStream_t stream, const Tuning& tuning, const Activations& x,
+                 std::span<const MatmulTask> tasks);
+
+}  // namespace longhaul::cuda
