@@ -109,6 +109,9 @@ void matmul_of_type(cudaStream_t stream, const Tuning& tuning, TensorType type,
   if (args.n_tasks > 0) launch(stream, tuning, type, args);
 }
 
+// Of one call: the second axis of a grid has no more.
+constexpr size_t kMaxRows = 65528;
+
 size_t padded_rows(size_t n_rows) { return size_t{divide_up(n_rows, kPaddedRows)} * kPaddedRows; }
 
 // Bytes of zeros: what the kernels read past the last row is then a number.
@@ -186,7 +189,8 @@ FragmentView Activations::f16() const {
 
 void prepare(cudaStream_t stream, const float* x, size_t stride, size_t n_rows, size_t n_cols,
              Activations& activations, unsigned forms) {
-  LH_CHECK(n_rows <= activations.max_rows_ && n_cols <= activations.max_cols_);
+  LH_CHECK(n_rows <= activations.max_rows_ && n_rows <= kMaxRows);
+  LH_CHECK(n_cols <= activations.max_cols_);
   LH_CHECK(n_cols % 32 == 0 && stride % 4 == 0 && reinterpret_cast<uintptr_t>(x) % 16 == 0);
   activations.n_rows_ = n_rows;
   activations.n_cols_ = n_cols;
@@ -255,6 +259,7 @@ Result<Table> Table::load(TensorType type, const std::byte* rows, size_t n_rows,
 
 void embed(cudaStream_t stream, const Table& table, const int32_t* tokens, size_t n_rows,
            float scale, float* out) {
+  LH_CHECK(n_rows <= kMaxRows);
   if (n_rows == 0) return;
   launch_embed(stream, table.type(),
                {table.data(), table.n_rows(), static_cast<uint32_t>(table.n_cols()), tokens,

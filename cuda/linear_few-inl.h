@@ -15,13 +15,26 @@ LH_DEVICE uint32_t find_task(const MatmulArgs& args, uint32_t block) {
   return task;
 }
 
-// The sum of the slices becomes an output.
-LH_DEVICE void store_output(const MatmulArgs& args, const TaskArgs& task, uint32_t row,
-                            uint32_t out, float sum) {
-  if (row >= args.n_rows || out >= task.n_out) return;
-  if (args.x.row_scales != nullptr) sum = mul_rn(sum, args.x.row_scales[row]);
-  if (task.bias != nullptr) sum = add_rn(sum, task.bias[out]);
-  task.y[row * task.y_stride + out] = sum;
+// What is added last to output `out`. Adding -0 changes no number.
+LH_DEVICE float bias_of(const TaskArgs& task, uint32_t out) {
+  return task.bias != nullptr && out < task.n_out ? task.bias[out] : -0.0F;
+}
+
+// What the sums of a row of activations are multiplied by at the end.
+template <class F>
+LH_DEVICE float row_scale_of(const MatmulArgs& args, uint32_t row) {
+  if constexpr (F::kScaled) {
+    return 1.0F;
+  } else {
+    return row < args.n_rows ? args.x.row_scales[row] : 1.0F;
+  }
+}
+
+// The sum of all slices becomes an output.
+template <class F>
+LH_DEVICE float finish(float sum, float row_scale, float bias) {
+  if constexpr (!F::kScaled) sum = mul_rn(sum, row_scale);
+  return add_rn(sum, bias);
 }
 
 // Activations in global memory, as one lane reads them, from a group and a block on.
@@ -148,7 +161,11 @@ few_rows(LH_KERNEL_ARGUMENT MatmulArgs args) {
     const float* from = sums + row * kSumStride + out;
     float sum = from[0];
     for (uint32_t s = 1; s < n_slices; ++s) sum = add_rn(sum, from[s * kRows * kSumStride]);
-    store_output(args, task, first_group * kGroupRows + row, tile * kTileRows + out, sum);
+    const uint32_t y_row = first_group * kGroupRows + row;
+    const uint32_t y_out = tile * kTileRows + out;
+    if (y_row >= args.n_rows || y_out >= task.n_out) continue;
+    task.y[y_row * task.y_stride + y_out] =
+        finish<F>(sum, row_scale_of<F>(args, y_row), bias_of(task, y_out));
   }
 }
 

@@ -149,6 +149,28 @@ LH_DEVICE void multiply_stage(const std::byte* stage, uint32_t warp, uint32_t la
   }
 }
 
+template <class F>
+LH_DEVICE void store_outputs(const MatmulArgs& args, const TaskArgs& task, uint32_t first_row,
+                             uint32_t first_out, uint32_t lane, const ManySums& sums) {
+  float bias[kManyTiles][2];
+#pragma unroll
+  for (uint32_t i = 0; i < kManyTiles * 2; ++i)
+    bias[i / 2][i % 2] = bias_of(task, first_out + lane / 4 + 8 * i);
+#pragma unroll
+  for (uint32_t i = 0; i < kManyGroups * 2; ++i) {
+    const uint32_t row = first_row + i / 2 * kGroupRows + lane % 4 * 2 + i % 2;
+    const float row_scale = row_scale_of<F>(args, row);
+    float* y = task.y + row * task.y_stride;
+#pragma unroll
+    for (uint32_t j = 0; j < kManyTiles * 2; ++j) {
+      const uint32_t out = first_out + lane / 4 + 8 * j;
+      if (row < args.n_rows && out < task.n_out)
+        y[out] =
+            finish<F>(sums.total[j / 2][i / 2][j % 2 * 2 + i % 2], row_scale, bias[j / 2][j % 2]);
+    }
+  }
+}
+
 // Blocks of the first grid axis: for each 128 outputs, all the groups of 64 rows, so that blocks
 // which run together share weights.
 template <TensorType type>
@@ -188,19 +210,8 @@ many_rows(LH_KERNEL_ARGUMENT MatmulArgs args) {
     }
   }
 
-#pragma unroll
-  for (uint32_t m = 0; m < kManyTiles; ++m) {
-#pragma unroll
-    for (uint32_t n = 0; n < kManyGroups; ++n) {
-#pragma unroll
-      for (uint32_t e = 0; e < 4; ++e) {
-        const uint32_t tile = first_tile + warp * kManyTiles + m;
-        store_output(args, task,
-                     (first_group + n) * kGroupRows + lane % 4 * 2 + output_column<2>(e),
-                     tile * kTileRows + lane / 4 + 8 * output_row<2>(e), sums.total[m][n][e]);
-      }
-    }
-  }
+  store_outputs<typename S::F>(args, task, first_group * kGroupRows,
+                               (first_tile + warp * kManyTiles) * kTileRows, lane, sums);
 }
 
 }  // namespace longhaul::cuda

@@ -245,7 +245,7 @@ TEST(LinearEmulated, EmbeddingsAreThoseOfTheCodec) {
   }
 }
 
-template <TensorType type>
+template <TensorType type, uint32_t kRows>
 void check_float() {
   const size_t n_in = 160, n_out = 11, n_rows = 10;
   const Weights w(type, n_out, n_in, 5);
@@ -257,7 +257,7 @@ void check_float() {
   std::vector<float> y(n_rows * n_out);
   const FloatArgs args = {
       x.as<float>(), n_in, rows.as<std::byte>(), y.data(), n_out, nullptr, n_rows, n_out, n_in};
-  emulate(2, 2, kFloatWarps * 32, 0, [&] { float_rows<type>(args); });
+  emulate(2, divide_up(n_rows, kRows), kFloatWarps * 32, 0, [&] { float_rows<type, kRows>(args); });
   for (size_t r = 0; r < n_rows; ++r) {
     for (size_t i = 0; i < n_out; ++i) {
       const float* row = values.data() + r * n_in;
@@ -268,8 +268,9 @@ void check_float() {
 }
 
 TEST(LinearEmulated, FloatWeights) {
-  check_float<TensorType::kF32>();
-  check_float<TensorType::kBF16>();
+  check_float<TensorType::kF32, 1>();
+  check_float<TensorType::kF32, 8>();
+  check_float<TensorType::kBF16, 4>();
 }
 
 }  // namespace

@@ -18,11 +18,18 @@ void embed(cudaStream_t stream, const EmbedArgs& args, size_t row_bytes) {
   LH_CUDA_LAUNCHED();
 }
 
+template <TensorType type, uint32_t kRows>
+void multiply_rows(cudaStream_t stream, const FloatArgs& args) {
+  const dim3 grid(divide_up(args.n_out, kFloatWarps), divide_up(args.n_rows, kRows));
+  float_rows<type, kRows><<<grid, kFloatWarps * 32, 0, stream>>>(args);
+  LH_CUDA_LAUNCHED();
+}
+
 template <TensorType type>
 void multiply(cudaStream_t stream, const FloatArgs& args) {
-  const dim3 grid(divide_up(args.n_out, kFloatWarps), divide_up(args.n_rows, kFloatRows));
-  float_rows<type><<<grid, kFloatWarps * 32, 0, stream>>>(args);
-  LH_CUDA_LAUNCHED();
+  if (args.n_rows == 1) return multiply_rows<type, 1>(stream, args);
+  if (args.n_rows <= 4) return multiply_rows<type, 4>(stream, args);
+  multiply_rows<type, 8>(stream, args);
 }
 
 }  // namespace
