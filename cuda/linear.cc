@@ -100,7 +100,7 @@ void matmul_of_type(cudaStream_t stream, const Tuning& tuning, TensorType type,
   args.prefetch = tuning.prefetch;
   for (const MatmulTask& task : tasks) {
     if (task.w->type() != type) continue;
-    args.n_units = divide_up(task.w->n_in(), shape_of(type).unit_inputs);
+    set_units(args, divide_up(task.w->n_in(), shape_of(type).unit_inputs));
     args.tasks[args.n_tasks++] = task_args(task);
     if (args.n_tasks < kMaxTasks) continue;
     launch(stream, tuning, type, args);

@@ -86,9 +86,9 @@ constexpr uint32_t few_shared_bytes(uint32_t n_slices) {
 template <class F, int kGroups, int kCols>
 LH_DEVICE void sum_slice(const MatmulArgs& args, const std::byte* tile, uint32_t first_group,
                          uint32_t slice, uint32_t lane, float (&acc)[1][kGroups][2 * kCols]) {
-  const uint32_t per_slice = units_per_slice(args.n_units);
-  const uint32_t begin = slice * per_slice;
-  const uint32_t n_units = args.n_units - begin < per_slice ? args.n_units - begin : per_slice;
+  const uint32_t begin = slice * args.slice_units;
+  const uint32_t n_left = args.n_units - begin;
+  const uint32_t n_units = n_left < args.slice_units ? n_left : args.slice_units;
   constexpr uint32_t kUnitBlocks = F::L::kSteps * F::kBlocks;
   GlobalSource<kCols> x(args.x, first_group, begin * kUnitBlocks, lane);
   const std::byte* unit = tile + static_cast<size_t>(begin) * F::L::kBytes;
@@ -142,11 +142,10 @@ few_rows(LH_KERNEL_ARGUMENT MatmulArgs args) {
   const TaskArgs& task = args.tasks[find_task(args, block_x())];
   const uint32_t tile = block_x() - task.first_block;
   const uint32_t first_group = block_y() * kGroups;
-  const uint32_t n_slices = divide_up(args.n_units, units_per_slice(args.n_units));
   auto* sums = reinterpret_cast<float*>(shared_memory());  // [n_slices][kRows][kSumStride]
 
 #pragma unroll 1
-  for (uint32_t slice = thread_id() / 32; slice < n_slices; slice += n_threads() / 32) {
+  for (uint32_t slice = thread_id() / 32; slice < args.n_slices; slice += n_threads() / 32) {
     float acc[1][kGroups][2 * kCols] = {};
     sum_slice<F, kGroups, kCols>(args,
                                  task.w + static_cast<size_t>(tile) * args.n_units * F::L::kBytes,
@@ -160,7 +159,7 @@ few_rows(LH_KERNEL_ARGUMENT MatmulArgs args) {
     const uint32_t out = i % kTileRows;
     const float* from = sums + row * kSumStride + out;
     float sum = from[0];
-    for (uint32_t s = 1; s < n_slices; ++s) sum = add_rn(sum, from[s * kRows * kSumStride]);
+    for (uint32_t s = 1; s < args.n_slices; ++s) sum = add_rn(sum, from[s * kRows * kSumStride]);
     const uint32_t y_row = first_group * kGroupRows + row;
     const uint32_t y_out = tile * kTileRows + out;
     if (y_row >= args.n_rows || y_out >= task.n_out) continue;

@@ -8,10 +8,9 @@ namespace {
 
 template <TensorType type, int kGroups, int kCols>
 void launch(cudaStream_t stream, MatmulArgs args) {
-  const uint32_t n_slices = divide_up(args.n_units, units_per_slice(args.n_units));
   const dim3 grid(place_tasks(args, kTileRows), divide_up(args.n_rows, kFewRows<kGroups, kCols>));
-  few_rows<type, kGroups, kCols><<<grid, std::min(n_slices, kFewWarps<kGroups>) * 32,
-                                   few_shared_bytes<kGroups, kCols>(n_slices), stream>>>(args);
+  few_rows<type, kGroups, kCols><<<grid, std::min(args.n_slices, kFewWarps<kGroups>) * 32,
+                                   few_shared_bytes<kGroups, kCols>(args.n_slices), stream>>>(args);
   LH_CUDA_LAUNCHED();
 }
 

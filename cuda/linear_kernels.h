@@ -39,8 +39,17 @@ struct MatmulArgs {
   uint32_t n_tasks;
   uint32_t n_rows;
   uint32_t n_units;
+  uint32_t slice_units;  // of a slice of the sums; the last may have fewer
+  uint32_t n_slices;
   bool prefetch;  // weights to the second-level cache, in the kernel for few rows
 };
+
+// Says of how many units the inputs are, and how they are cut in slices.
+inline void set_units(MatmulArgs& args, uint32_t n_units) {
+  args.n_units = n_units;
+  args.slice_units = units_per_slice(n_units);
+  args.n_slices = divide_up(n_units, args.slice_units);
+}
 
 // Gives each task its blocks of `rows_per_block` output rows, one task after another; returns their
 // number.

@@ -191,9 +191,8 @@ many_rows(LH_KERNEL_ARGUMENT MatmulArgs args) {
     if (u < args.n_units) copier.copy(shared_memory() + u * S::kBytes);
     end_copy_group();
   }
-  const uint32_t per_slice = units_per_slice(args.n_units);
   ManySums sums = {};
-  uint32_t left = per_slice;  // units of the slice
+  uint32_t left = args.slice_units;  // units of the slice
   bool first = true;
 #pragma unroll 1
   for (uint32_t u = 0; u < args.n_units; ++u) {
@@ -206,7 +205,7 @@ many_rows(LH_KERNEL_ARGUMENT MatmulArgs args) {
     if (--left == 0 || u + 1 == args.n_units) {
       sums.end_slice(first);
       first = false;
-      left = per_slice;
+      left = args.slice_units;
     }
   }
 

@@ -84,10 +84,10 @@ struct Prepared {
 
 template <TensorType type, int kGroups, int kCols>
 void emulate_few(MatmulArgs args) {
-  const uint32_t n_slices = divide_up(args.n_units, units_per_slice(args.n_units));
   const uint32_t n_tiles = place_tasks(args, kTileRows);
   emulate(n_tiles, divide_up(args.n_rows, kFewRows<kGroups, kCols>),
-          std::min(n_slices, kFewWarps<kGroups>) * 32, few_shared_bytes<kGroups, kCols>(n_slices),
+          std::min(args.n_slices, kFewWarps<kGroups>) * 32,
+          few_shared_bytes<kGroups, kCols>(args.n_slices),
           [&] { few_rows<type, kGroups, kCols>(args); });
 }
 
@@ -121,7 +121,7 @@ std::vector<float> multiply(const Weights& w, Packed& packed, const Prepared& x,
   args.x = x.view;
   args.n_tasks = 2;
   args.n_rows = x.n_rows;
-  args.n_units = packed.n_units;
+  set_units(args, packed.n_units);
   args.prefetch = true;
   const auto n_out = static_cast<uint32_t>(w.n_out);
   const auto* data = packed.memory.as<std::byte>();
