@@ -72,99 +72,139 @@ class GlobalSource {
   uint32_t n_blocks_;
 };
 
+// Warps of a block, at most. Two blocks fit on a multiprocessor, so that one loads while the other
+// adds its slices.
+template <int kGroups>
+inline constexpr uint32_t kFewWarps = kGroups == 1 ? 16 : 8;
+
 // Of a block: rows of activations; and floats from one row of a slice's sums to the next, which
 // keeps the lanes of a warp in different banks.
 template <int kGroups, int kCols>
 inline constexpr uint32_t kFewRows = kCols == 1 ? 4 : uint32_t{kGroups} * kGroupRows;
 inline constexpr uint32_t kSumStride = kTileRows + 4;
 
-template <int kGroups, int kCols>
+// Sums of one slice [kTiles][kFewRows][kSumStride] for each warp; and the sums of earlier slices,
+// where a warp has more than one.
+template <int kTiles, int kGroups, int kCols>
+inline constexpr uint32_t kSliceSums = uint32_t{kTiles} * kFewRows<kGroups, kCols>* kSumStride;
+template <int kTiles, int kGroups, int kCols>
 constexpr uint32_t few_shared_bytes(uint32_t n_slices) {
-  return n_slices * kFewRows<kGroups, kCols> * kSumStride * static_cast<uint32_t>(sizeof(float));
+  const uint32_t n_kept = n_slices > kFewWarps<kGroups> ? kFewWarps<kGroups> + 1 : n_slices;
+  return n_kept * kSliceSums<kTiles, kGroups, kCols> * static_cast<uint32_t>(sizeof(float));
 }
 
-template <class F, int kGroups, int kCols>
-LH_DEVICE void sum_slice(const MatmulArgs& args, const std::byte* tile, uint32_t first_group,
-                         uint32_t slice, uint32_t lane, float (&acc)[1][kGroups][2 * kCols]) {
+// The weights of a block: its tiles, which follow one another.
+template <int kTiles>
+struct FewTiles {
+  const std::byte* first;
+  size_t stride;  // to the next; 0 past the last tile of the matrix, where any will do
+};
+
+template <class F, int kTiles, int kGroups, int kCols>
+LH_DEVICE void sum_slice(const MatmulArgs& args, const FewTiles<kTiles>& tiles,
+                         uint32_t first_group, uint32_t slice, uint32_t lane,
+                         float (&acc)[kTiles][kGroups][2 * kCols]) {
   const uint32_t begin = slice * args.slice_units;
   const uint32_t n_left = args.n_units - begin;
   const uint32_t n_units = n_left < args.slice_units ? n_left : args.slice_units;
   constexpr uint32_t kUnitBlocks = F::L::kSteps * F::kBlocks;
   GlobalSource<kCols> x(args.x, first_group, begin * kUnitBlocks, lane);
-  const std::byte* unit = tile + static_cast<size_t>(begin) * F::L::kBytes;
-  // Steps whose loads are under way at once: more would not leave registers for 32 warps on a
+  const std::byte* unit = tiles.first + static_cast<size_t>(begin) * F::L::kBytes;
+  // Steps whose loads are under way at once: more would not leave registers for two blocks on a
   // multiprocessor, which together have enough under way.
-  constexpr uint32_t kAtOnce = F::L::kSteps < 2 ? 1 : 2;
+  constexpr uint32_t kAtOnce = F::L::kSteps < 2 || kTiles > 1 ? 1 : 2;
   // What is not under way yet comes as far as the second-level cache: a unit ahead.
-  const bool prefetches = args.prefetch && lane == 0;
-  if (prefetches) prefetch_to_l2(unit, F::L::kBytes);
+  const bool prefetches = args.prefetch && lane < kTiles;
+  if (prefetches) prefetch_to_l2(unit + lane * tiles.stride, F::L::kBytes);
 #pragma unroll 1
   for (uint32_t left = n_units; left > 0; --left, unit += F::L::kBytes) {
-    if (prefetches && left > 1) prefetch_to_l2(unit + F::L::kBytes, F::L::kBytes);
-    const typename F::Head head[1] = {F::load_head(unit, lane, LoadStreaming())};
+    if (prefetches && left > 1)
+      prefetch_to_l2(unit + F::L::kBytes + lane * tiles.stride, F::L::kBytes);
+    typename F::Head heads[kTiles];
+#pragma unroll
+    for (int m = 0; m < kTiles; ++m)
+      heads[m] = F::load_head(unit + m * tiles.stride, lane, LoadStreaming());
 #pragma unroll 1
     for (uint32_t s = 0; s < F::L::kSteps; s += kAtOnce) {
-      typename F::Step steps[kAtOnce][1];
+      typename F::Step steps[kAtOnce][kTiles];
+#pragma unroll
+      for (uint32_t i = 0; i < kAtOnce; ++i) {
+#pragma unroll
+        for (int m = 0; m < kTiles; ++m)
+          steps[i][m] = F::load_step(unit + m * tiles.stride, lane, s + i, LoadStreaming());
+      }
 #pragma unroll
       for (uint32_t i = 0; i < kAtOnce; ++i)
-        steps[i][0] = F::load_step(unit, lane, s + i, LoadStreaming());
-#pragma unroll
-      for (uint32_t i = 0; i < kAtOnce; ++i)
-        multiply_step<F, kCols, 1, kGroups>(steps[i], head, x, i * F::kBlocks, acc);
+        multiply_step<F, kCols, kTiles, kGroups>(steps[i], heads, x, i * F::kBlocks, acc);
       x.advance(kAtOnce * F::kBlocks);
     }
   }
 }
 
 // Puts a lane's part of a slice's sums where the block adds them.
-template <int kGroups, int kCols>
-LH_DEVICE void keep_sums(const float (&acc)[1][kGroups][2 * kCols], uint32_t lane, float* sums) {
+template <int kTiles, int kGroups, int kCols>
+LH_DEVICE void keep_sums(const float (&acc)[kTiles][kGroups][2 * kCols], uint32_t lane,
+                         float* sums) {
 #pragma unroll
-  for (int n = 0; n < kGroups; ++n) {
+  for (int m = 0; m < kTiles; ++m) {
 #pragma unroll
-    for (int e = 0; e < 2 * kCols; ++e) {
-      const uint32_t row = n * kGroupRows + lane % 4 * kCols + output_column<kCols>(e);
-      sums[row * kSumStride + lane / 4 + 8 * output_row<kCols>(e)] = acc[0][n][e];
+    for (int n = 0; n < kGroups; ++n) {
+#pragma unroll
+      for (int e = 0; e < 2 * kCols; ++e) {
+        const uint32_t row = m * kFewRows<kGroups, kCols> + n * kGroupRows + lane % 4 * kCols +
+                             output_column<kCols>(e);
+        sums[row * kSumStride + lane / 4 + 8 * output_row<kCols>(e)] = acc[m][n][e];
+      }
     }
   }
 }
 
-// Warps of a block, at most. Two blocks fit on a multiprocessor, so that one loads while the other
-// adds its slices.
-template <int kGroups>
-inline constexpr uint32_t kFewWarps = kGroups == 1 ? 16 : 8;
-
-template <TensorType type, int kGroups, int kCols>
+template <TensorType type, int kTiles, int kGroups, int kCols>
 LH_KERNEL(kFewWarps<kGroups> * 32, 2)
 few_rows(LH_KERNEL_ARGUMENT MatmulArgs args) {
   using F = LaneFormat<type>;
   constexpr uint32_t kRows = kFewRows<kGroups, kCols>;
+  constexpr uint32_t kSums = kSliceSums<kTiles, kGroups, kCols>;
   const TaskArgs& task = args.tasks[find_task(args, block_x())];
-  const uint32_t tile = block_x() - task.first_block;
+  const uint32_t first_tile = (block_x() - task.first_block) * kTiles;
   const uint32_t first_group = block_y() * kGroups;
-  auto* sums = reinterpret_cast<float*>(shared_memory());  // [n_slices][kRows][kSumStride]
+  const size_t tile_bytes = static_cast<size_t>(args.n_units) * F::L::kBytes;
+  const FewTiles<kTiles> tiles = {task.w + first_tile * tile_bytes,
+                                  (first_tile + 1) * kTileRows < task.n_out ? tile_bytes : 0};
+  auto* sums = reinterpret_cast<float*>(shared_memory());
+  const uint32_t n_warps = n_threads() / 32;
 
 #pragma unroll 1
-  for (uint32_t slice = thread_id() / 32; slice < args.n_slices; slice += n_threads() / 32) {
-    float acc[1][kGroups][2 * kCols] = {};
-    sum_slice<F, kGroups, kCols>(args,
-                                 task.w + static_cast<size_t>(tile) * args.n_units * F::L::kBytes,
-                                 first_group, slice, thread_id() % 32, acc);
-    keep_sums<kGroups, kCols>(acc, thread_id() % 32, sums + slice * kRows * kSumStride);
+  for (uint32_t first = 0; first < args.n_slices; first += n_warps) {
+    const uint32_t warp = thread_id() / 32;
+    if (first + warp < args.n_slices) {
+      float acc[kTiles][kGroups][2 * kCols] = {};
+      sum_slice<F, kTiles, kGroups, kCols>(args, tiles, first_group, first + warp, thread_id() % 32,
+                                           acc);
+      keep_sums<kTiles, kGroups, kCols>(acc, thread_id() % 32, sums + warp * kSums);
+    }
+    wait_for_block();
+    const uint32_t n_left = args.n_slices - first;
+    const uint32_t n_here = n_left < n_warps ? n_left : n_warps;
+    for (uint32_t i = thread_id(); i < kTiles * kRows * kTileRows; i += n_threads()) {
+      const uint32_t row = i / kTileRows % kRows;
+      const uint32_t tile = i / kTileRows / kRows;
+      float* from = sums + i / kTileRows * kSumStride + i % kTileRows;
+      float* earlier = from + n_warps * kSums;
+      float sum = first == 0 ? from[0] : add_rn(*earlier, from[0]);
+      for (uint32_t s = 1; s < n_here; ++s) sum = add_rn(sum, from[s * kSums]);
+      if (n_left > n_warps) {
+        *earlier = sum;
+        continue;
+      }
+      const uint32_t y_row = first_group * kGroupRows + row;
+      const uint32_t y_out = (first_tile + tile) * kTileRows + i % kTileRows;
+      if (y_row >= args.n_rows || y_out >= task.n_out) continue;
+      task.y[y_row * task.y_stride + y_out] =
+          finish<F>(sum, row_scale_of<F>(args, y_row), bias_of(task, y_out));
+    }
     if constexpr (kFewWarps<kGroups> >= kMaxSlices) break;  // no loop, which saves registers
-  }
-  wait_for_block();
-  for (uint32_t i = thread_id(); i < kRows * kTileRows; i += n_threads()) {
-    const uint32_t row = i / kTileRows;
-    const uint32_t out = i % kTileRows;
-    const float* from = sums + row * kSumStride + out;
-    float sum = from[0];
-    for (uint32_t s = 1; s < args.n_slices; ++s) sum = add_rn(sum, from[s * kRows * kSumStride]);
-    const uint32_t y_row = first_group * kGroupRows + row;
-    const uint32_t y_out = tile * kTileRows + out;
-    if (y_row >= args.n_rows || y_out >= task.n_out) continue;
-    task.y[y_row * task.y_stride + y_out] =
-        finish<F>(sum, row_scale_of<F>(args, y_row), bias_of(task, y_out));
+    wait_for_block();                                       // the sums are overwritten next
   }
 }
 

@@ -6,24 +6,31 @@
 namespace longhaul::cuda {
 namespace {
 
-template <TensorType type, int kGroups, int kCols>
+// Where blocks of two tiles still fill the card.
+constexpr uint32_t kTwoTilesFromBlocks = 120;
+
+template <TensorType type, int kTiles, int kGroups, int kCols>
 void launch(cudaStream_t stream, MatmulArgs args) {
-  const dim3 grid(place_tasks(args, kTileRows), divide_up(args.n_rows, kFewRows<kGroups, kCols>));
-  few_rows<type, kGroups, kCols><<<grid, std::min(args.n_slices, kFewWarps<kGroups>) * 32,
-                                   few_shared_bytes<kGroups, kCols>(args.n_slices), stream>>>(args);
+  const dim3 grid(place_tasks(args, kTiles * kTileRows),
+                  divide_up(args.n_rows, kFewRows<kGroups, kCols>));
+  const uint32_t n_threads = std::min(args.n_slices, kFewWarps<kGroups>) * 32;
+  const uint32_t shared_bytes = few_shared_bytes<kTiles, kGroups, kCols>(args.n_slices);
+  few_rows<type, kTiles, kGroups, kCols><<<grid, n_threads, shared_bytes, stream>>>(args);
   LH_CUDA_LAUNCHED();
 }
 
 template <TensorType type>
-void launch_rows(cudaStream_t stream, const MatmulArgs& args) {
+void launch_rows(cudaStream_t stream, MatmulArgs args) {
   if (args.n_rows <= 4 && LaneFormat<type>::kScaled) {
-    if constexpr (LaneFormat<type>::kScaled) launch<type, 1, 1>(stream, args);
+    if constexpr (LaneFormat<type>::kScaled) launch<type, 1, 1, 1>(stream, args);
   } else if (args.n_rows <= 8) {
-    launch<type, 1, 2>(stream, args);
+    launch<type, 1, 1, 2>(stream, args);
   } else if (args.n_rows <= 16) {
-    launch<type, 2, 2>(stream, args);
-  } else {
-    launch<type, 4, 2>(stream, args);
+    launch<type, 1, 2, 2>(stream, args);
+  } else if (place_tasks(args, 2 * kTileRows) < kTwoTilesFromBlocks) {
+    launch<type, 1, 4, 2>(stream, args);
+  } else {  // the activations of 32 rows are larger than a tile of weights: two tiles read them once
+    launch<type, 2, 4, 2>(stream, args);
   }
 }
 

@@ -82,26 +82,28 @@ struct Prepared {
   FragmentView view;
 };
 
-template <TensorType type, int kGroups, int kCols>
+template <TensorType type, int kTiles, int kGroups, int kCols>
 void emulate_few(MatmulArgs args) {
-  const uint32_t n_tiles = place_tasks(args, kTileRows);
+  const uint32_t n_tiles = place_tasks(args, kTiles * kTileRows);
   emulate(n_tiles, divide_up(args.n_rows, kFewRows<kGroups, kCols>),
           std::min(args.n_slices, kFewWarps<kGroups>) * 32,
-          few_shared_bytes<kGroups, kCols>(args.n_slices),
-          [&] { few_rows<type, kGroups, kCols>(args); });
+          few_shared_bytes<kTiles, kGroups, kCols>(args.n_slices),
+          [&] { few_rows<type, kTiles, kGroups, kCols>(args); });
 }
 
-// `n_groups` 0: the kernel for 4 rows; 100: that for many.
+// `n_groups` 0: the kernel for 4 rows; 8: 4 groups and two tiles; 100: the kernel for many rows.
 void emulate_matmul(TensorType type, const MatmulArgs& args, int n_groups) {
   with_fragment_type(type, [&]<TensorType kType>() {
     if (n_groups == 0) {
-      if constexpr (kType != TensorType::kF16) emulate_few<kType, 1, 1>(args);
+      if constexpr (kType != TensorType::kF16) emulate_few<kType, 1, 1, 1>(args);
     } else if (n_groups == 1) {
-      emulate_few<kType, 1, 2>(args);
+      emulate_few<kType, 1, 1, 2>(args);
     } else if (n_groups == 2) {
-      emulate_few<kType, 2, 2>(args);
+      emulate_few<kType, 1, 2, 2>(args);
     } else if (n_groups == 4) {
-      emulate_few<kType, 4, 2>(args);
+      emulate_few<kType, 1, 4, 2>(args);
+    } else if (n_groups == 8) {
+      emulate_few<kType, 2, 4, 2>(args);
     } else {
       MatmulArgs placed = args;
       const uint32_t n = place_tasks(placed, kManyOutputs) * divide_up(args.n_rows, kManyRows);
@@ -145,15 +147,15 @@ std::vector<Case> cases(TensorType type) {
   const bool long_blocks = tensor_type_info(type).block_len == 256;
   if (long_blocks) {
     return {{40, 256, 3, {0, 1, 2, 100}},
-            {21, 256 * 18, 12, {1, 2, 4, 100}},
-            {16, 256 * 5, 20, {2, 4, 100}},
-            {140, 512, 70, {4, 100}}};
+            {21, 256 * 18, 12, {1, 2, 4, 8, 100}},
+            {16, 256 * 5, 20, {2, 4, 8, 100}},
+            {140, 512, 70, {4, 8, 100}}};
   }
   return {{40, 32, 3, {0, 1, 2, 100}},
           {21, 96, 4, {0, 1, 100}},
-          {33, 128 * 17 + 32, 12, {1, 2, 4, 100}},
-          {16, 896, 20, {2, 4, 100}},
-          {140, 416, 70, {4, 100}}};
+          {33, 128 * 17 + 32, 12, {1, 2, 4, 8, 100}},
+          {16, 896, 20, {2, 4, 8, 100}},
+          {140, 416, 70, {4, 8, 100}}};
 }
 
 void check_products(const Weights& w, const Case& c, const std::vector<float>& x,

@@ -1,6 +1,7 @@
 // What the tests of the matrix kernels share: matrices, and what a product must give, to the bit.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -23,8 +24,10 @@ inline std::vector<float> random_floats(size_t n, uint32_t seed) {
   return out;
 }
 
-// A random matrix in the file's layout, and what it stands for.
+// A random matrix in the file's layout, and what it stands for. Of many rows some are random and the
+// others repeat them, since encoding takes long; their number is prime to the sizes of the kernels.
 struct Weights {
+  static constexpr size_t kDistinctRows = 61;
   TensorType type;
   size_t n_out, n_in;
   std::vector<std::byte> rows;
@@ -32,10 +35,15 @@ struct Weights {
 
   Weights(TensorType type_in, size_t n_out_in, size_t n_in_in, uint32_t seed)
       : type(type_in), n_out(n_out_in), n_in(n_in_in) {
-    const std::vector<float> random = random_floats(n_out * n_in, seed);
+    const size_t n_distinct = std::min(n_out, kDistinctRows);
+    const std::vector<float> random = random_floats(n_distinct * n_in, seed);
     rows.resize(n_out * row_bytes());
     find_quant(type)->quantize(random.data(), rows.data(), random.size());
-    values.resize(random.size());
+    for (size_t r = n_distinct; r < n_out; ++r) {
+      std::memcpy(rows.data() + r * row_bytes(), rows.data() + (r - n_distinct) * row_bytes(),
+                  row_bytes());
+    }
+    values.resize(n_out * n_in);
     find_quant(type)->dequantize(rows.data(), values.data(), values.size());
   }
   size_t row_bytes() const {
