@@ -83,7 +83,6 @@ void store(cudaStream_t stream, const Pass& pass, const KvLayer& kv, const float
            size_t k_stride, const float* v, size_t v_stride) {
   check(pass, kv);
   launch_store(stream, {pass, kv, k, k_stride, v, v_stride});
-  if (kv.bounds != nullptr) launch_bounds(stream, pass, kv);
 }
 
 void select(cudaStream_t stream, const Pass& pass, const KvLayer& kv, const float* q,

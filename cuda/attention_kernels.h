@@ -33,6 +33,7 @@ struct StoreArgs {
   const float* v = nullptr;
   size_t v_stride = 0;
 };
+// Then the bounds of their blocks, where the layer has any.
 void launch_store(cudaStream_t stream, const StoreArgs& args);
 // The bounds of the blocks that the rows of the pass lie in, from the stored keys.
 void launch_bounds(cudaStream_t stream, const Pass& pass, const KvLayer& kv);

@@ -16,12 +16,10 @@ __device__ std::byte* tile_of(const Pass& pass, const KvLayer& kv, const StepRow
          pos % kv.page_tokens() / kTile * size_t{2 * tile_bytes(kv.dim)};
 }
 
-__global__ void __launch_bounds__(kStoreThreads) store_rows(StoreArgs args) {
-  wait_for_earlier();
+// K and V of one row and head.
+__device__ void store_row(const StoreArgs& args, const StepRows& step, uint32_t row,
+                          uint32_t head) {
   const KvLayer& kv = args.kv;
-  const uint32_t row = blockIdx.x;
-  const uint32_t head = blockIdx.y;
-  const StepRows step = args.pass.steps[args.pass.row_steps[row]];
   const uint32_t pos = step.first_pos + row - step.first_row;
   std::byte* tile = tile_of(args.pass, kv, step, head, pos);
   auto* k_tile = reinterpret_cast<__half*>(tile);
@@ -125,6 +123,63 @@ __device__ void set_bounds(std::byte* group, uint32_t lane_in_group, uint32_t ch
   *reinterpret_cast<__half*>(bytes + radius_step_at(lane_in_group, chunk)) = radius_step;
 }
 
+// Where 32 dimensions of the bounds of a group of 16 blocks lie, and the rows that changed it.
+struct GroupPart {
+  StepRows step;
+  uint32_t head, group, chunk;
+};
+
+// Sets the bounds of the blocks that the rows of a step touch in a group, every n_warps-th from
+// `warp` on. Where the first block of the group is among them, the rows go to the end of the
+// sequence and so does what is set anew.
+__device__ void set_part(const Pass& pass, const KvLayer& kv, const GroupPart& part, uint32_t warp,
+                         uint32_t n_warps) {
+  const StepRows& step = part.step;
+  const uint32_t end = step.first_pos + step.n_rows;
+  const uint32_t group_first = part.group * kv.page_tokens();
+  const uint32_t page = pass.pages[step.first_page + part.group];
+  std::byte* bounds = kv.bounds + part.head * kv.bounds_head_stride + page * kv.bounds_page_stride;
+  const uint32_t lane = threadIdx.x % kWarp;
+  const uint32_t dim = part.chunk * kKeyDims + lane;
+  const auto box_from = [&](uint32_t first) {
+    return box_of(pass, kv, step, part.head, dim, first, min(first + kv.block_size, end));
+  };
+  const uint32_t first_block =
+      step.first_pos > group_first ? (step.first_pos - group_first) / kv.block_size : 0;
+  auto* origin_step = reinterpret_cast<float*>(bounds + origin_step_at(part.chunk, kv.dim));
+  std::byte* origin_code = bounds + origin_at(dim, kv.dim);
+  Origin origin;
+  if (first_block == 0) {
+    origin = origin_from(box_from(group_first));
+    if (warp == 0) *origin_code = static_cast<std::byte>(origin.code);
+    if (warp == 0 && lane == 0) *origin_step = origin.step;
+  } else {
+    origin = {*origin_step, static_cast<int8_t>(*origin_code)};
+  }
+  for (uint32_t block = first_block + warp; block < kGroupLanes; block += n_warps) {
+    const uint32_t first = group_first + block * kv.block_size;
+    if (first >= end) break;
+    set_bounds(bounds, block, part.chunk, kv.dim, box_from(first), origin);
+  }
+}
+
+__global__ void __launch_bounds__(kStoreThreads) store_rows(StoreArgs args) {
+  wait_for_earlier();
+  store_row(args, args.pass.steps[args.pass.row_steps[blockIdx.x]], blockIdx.x, blockIdx.y);
+}
+
+// For passes of one row per step: its own block of threads has all that the bounds need.
+__global__ void __launch_bounds__(kStoreThreads) store_single_rows(StoreArgs args) {
+  wait_for_earlier();
+  const StepRows step = args.pass.steps[args.pass.row_steps[blockIdx.x]];
+  store_row(args, step, blockIdx.x, blockIdx.y);
+  __syncthreads();
+  const uint32_t group = step.first_pos / args.kv.page_tokens();
+  for (uint32_t chunk = threadIdx.x / kWarp; chunk < args.kv.dim / kKeyDims;
+       chunk += kStoreThreads / kWarp)
+    set_part(args.pass, args.kv, {step, blockIdx.y, group, chunk}, 0, 1);
+}
+
 constexpr uint32_t kBoundsWarps = 4;
 
 struct BoundsArgs {
@@ -133,53 +188,27 @@ struct BoundsArgs {
   uint32_t n_groups;  // that the grid provides for each step
 };
 
-// One group of 16 blocks, 32 dimensions. Where its first block is among those touched, the rows go
-// to the end of the sequence and so does what is set anew.
+// One group of 16 blocks, 32 dimensions.
 __global__ void __launch_bounds__(kBoundsWarps* kWarp) set_group_bounds(BoundsArgs args) {
   wait_for_earlier();
-  const auto& [pass, kv, n_groups] = args;
-  const StepRows step = pass.steps[blockIdx.z];
-  const uint32_t head = blockIdx.y;
-  const uint32_t chunk = blockIdx.x / n_groups;
-  const uint32_t end = step.first_pos + step.n_rows;
-  const uint32_t group = step.first_pos / kv.page_tokens() + blockIdx.x % n_groups;
-  const uint32_t group_first = group * kv.page_tokens();
-  if (step.n_rows == 0 || group_first >= end) return;
-  const uint32_t page = pass.pages[step.first_page + group];
-  std::byte* bounds = kv.bounds + head * kv.bounds_head_stride + page * kv.bounds_page_stride;
-
-  const uint32_t lane = threadIdx.x % kWarp;
-  const uint32_t dim = chunk * kKeyDims + lane;
-  const uint32_t block_size = kv.block_size;
-  const auto block_end = [&](uint32_t first) { return min(first + block_size, end); };
-  const uint32_t first_block =
-      step.first_pos > group_first ? (step.first_pos - group_first) / kv.block_size : 0;
-  Origin origin;
-  if (first_block == 0) {
-    origin = origin_from(box_of(pass, kv, step, head, dim, group_first, block_end(group_first)));
-    if (threadIdx.x < kWarp) {
-      bounds[origin_at(dim, kv.dim)] = static_cast<std::byte>(origin.code);
-      if (lane == 0)
-        *reinterpret_cast<float*>(bounds + origin_step_at(chunk, kv.dim)) = origin.step;
-    }
-  } else {
-    origin = {*reinterpret_cast<const float*>(bounds + origin_step_at(chunk, kv.dim)),
-              static_cast<int8_t>(bounds[origin_at(dim, kv.dim)])};
-  }
-  for (uint32_t block = first_block + threadIdx.x / kWarp; block < kGroupLanes;
-       block += kBoundsWarps) {
-    const uint32_t first = group_first + block * kv.block_size;
-    if (first >= end) break;
-    const LaneBox box = box_of(pass, kv, step, head, dim, first, block_end(first));
-    set_bounds(bounds, block, chunk, kv.dim, box, origin);
-  }
+  const StepRows step = args.pass.steps[blockIdx.z];
+  const uint32_t group = step.first_pos / args.kv.page_tokens() + blockIdx.x % args.n_groups;
+  if (group * args.kv.page_tokens() >= step.first_pos + step.n_rows) return;
+  set_part(args.pass, args.kv, {step, blockIdx.y, group, blockIdx.x / args.n_groups},
+           threadIdx.x / kWarp, kBoundsWarps);
 }
 
 }  // namespace
 
 void launch_store(cudaStream_t stream, const StoreArgs& args) {
   const dim3 grid(args.pass.n_rows, args.kv.n_kv_heads);
-  launch_kernel(stream, store_rows, {grid, kStoreThreads}, args.pass.early, args);
+  const LaunchShape shape = {grid, kStoreThreads};
+  if (args.kv.bounds != nullptr && args.pass.n_rows == args.pass.n_steps) {
+    launch_kernel(stream, store_single_rows, shape, args.pass.early, args);
+    return;
+  }
+  launch_kernel(stream, store_rows, shape, args.pass.early, args);
+  if (args.kv.bounds != nullptr) launch_bounds(stream, args.pass, args.kv);
 }
 
 void launch_bounds(cudaStream_t stream, const Pass& pass, const KvLayer& kv) {

@@ -37,11 +37,16 @@ struct List {
   }
 };
 
+// A bin, and how many keys are in those above it and in itself.
+struct Bin {
+  uint32_t number, n_above, n_inside;
+};
+
 struct Shared {
   uint32_t bins[kBins];
   uint32_t warps[kWarps];
   uint32_t more[kWarps];
-  uint32_t bin, n_above;
+  Bin bin;
 };
 
 // The sum over all threads, in all of them.
@@ -84,10 +89,9 @@ struct Threshold {
   uint32_t key, n_ties;
 };
 
-// Finds in which bin of 2^shift keys from `low` on the n-th highest key lies; n_above becomes the
-// number of keys in the bins above it.
-__device__ uint32_t find_bin(const List& list, uint32_t low, uint32_t high, uint32_t shift,
-                             uint32_t n, uint32_t& n_above, Shared& shared) {
+// Finds in which bin of 2^shift keys from `low` on the n-th highest key up to `high` lies.
+__device__ Bin find_bin(const List& list, uint32_t low, uint32_t high, uint32_t shift, uint32_t n,
+                        Shared& shared) {
   for (uint32_t i = threadIdx.x; i < kBins; i += kThreads) shared.bins[i] = 0;
   __syncthreads();
   list.for_each([&](uint32_t, uint32_t key, bool is_there) {
@@ -99,11 +103,11 @@ __device__ uint32_t find_bin(const List& list, uint32_t low, uint32_t high, uint
   const uint32_t upper = shared.bins[top];
   const uint32_t lower = shared.bins[top - 1];
   const uint32_t before = sum_before(upper + lower, shared.warps);
-  if (before < n && n <= before + upper) shared.bin = top, shared.n_above = before;
-  if (before + upper < n && n <= before + upper + lower)
-    shared.bin = top - 1, shared.n_above = before + upper;
+  const bool is_upper = before < n && n <= before + upper;
+  const bool is_lower = before + upper < n && n <= before + upper + lower;
+  if (is_upper) shared.bin = {top, before, upper};
+  if (is_lower) shared.bin = {top - 1, before + upper, lower};
   __syncthreads();
-  n_above = shared.n_above;
   return shared.bin;
 }
 
@@ -128,10 +132,10 @@ __device__ Threshold find_threshold(const List& list, uint32_t n, Shared& shared
   while (high > low) {
     const uint32_t n_bits = 32 - __clz(high - low);
     const uint32_t shift = n_bits > 11 ? n_bits - 11 : 0;
-    uint32_t n_above;
-    const uint32_t bin = find_bin(list, low, high, shift, n, n_above, shared);
-    n -= n_above;
-    low += bin << shift;
+    const Bin bin = find_bin(list, low, high, shift, n, shared);
+    n -= bin.n_above;
+    low += bin.number << shift;
+    if (n == bin.n_inside) return {low - 1, 0};  // all of the bin; no number has the key 0
     high = min(high, low + ((1U << shift) - 1));
   }
   return {low, n};
