@@ -2,8 +2,8 @@
 // queries of one (step, KV head) and either walks through the text or computes one span of it. A
 // warp has 16 of the queries; all share K and V, which come through a ring in shared memory.
 //
-// Shared memory of a block: 64 KB for 64 dims, 128 KB for 128, 192 KB for 256: more than cards of
-// compute capability 8.6 and 8.9 have for 96 dims and up, and than 8.0 has for 256.
+// Shared memory of a block: 64 KB for 64 dims, 96 KB for 96, 128 KB for 128, 192 KB for 256. Cards of
+// compute capability 8.6 and 8.9 have less than 128, those of 8.0 less than 192.
 #include "cuda/attention_blocks.cuh"
 #include "cuda/attention_kernels.h"
 #include "cuda/attention_math.cuh"
