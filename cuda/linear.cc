@@ -88,7 +88,8 @@ void launch(cudaStream_t stream, const Tuning& tuning, TensorType type, MatmulAr
   const size_t n_blocks =
       size_t{place_tasks(args, kManyOutputs)} * divide_up(args.n_rows, kManyRows);
   const bool many = args.n_rows >= tuning.many_from_rows && n_blocks >= tuning.many_from_blocks;
-  many ? launch_many(stream, type, args) : launch_few(stream, type, args);
+  if (many) return launch_many(stream, type, args);
+  launch_few(stream, type, args, tuning.two_tiles_from_blocks);
 }
 
 // Those of the tasks that have this type.

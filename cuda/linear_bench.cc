@@ -50,6 +50,9 @@ struct Variant {
 };
 const Variant kDefault = {"", {}};
 const Variant kNoPrefetch = {"no prefetch", {.many_from_rows = 1 << 20, .prefetch = false}};
+const Variant kOneTile = {"one tile",
+                          {.many_from_rows = 1 << 20, .two_tiles_from_blocks = 1 << 20}};
+const Variant kTwoTiles = {"two tiles", {.many_from_rows = 1 << 20, .two_tiles_from_blocks = 1}};
 const Variant kFew = {"few", {.many_from_rows = 1 << 20}};
 const Variant kMany = {"many", {.many_from_rows = 1, .many_from_blocks = 1}};
 
@@ -154,6 +157,8 @@ class Bench {
     load(product, type);
     for (const size_t n_rows : {1, 2, 4, 8, 16, 32}) measure(product, type, n_rows, kDefault);
     for (const size_t n_rows : {1, 8, 32}) measure(product, type, n_rows, kNoPrefetch);
+    measure(product, type, 32, kOneTile);
+    measure(product, type, 32, kTwoTiles);
     if (!product.prefill) return;
     for (const size_t n_rows : {64, 128, 256, 512}) {
       measure(product, type, n_rows, kFew);

@@ -6,9 +6,6 @@
 namespace longhaul::cuda {
 namespace {
 
-// Where blocks of two tiles still fill the card.
-constexpr uint32_t kTwoTilesFromBlocks = 120;
-
 template <TensorType type, int kTiles, int kGroups, int kCols>
 void launch(cudaStream_t stream, MatmulArgs args) {
   const dim3 grid(place_tasks(args, kTiles * kTileRows),
@@ -20,14 +17,14 @@ void launch(cudaStream_t stream, MatmulArgs args) {
 }
 
 template <TensorType type>
-void launch_rows(cudaStream_t stream, MatmulArgs args) {
+void launch_rows(cudaStream_t stream, MatmulArgs args, size_t two_tiles_from_blocks) {
   if (args.n_rows <= 4 && LaneFormat<type>::kScaled) {
     if constexpr (LaneFormat<type>::kScaled) launch<type, 1, 1, 1>(stream, args);
   } else if (args.n_rows <= 8) {
     launch<type, 1, 1, 2>(stream, args);
   } else if (args.n_rows <= 16) {
     launch<type, 1, 2, 2>(stream, args);
-  } else if (place_tasks(args, 2 * kTileRows) < kTwoTilesFromBlocks) {
+  } else if (place_tasks(args, 2 * kTileRows) < two_tiles_from_blocks) {
     launch<type, 1, 4, 2>(stream, args);
   } else {  // the activations of 32 rows are larger than a tile of weights: two tiles read them once
     launch<type, 2, 4, 2>(stream, args);
@@ -36,8 +33,10 @@ void launch_rows(cudaStream_t stream, MatmulArgs args) {
 
 }  // namespace
 
-void launch_few(cudaStream_t stream, TensorType type, const MatmulArgs& args) {
-  LH_CHECK(with_fragment_type(type, [&]<TensorType kType>() { launch_rows<kType>(stream, args); }));
+void launch_few(cudaStream_t stream, TensorType type, const MatmulArgs& args,
+                size_t two_tiles_from_blocks) {
+  LH_CHECK(with_fragment_type(
+      type, [&]<TensorType kType>() { launch_rows<kType>(stream, args, two_tiles_from_blocks); }));
 }
 
 }  // namespace longhaul::cuda

@@ -73,8 +73,10 @@ inline constexpr uint32_t kManyRows = kManyGroups * kGroupRows;
 inline constexpr uint32_t kPaddedRows = kManyRows;
 
 // The kernel for few rows: a block is a tile of outputs, and its warps share the slices of the sum.
-// Serves any number of rows, at most 32 a block. Any type of Layout<>.
-void launch_few(cudaStream_t stream, TensorType type, const MatmulArgs& args);
+// Serves any number of rows, at most 32 a block. From 17 rows on a block is two tiles, where that
+// still gives two_tiles_from_blocks of them. Any type of Layout<>.
+void launch_few(cudaStream_t stream, TensorType type, const MatmulArgs& args,
+                size_t two_tiles_from_blocks);
 // The kernel for many rows: a block is 128 outputs by 64 rows. The same bits.
 void launch_many(cudaStream_t stream, TensorType type, const MatmulArgs& args);
 

@@ -196,10 +196,13 @@ TEST_F(CudaLinear, BitsDoNotDependOnTheKernel) {
         const std::vector<float> x = random_floats(n_rows * s.n_in, 29);
         tuning_ = {.many_from_rows = 1, .many_from_blocks = 1};
         const std::vector<float> many = multiply(matrix, x, n_rows);
-        for (const bool prefetch : {false, true}) {
-          tuning_ = {.many_from_rows = 1000, .prefetch = prefetch};
-          const std::vector<float> few = multiply(matrix, x, n_rows);
-          EXPECT_EQ(std::memcmp(few.data(), many.data(), few.size() * sizeof(float)), 0);
+        const Tuning few[] = {{.many_from_rows = 1000},
+                              {.many_from_rows = 1000, .two_tiles_from_blocks = 1},
+                              {.many_from_rows = 1000, .prefetch = false}};
+        for (const Tuning& tuning : few) {
+          tuning_ = tuning;
+          const std::vector<float> y = multiply(matrix, x, n_rows);
+          EXPECT_EQ(std::memcmp(y.data(), many.data(), y.size() * sizeof(float)), 0);
         }
       }
     }

@@ -9,6 +9,9 @@ struct Tuning {
   // The kernel for many rows is taken from this many rows on, where it also fills most of the card.
   size_t many_from_rows = 33;
   size_t many_from_blocks = 96;
+  // From 17 rows on a block of the kernel for few rows makes two tiles of outputs, where that still
+  // gives this many blocks.
+  size_t two_tiles_from_blocks = 120;
   // Few rows: weights come to the second-level cache a unit ahead (from sm_90 on).
   bool prefetch = true;
 };
