@@ -250,6 +250,21 @@ class OtherCommands(unittest.TestCase):
         hashes = [row["logits_hash"] for row in report["rows"]]
         self.assertEqual((hashes[1], hashes[4]), (hashes[2], hashes[5]))
 
+    def test_bench_of_several_texts_at_once(self):
+        status, out, err = run("bench", "-m", MODEL, "-d", "64", "-p", "0", "-n", "8", "-r", "1", "--attention", "dense,sparse",
+                               "--batch", "1,3", "--json")
+        self.assertEqual(status, 0, err)
+        rows = json.loads(out)["rows"]
+        self.assertEqual([(row["test"], row["texts"], row["mode"]) for row in rows],
+                         [("tg8 @ d64", 1, "dense"), ("tg8 @ d64", 1, "sparse"),
+                          ("tg8 x3 @ d64", 3, "dense"), ("tg8 x3 @ d64", 3, "sparse")])
+        # Tokens of all texts together.
+        self.assertEqual([row["profile"]["steps"]["tokens"] for row in rows], [8, 8, 24, 24])
+        for text, found in (("0", "0"), ("1,2000", "2000")):
+            status, _, err = run("bench", "-m", MODEL, "--batch", text)
+            self.assertEqual(status, 2)
+            self.assertIn(f"found {found}", err)
+
     def test_auto_decides_from_a_stored_calibration(self):
         with tempfile.TemporaryDirectory() as folder:
             generate = ["generate", "-m", MODEL, "-p", "abc", "-n", "8", "--ignore-eos", "--attention", "auto", "--json"]
@@ -277,7 +292,7 @@ class OtherCommands(unittest.TestCase):
                                    "--csv", "--save", saved)
             self.assertEqual(status, 0, err)
             self.assertEqual(len(out.splitlines()), 3)
-            self.assertTrue(out.startswith(b"test,n_tokens,depth,mode,tokens_per_s,"))
+            self.assertTrue(out.startswith(b"test,n_tokens,depth,texts,mode,tokens_per_s,"))
             self.assertTrue(json.loads(pathlib.Path(saved).read_text())["speed_only"])
         status, out, err = run("bench", "--shape", "qwen3-4b", "-d", "1G")
         self.assertEqual((status, out), (1, b""))

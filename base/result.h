@@ -1,37 +1,14 @@
-// Errors as values. Bad input (files, flags, requests) returns an Error; a broken invariant stops
-// at LH_CHECK.
+// Building and passing on errors. Bad input (files, flags, requests) returns an Error; a broken
+// invariant stops at LH_CHECK.
 #pragma once
 
 #include <fmt/format.h>
 
-#include <string>
-#include <tl/expected.hpp>
 #include <utility>
 
+#include "longhaul/result.h"
+
 namespace longhaul {
-
-enum class ErrorCode {
-  kBadInput,     // a file, option or request says something impossible: exit status 2
-  kUnsupported,  // well formed, but of a kind this engine does not know: exit status 2
-  kIo,           // the operating system refused: exit status 1
-  kOutOfMemory,  // the plan does not fit: exit status 1
-  kCancelled,    // stopped by the caller: exit status 1
-};
-
-// What went wrong, in a sentence that names the file, key or field, what was expected and what was
-// found.
-struct Error {
-  ErrorCode code = ErrorCode::kBadInput;
-  std::string message;
-};
-
-// A value or an Error. Dropping one is a compiler warning.
-template <class T>
-struct [[nodiscard]] Result : tl::expected<T, Error> {
-  using tl::expected<T, Error>::expected;
-};
-
-using Status = Result<void>;
 
 // Builds an error from a format string: `return make_error(ErrorCode::kIo, "{}: {}", path,
 // reason);`

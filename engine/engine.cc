@@ -32,6 +32,17 @@ ModelInfo describe_model(const Model& model, const GgufFile& file) {
   info.d_model = plan.d_model;
   info.d_ff = main_d_ff(plan);
   info.vocab_size = plan.vocab_size;
+  for (const LayerSpec& layer : plan.layers) {
+    const auto* mixer = std::get_if<AttentionSpec>(&layer.mixer);
+    if (mixer != nullptr && mixer->window > 0) {
+      info.window = mixer->window;
+      ++info.n_window_layers;
+    }
+    if (const auto* experts = std::get_if<ExpertsSpec>(&layer.ffn)) {
+      info.n_experts = experts->n_experts;
+      info.n_active_experts = experts->n_active;
+    }
+  }
   info.context_length = plan.context_length;
   info.n_parameters = model.weights().n_parameters;
   std::map<std::string_view, size_t> bytes_by_type;
@@ -231,10 +242,11 @@ std::string Engine::calibration_key() const {
   const ModelInfo& info = impl_->info;
   const EngineOptions& options = impl_->options;
   return fmt::format(
-      "{} {}x{} heads {}/{}x{} ff {} vocab {} {} {} bytes, k {} v {} block {} gates {}, {} {} "
-      "threads",
+      "{} {}x{} heads {}/{}x{} window {} in {} layers, ff {} experts {}/{} vocab {} {} {} bytes, "
+      "k {} v {} block {} gates {}, {} with {} threads",
       info.architecture, info.n_layers, info.d_model, info.n_heads, info.n_kv_heads, info.head_dim,
-      info.d_ff, info.vocab_size, info.weight_type, info.packed_bytes, to_string(options.k_type),
+      info.window, info.n_window_layers, info.d_ff, info.n_active_experts, info.n_experts,
+      info.vocab_size, info.weight_type, info.packed_bytes, to_string(options.k_type),
       to_string(options.v_type), options.block_size, info.gate_dim, options.device,
       options.n_threads);
 }
