@@ -15,13 +15,9 @@ constexpr uint64_t kSeed = 1;
 
 // Of texts in the same passes: each counts every pass and has its share of the time.
 void add_passes(const PassTimes& times, PassTimes& sum) {
-  sum.n_passes = std::max(sum.n_passes, times.n_passes);
-  sum.n_tokens += times.n_tokens;
-  sum.n_attended += times.n_attended;
-  sum.weights_s += times.weights_s;
-  sum.selection_s += times.selection_s;
-  sum.attention_s += times.attention_s;
-  sum.rest_s += times.rest_s;
+  const size_t n_passes = std::max(sum.n_passes, times.n_passes);
+  sum += times;
+  sum.n_passes = n_passes;
 }
 
 void add_text(const GenerateResult& result, BenchRow& row) {

@@ -7,16 +7,6 @@
 namespace longhaul {
 namespace {
 
-void add(const PassTimes& times, PassTimes& sum) {
-  sum.n_passes += times.n_passes;
-  sum.n_tokens += times.n_tokens;
-  sum.n_attended += times.n_attended;
-  sum.weights_s += times.weights_s;
-  sum.selection_s += times.selection_s;
-  sum.attention_s += times.attention_s;
-  sum.rest_s += times.rest_s;
-}
-
 PassTimes& part_of(Profile& profile, Work work) {
   switch (work) {
     case Work::kStep:
@@ -112,7 +102,7 @@ void Run::take(const Step& step, MatrixView<const float> logits, const PassTimes
   const Planned ran{step, planned_->work};
   planned_.reset();
   n_missed = 0;
-  if (profile_ != nullptr) add(times, part_of(*profile_, ran.work));
+  if (profile_ != nullptr) part_of(*profile_, ran.work) += times;
   Status status = step.status;
   if (status) status = take_ran(ran, logits);
   if (!status) fail(std::move(status.error()));

@@ -20,6 +20,17 @@ struct PassTimes {
   double rest_s = 0;       // norms, RoPE, storing K and V, SiLU, residual sums
 
   double total_s() const { return weights_s + selection_s + attention_s + rest_s; }
+
+  PassTimes& operator+=(const PassTimes& other) {
+    n_passes += other.n_passes;
+    n_tokens += other.n_tokens;
+    n_attended += other.n_attended;
+    weights_s += other.weights_s;
+    selection_s += other.selection_s;
+    attention_s += other.attention_s;
+    rest_s += other.rest_s;
+    return *this;
+  }
 };
 
 struct Profile {
