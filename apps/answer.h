@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "base/result.h"
 #include "longhaul/engine.h"
 
 namespace longhaul {

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "apps/bench_machine.h"
+#include "base/result.h"
 
 namespace longhaul {
 namespace {
