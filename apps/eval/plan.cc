@@ -5,6 +5,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "base/result.h"
+
 namespace longhaul::eval {
 namespace {
 
