@@ -4,7 +4,7 @@
 #   format       clang-format agrees with every C++ file
 #   includes     #include arrows between rooms follow the table of docs/architecture.md
 #   links        paths and links in the documents exist
-#   dev          build with warnings as errors, run all tests
+#   dev          build with warnings as errors, run all tests; before that fetch published models if ../shared/models/fetch is there
 #   asan, tsan   build and run the tests that say most under that sanitizer
 #   fuzz-replay  replay every stored fuzz input under ASan and UBSan
 #   fuzz         libFuzzer (clang) from the stored inputs, FUZZ_SECONDS (default 30) for each target; new ones and crashes
@@ -28,7 +28,16 @@ stage_format() { cpp_files | xargs clang-format --dry-run -Werror; }
 stage_includes() { ci/check_includes; }
 stage_links() { ci/check_links; }
 
+# The published models that real_models_test reads, where a script that brings them lies beside this checkout.
+fetch_models() {
+  local fetch=../shared/models/fetch
+  [[ -x $fetch ]] || return 0
+  timeout -s INT -k 10 300 "$fetch" smollm2-135m-instruct gemma3-270m qwen2.5-coder-0.5b-instruct >/dev/null ||
+    echo "ci/run.sh: not all published models could be fetched; real_models_test skips those that are not there" >&2
+}
+
 stage_dev() {
+  fetch_models
   build dev
   ctest --preset dev -j "$jobs"
 }
