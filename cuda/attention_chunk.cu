@@ -266,7 +266,7 @@ __device__ __forceinline__ void write_output(const Job<kDim>& job, uint32_t warp
 
 template <int kDim>
 __global__ void __launch_bounds__(kThreads, kDim == 64 ? 2 : 1) attend_chunks(AttendArgs args) {
-  extern __shared__ uint4 memory[];
+  uint4* const memory = reinterpret_cast<uint4*>(shared_memory());
   wait_for_earlier();
   const uint32_t warp = threadIdx.x / kWarp;
   const uint32_t lane = threadIdx.x % kWarp;
@@ -326,7 +326,7 @@ void launch(cudaStream_t stream, const AttendArgs& args, uint32_t n_blocks) {
   static const cudaError_t status = allow_shared_memory(attend_chunks<kDim>, kBytes);
   LH_CUDA(status);
   const dim3 grid(n_blocks, args.kv.n_kv_heads, args.n_units);
-  launch_kernel(stream, attend_chunks<kDim>, {grid, kThreads, kBytes}, args.pass.early, args);
+  launch_kernel(stream, attend_chunks<kDim>, {grid, kThreads, kBytes, args.pass.early}, args);
 }
 
 }  // namespace

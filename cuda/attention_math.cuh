@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "cuda/attention_types.h"
+#include "cuda/instructions.h"
 
 namespace longhaul::cuda {
 
@@ -22,12 +23,6 @@ inline constexpr float kLargestHalf = 65504.0F;
 template <int kDim>
 inline constexpr int kGroupTiles = kDim <= 128 ? 4 : 2;
 
-__device__ __forceinline__ float exp2_fast(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));  // of 0 exactly 1, of -inf exactly 0
-  return y;
-}
-
 // Magnitudes above the largest half become that: an infinite value would turn the zero probability
 // of a token into NaN. NaN stays NaN.
 __device__ __forceinline__ float bounded(float x) {
@@ -37,32 +32,6 @@ __device__ __forceinline__ float bounded(float x) {
 __device__ __forceinline__ uint32_t pack_halves(float low, float high) {
   const __half2 both = __floats2half2_rn(low, high);
   return *reinterpret_cast<const uint32_t*>(&both);
-}
-
-// c += a b
-__device__ __forceinline__ void mma(float (&c)[4], const uint32_t (&a)[4], uint32_t b0,
-                                    uint32_t b1) {
-  asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
-      "{%0,%1,%2,%3};"
-      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-
-// 16 bytes from global to shared memory without registers; zeros where `valid` is false.
-__device__ __forceinline__ void copy_async(uint4* to, const void* from, bool valid) {
-  const auto shared = static_cast<uint32_t>(__cvta_generic_to_shared(to));
-  const uint32_t n_bytes = valid ? kChunkBytes : 0;
-  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(shared), "l"(from),
-               "r"(n_bytes)
-               : "memory");
-}
-__device__ __forceinline__ void end_copies() {
-  asm volatile("cp.async.commit_group;" ::: "memory");
-}
-// Until at most kPending of the latest groups of copies are under way.
-template <int kPending>
-__device__ __forceinline__ void wait_copies() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
 }
 
 // Zeros the tokens from `n_tokens` on in a lane's chunk of V: nothing was written there, and zero
@@ -131,8 +100,8 @@ __device__ __forceinline__ void score_group(const uint4* k, uint32_t lane, const
 #pragma unroll
     for (int keys = 0; keys < kGroupTiles<kDim> * 2; ++keys) {
       const uint4 b = k[k_chunk(keys, dims, kDim) + lane];  // two groups of 8 keys to a tile
-      mma(s[keys], q[dims * 2], b.x, b.y);
-      mma(s[keys], q[dims * 2 + 1], b.z, b.w);
+      mma_f16(s[keys], q[dims * 2], {b.x, b.y});
+      mma_f16(s[keys], q[dims * 2 + 1], {b.z, b.w});
     }
   }
 }
@@ -205,8 +174,8 @@ __device__ __forceinline__ void add_values(const uint4* v, uint32_t lane, const 
 #pragma unroll
     for (int dims = 0; dims < kDim / static_cast<int>(kValueDims); ++dims) {
       const uint4 b = v[tile * tile_chunks(kDim) + v_chunk(dims) + lane];
-      mma(state.o[dims * 2], a, b.x, b.y);
-      mma(state.o[dims * 2 + 1], a, b.z, b.w);
+      mma_f16(state.o[dims * 2], a, {b.x, b.y});
+      mma_f16(state.o[dims * 2 + 1], a, {b.z, b.w});
     }
   }
 }

@@ -139,7 +139,7 @@ __device__ void fetch_group(const std::byte* group, uint4* to, uint32_t lane) {
 // All groups are on their way before the query is rounded.
 template <int kDim>
 __global__ void __launch_bounds__(kWarps* kWarp) score_groups(SelectArgs args) {
-  extern __shared__ uint4 memory[];
+  uint4* const memory = reinterpret_cast<uint4*>(shared_memory());
   __shared__ SharedQuery<kDim> query;
   wait_for_earlier();
   const KvLayer& kv = args.kv;
@@ -186,7 +186,7 @@ void launch(cudaStream_t stream, const SelectArgs& args, const dim3& grid) {
   constexpr uint32_t kBytes = kSharedBytes<kDim>;
   static const cudaError_t status = allow_shared_memory(score_groups<kDim>, kBytes);
   LH_CUDA(status);
-  launch_kernel(stream, score_groups<kDim>, {grid, kWarps * kWarp, kBytes}, args.pass.early, args);
+  launch_kernel(stream, score_groups<kDim>, {grid, kWarps * kWarp, kBytes, args.pass.early}, args);
 }
 
 }  // namespace

@@ -184,7 +184,7 @@ __device__ __forceinline__ void walk(const AttendArgs& args, const Work& work,
 
 template <int kDim>
 __global__ void __launch_bounds__(kWarp) attend_segments(AttendArgs args) {
-  extern __shared__ uint4 ring[];
+  uint4* const ring = reinterpret_cast<uint4*>(shared_memory());
   wait_for_earlier();
   Work work;
   work.step = args.pass.steps[blockIdx.z];
@@ -225,7 +225,7 @@ void launch(cudaStream_t stream, const AttendArgs& args) {
   static const cudaError_t status = allow_shared_memory(attend_segments<kDim>, kBytes);
   LH_CUDA(status);
   const dim3 grid(args.n_units, args.kv.n_kv_heads, args.pass.n_steps);
-  launch_kernel(stream, attend_segments<kDim>, {grid, kWarp, kBytes}, args.pass.early, args);
+  launch_kernel(stream, attend_segments<kDim>, {grid, kWarp, kBytes, args.pass.early}, args);
 }
 
 }  // namespace

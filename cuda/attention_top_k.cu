@@ -191,7 +191,7 @@ __global__ void __launch_bounds__(kThreads) choose_blocks(SelectArgs args) {
 
 void launch_top_k(cudaStream_t stream, const SelectArgs& args) {
   const dim3 grid(args.kv.n_kv_heads, args.pass.n_steps);
-  launch_kernel(stream, choose_blocks, {grid, kThreads}, args.pass.early, args);
+  launch_kernel(stream, choose_blocks, {grid, kThreads, 0, args.pass.early}, args);
 }
 
 }  // namespace longhaul::cuda

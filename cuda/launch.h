@@ -20,5 +20,3 @@ namespace longhaul::cuda {
     if (lh_cuda_status != cudaSuccess)                                      \
       ::longhaul::cuda::runtime_failed(__FILE__, __LINE__, lh_cuda_status); \
   } while (false)
-// Behind a launch: reports what the launch itself did wrong.
-#define LH_CUDA_LAUNCHED() LH_CUDA(cudaGetLastError())

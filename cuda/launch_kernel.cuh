@@ -1,4 +1,4 @@
-// Launches of kernels that follow each other closely.
+// Launches of kernels, also of such that follow each other closely.
 //
 // A kernel launched early may start while the last blocks of the one before it still run, which
 // hides the time that a launch takes. It begins with wait_for_earlier(), so that it sees all that
@@ -34,17 +34,12 @@ struct LaunchShape {
   dim3 grid;
   uint32_t n_threads;
   uint32_t n_bytes = 0;  // of dynamic shared memory
+  bool early = false;    // needs compute capability 9
 };
 
-// `early` needs compute capability 9.
-template <class Args>
-void launch_kernel(cudaStream_t stream, void (*kernel)(Args), const LaunchShape& shape, bool early,
-                   const Args& args) {
-  if (!early) {
-    kernel<<<shape.grid, shape.n_threads, shape.n_bytes, stream>>>(args);
-    LH_CUDA_LAUNCHED();
-    return;
-  }
+template <class... Parameters, class... Args>
+void launch_kernel(cudaStream_t stream, void (*kernel)(Parameters...), const LaunchShape& shape,
+                   const Args&... args) {
   cudaLaunchAttribute attribute = {};
   attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   attribute.val.programmaticStreamSerializationAllowed = 1;
@@ -54,8 +49,8 @@ void launch_kernel(cudaStream_t stream, void (*kernel)(Args), const LaunchShape&
   config.dynamicSmemBytes = shape.n_bytes;
   config.stream = stream;
   config.attrs = &attribute;
-  config.numAttrs = 1;
-  LH_CUDA(cudaLaunchKernelEx(&config, kernel, args));
+  config.numAttrs = shape.early ? 1 : 0;
+  LH_CUDA(cudaLaunchKernelEx(&config, kernel, args...));
 }
 
 }  // namespace longhaul::cuda

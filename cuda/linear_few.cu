@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "cuda/launch.h"
+#include "cuda/launch_kernel.cuh"
 #include "cuda/linear_few-inl.h"
 
 namespace longhaul::cuda {
@@ -12,8 +12,8 @@ void launch(cudaStream_t stream, MatmulArgs args) {
                   divide_up(args.n_rows, kFewRows<kGroups, kCols>));
   const uint32_t n_threads = std::min(args.n_slices, kFewWarps<kGroups>) * 32;
   const uint32_t shared_bytes = few_shared_bytes<kTiles, kGroups, kCols>(args.n_slices);
-  few_rows<type, kTiles, kGroups, kCols><<<grid, n_threads, shared_bytes, stream>>>(args);
-  LH_CUDA_LAUNCHED();
+  launch_kernel(stream, few_rows<type, kTiles, kGroups, kCols>, {grid, n_threads, shared_bytes},
+                args);
 }
 
 template <TensorType type>

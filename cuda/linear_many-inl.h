@@ -189,18 +189,18 @@ many_rows(LH_KERNEL_ARGUMENT MatmulArgs args) {
   StageCopier<type> copier(args, task, first_tile, first_group, warp, lane);
   for (uint32_t u = 0; u < S::kStages - 1; ++u) {
     if (u < args.n_units) copier.copy(shared_memory() + u * S::kBytes);
-    end_copy_group();
+    end_copies();
   }
   ManySums sums = {};
   uint32_t left = args.slice_units;  // units of the slice
   bool first = true;
 #pragma unroll 1
   for (uint32_t u = 0; u < args.n_units; ++u) {
-    wait_for_copies<S::kStages - 2>();  // unit u is here, as far as this thread copied it
-    wait_for_block();                   // and all of it; and unit u - 1 is done with
+    wait_copies<S::kStages - 2>();  // unit u is here, as far as this thread copied it
+    wait_for_block();               // and all of it; and unit u - 1 is done with
     const uint32_t next = u + S::kStages - 1;
     if (next < args.n_units) copier.copy(shared_memory() + next % S::kStages * S::kBytes);
-    end_copy_group();
+    end_copies();
     multiply_stage<type>(shared_memory() + u % S::kStages * S::kBytes, warp, lane, sums);
     if (--left == 0 || u + 1 == args.n_units) {
       sums.end_slice(first);

@@ -1,4 +1,4 @@
-#include "cuda/launch.h"
+#include "cuda/launch_kernel.cuh"
 #include "cuda/linear_many-inl.h"
 
 namespace longhaul::cuda {
@@ -13,8 +13,7 @@ void launch(cudaStream_t stream, MatmulArgs args) {
     return true;
   }();
   const uint32_t n_blocks = place_tasks(args, kManyOutputs) * divide_up(args.n_rows, kManyRows);
-  many_rows<type><<<n_blocks, kManyWarps * 32, kSharedBytes, stream>>>(args);
-  LH_CUDA_LAUNCHED();
+  launch_kernel(stream, many_rows<type>, {n_blocks, kManyWarps * 32, kSharedBytes}, args);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Runs the kernels' own code on the host (cuda/emulation.h): packing, rounding and every kernel of
-// products, against what they must give to the bit. Needs no card.
+// Every kernel of products by itself (cuda/emulation/): packing, rounding and products against what
+// they must give to the bit.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -14,6 +14,11 @@ namespace longhaul::cuda {
 namespace {
 
 constexpr float kSentinel = 1234.5F;
+
+void emulate(uint32_t grid_x, uint32_t grid_y, uint32_t n_threads, size_t n_shared_bytes,
+             const std::function<void()>& thread) {
+  emulation::run_grid({grid_x, grid_y}, n_threads, n_shared_bytes, thread);
+}
 
 std::vector<TensorType> fragment_types() {
   return {TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_K, TensorType::kQ6_K,

@@ -1,6 +1,6 @@
 // The launches that are not matrix products of fragments: preparing, packing, embedding, and
 // products with F32 and BF16.
-#include "cuda/launch.h"
+#include "cuda/launch_kernel.cuh"
 #include "cuda/linear_float-inl.h"
 #include "cuda/linear_prepare-inl.h"
 #include "cuda/linear_table-inl.h"
@@ -12,17 +12,15 @@ uint32_t padded_to_groups(uint32_t n_rows) { return divide_up(n_rows, kGroupRows
 
 template <TensorType type>
 void embed(cudaStream_t stream, const EmbedArgs& args, size_t row_bytes) {
-  embed_rows<type>
-      <<<dim3(divide_up(args.n_cols, kTableThreads), args.n_rows), kTableThreads, 0, stream>>>(
-          args, row_bytes);
-  LH_CUDA_LAUNCHED();
+  launch_kernel(stream, embed_rows<type>,
+                {dim3(divide_up(args.n_cols, kTableThreads), args.n_rows), kTableThreads}, args,
+                row_bytes);
 }
 
 template <TensorType type, uint32_t kRows>
 void multiply_rows(cudaStream_t stream, const FloatArgs& args) {
   const dim3 grid(divide_up(args.n_out, kFloatWarps), divide_up(args.n_rows, kRows));
-  float_rows<type, kRows><<<grid, kFloatWarps * 32, 0, stream>>>(args);
-  LH_CUDA_LAUNCHED();
+  launch_kernel(stream, float_rows<type, kRows>, {grid, kFloatWarps * 32}, args);
 }
 
 template <TensorType type>
@@ -37,23 +35,21 @@ void multiply(cudaStream_t stream, const FloatArgs& args) {
 void launch_prepare_q8(cudaStream_t stream, const PrepareArgs& args) {
   const dim3 grid(divide_up(size_t{args.n_blocks} * 8, kPrepareThreads),
                   padded_to_groups(args.n_rows));
-  prepare_q8<<<grid, kPrepareThreads, 0, stream>>>(args);
-  LH_CUDA_LAUNCHED();
+  launch_kernel(stream, prepare_q8, {grid, kPrepareThreads}, args);
 }
 
 void launch_prepare_f16(cudaStream_t stream, const PrepareArgs& args) {
   constexpr size_t kShared = kPrepareThreads / 32 * sizeof(uint32_t);
-  prepare_f16<<<padded_to_groups(args.n_rows), kPrepareThreads, kShared, stream>>>(args);
-  LH_CUDA_LAUNCHED();
+  launch_kernel(stream, prepare_f16, {padded_to_groups(args.n_rows), kPrepareThreads, kShared},
+                args);
 }
 
 void launch_pack(cudaStream_t stream, TensorType type, const FileMatrix& from, uint32_t n_tiles,
                  uint32_t n_units, uint32_t* to) {
   LH_CHECK(with_fragment_type(type, [&]<TensorType kType>() {
     const size_t n_words = size_t{n_tiles} * n_units * (Layout<kType>::kBytes / 4);
-    pack_units<kType><<<divide_up(n_words, kTableThreads), kTableThreads, 0, stream>>>(
-        from, n_units, n_words, to);
-    LH_CUDA_LAUNCHED();
+    launch_kernel(stream, pack_units<kType>, {divide_up(n_words, kTableThreads), kTableThreads},
+                  from, n_units, n_words, to);
   }));
 }
 

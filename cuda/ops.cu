@@ -1,5 +1,6 @@
 #include <cuda_fp16.h>
 
+#include "cuda/launch_kernel.cuh"
 #include "cuda/ops.h"
 
 namespace longhaul::cuda {
@@ -173,18 +174,15 @@ uint32_t blocks_for(uint32_t n) { return (n + kThreads - 1) / kThreads; }
 }  // namespace
 
 void rms_norm(cudaStream_t stream, Rows x, const float* weight, float eps, Rows out) {
-  rms_norm_kernel<<<x.n_rows, kThreads, 0, stream>>>(x, weight, eps, out);
-  LH_CUDA_LAUNCHED();
+  launch_kernel(stream, rms_norm_kernel, {x.n_rows, kThreads}, x, weight, eps, out);
 }
 
 void add_then_norm(cudaStream_t stream, Rows x, Rows y, const float* weight, float eps, Rows out) {
-  add_then_norm_kernel<<<x.n_rows, kThreads, 0, stream>>>(x, y, weight, eps, out);
-  LH_CUDA_LAUNCHED();
+  launch_kernel(stream, add_then_norm_kernel, {x.n_rows, kThreads}, x, y, weight, eps, out);
 }
 
 void add(cudaStream_t stream, Rows x, Rows y, const float* norm, float eps) {
-  add_kernel<<<x.n_rows, kThreads, 0, stream>>>(x, y, norm, eps);
-  LH_CUDA_LAUNCHED();
+  launch_kernel(stream, add_kernel, {x.n_rows, kThreads}, x, y, norm, eps);
 }
 
 void rotate(cudaStream_t stream, Heads heads, Heads others, const float* cos, const float* sin,
@@ -193,45 +191,40 @@ void rotate(cudaStream_t stream, Heads heads, Heads others, const float* cos, co
   uint32_t n_heads = heads.rows.n_cols / heads.head_dim;
   if (others.rows.n_cols > 0) n_heads += others.rows.n_cols / others.head_dim;
   const dim3 grid((n_heads + kWarps - 1) / kWarps, heads.rows.n_rows);
-  rotate_kernel<<<grid, kThreads, 0, stream>>>(heads, others, cos, sin, n_pairs, halves, eps);
-  LH_CUDA_LAUNCHED();
+  launch_kernel(stream, rotate_kernel, {grid, kThreads}, heads, others, cos, sin, n_pairs, halves,
+                eps);
 }
 
 void silu_mul(cudaStream_t stream, Rows gate, Rows up) {
   const dim3 grid(blocks_for(gate.n_cols), gate.n_rows);
-  activate_kernel<silu><<<grid, kThreads, 0, stream>>>(gate, up);
-  LH_CUDA_LAUNCHED();
+  launch_kernel(stream, activate_kernel<silu>, {grid, kThreads}, gate, up);
 }
 
 void gelu_mul(cudaStream_t stream, Rows gate, Rows up) {
   const dim3 grid(blocks_for(gate.n_cols), gate.n_rows);
-  activate_kernel<gelu><<<grid, kThreads, 0, stream>>>(gate, up);
-  LH_CUDA_LAUNCHED();
+  launch_kernel(stream, activate_kernel<gelu>, {grid, kThreads}, gate, up);
 }
 
 void gather(cudaStream_t stream, Rows from, const uint32_t* rows, Rows to) {
-  gather_kernel<<<to.n_rows, kThreads, 0, stream>>>(from, rows, to);
-  LH_CUDA_LAUNCHED();
+  launch_kernel(stream, gather_kernel, {to.n_rows, kThreads}, from, rows, to);
 }
 
 void add_scaled(cudaStream_t stream, Rows from, const uint32_t* rows, const float* weights,
                 Rows to) {
-  add_scaled_kernel<<<from.n_rows, kThreads, 0, stream>>>(from, rows, weights, to);
-  LH_CUDA_LAUNCHED();
+  launch_kernel(stream, add_scaled_kernel, {from.n_rows, kThreads}, from, rows, weights, to);
 }
 
 void angles(cudaStream_t stream, const uint32_t* positions, uint32_t n_rows,
             const double* frequencies, uint32_t n_pairs, double magnitude, float* cos, float* sin) {
-  angles_kernel<<<n_rows, 128, 0, stream>>>(positions, frequencies, n_pairs, magnitude, cos, sin);
-  LH_CUDA_LAUNCHED();
+  launch_kernel(stream, angles_kernel, {n_rows, 128}, positions, frequencies, n_pairs, magnitude,
+                cos, sin);
 }
 
 void fill_tiles(cudaStream_t stream, const KvLayer& kv, const uint32_t* pages, uint32_t first_tile,
                 uint32_t end_tile, uint64_t seed) {
   if (first_tile >= end_tile) return;
   const dim3 grid(end_tile - first_tile, kv.n_kv_heads);
-  fill_tiles_kernel<<<grid, kThreads, 0, stream>>>(kv, pages, first_tile, seed);
-  LH_CUDA_LAUNCHED();
+  launch_kernel(stream, fill_tiles_kernel, {grid, kThreads}, kv, pages, first_tile, seed);
 }
 
 }  // namespace longhaul::cuda

@@ -1,5 +1,6 @@
 // Whole models on a GPU: close to the host's, and the same bits in any chunks, beside others, and
-// from captured passes. Skips where there is no device.
+// from captured passes. Skips where there is no device; built with -DLONGHAUL_CUDA=EMULATED it needs
+// none.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -16,6 +17,11 @@ namespace {
 
 constexpr size_t kMaxRows = 256;
 constexpr size_t kTokens = 16384;
+#if defined(LH_CUDA_EMULATION)
+constexpr size_t kShare = 5;  // the emulation is slow: that part of the longer texts
+#else
+constexpr size_t kShare = 1;
+#endif
 
 struct Case {
   std::string architecture;
@@ -132,7 +138,7 @@ class Cuda : public testing::TestWithParam<Case> {};
 TEST_P(Cuda, IsCloseToTheHost) {
   Rig rig(GetParam());
   if (rig.gpu == nullptr) GTEST_SKIP() << rig.reason;
-  const auto tokens = random_tokens(700, 3);
+  const auto tokens = random_tokens(700 / kShare, 3);
   auto on_host = rig.host->states->new_sequence();
   auto on_device = rig.device->states->new_sequence();
   const auto wanted = run(*rig.host, on_host, tokens, 100);
@@ -146,7 +152,7 @@ TEST_P(Cuda, IsCloseToTheHost) {
 TEST_P(Cuda, AnyChunkingGivesTheSameBits) {
   Rig rig(GetParam());
   if (rig.gpu == nullptr) GTEST_SKIP() << rig.reason;
-  const auto tokens = random_tokens(300, 7);
+  const auto tokens = random_tokens(300 / kShare, 7);
   auto alone = rig.device->states->new_sequence();
   const auto wanted = run(*rig.device, alone, tokens, 1);
   for (const size_t chunk_size : {2, 7, 16, 33, 64, 256}) {
@@ -160,7 +166,7 @@ TEST_P(Cuda, AnyChunkingGivesTheSameBits) {
 TEST_P(Cuda, CapturedPassesGiveTheSameBits) {
   Rig rig(GetParam());
   if (rig.gpu == nullptr) GTEST_SKIP() << rig.reason;
-  const auto tokens = random_tokens(120, 9);
+  const auto tokens = random_tokens(120 / kShare, 9);
   auto captured = rig.device->states->new_sequence();
   auto direct = rig.device->states->new_sequence();
   EXPECT_EQ(first_difference(run(*rig.device, direct, tokens, 1, {.timed = true}),
@@ -207,8 +213,8 @@ TEST_P(Cuda, SparseSteps) {
   options.sparse_ratio = 0.1;
   options.min_blocks = 4;
   const Mode sparse{find_selector("minmax"), &options};
-  const auto prefix = random_tokens(3000, 5);
-  const auto tail = random_tokens(40, 6);
+  const auto prefix = random_tokens(3000 / kShare, 5);
+  const auto tail = random_tokens(40 / kShare, 6);
   StepStats wanted_stats, found_stats, again_stats;
   auto on_host = rig.host->states->new_sequence();
   (void)run(*rig.host, on_host, prefix, 250);
