@@ -6,6 +6,8 @@
 #   links        paths and links in the documents exist
 #   dev          build with warnings as errors, run all tests; before that fetch published models if ../shared/models/fetch is there
 #   asan, tsan   build and run the tests that say most under that sanitizer
+#   cuda         build the CUDA backend without a card (cuda/emulation/), run its tests
+#   kernels-nvcc compile the kernels of cuda/ for sm_90a (needs nvcc)
 #   fuzz-replay  replay every stored fuzz input under ASan and UBSan
 #   fuzz         libFuzzer (clang) from the stored inputs, FUZZ_SECONDS (default 30) for each target; new ones and crashes
 #                go to build/fuzz/found/
@@ -52,6 +54,17 @@ stage_asan() {
 stage_tsan() {
   build tsan --target tsan_tests
   ctest --preset tsan -L tsan
+}
+
+# The emulation is slow: attention at a few shapes, whole models with short texts.
+stage_cuda() {
+  build cuda-emulated --target cuda_test cuda_attention_test cuda_linear_pack_test cuda_kv_layout_test cuda_widen_test
+  GTEST_FILTER="-CudaAttention.*:CudaAttentionBits.*Long*:CudaSelection.ScoresAndChoice*:CudaSelection.TheHighest*" \
+    ctest --preset cuda-emulated -j "$jobs" -R '^cuda_(test|attention|linear_pack|kv_layout|widen)'
+}
+
+stage_kernels_nvcc() {
+  build cuda --target longhaul_cuda
 }
 
 stage_fuzz_replay() {

@@ -6,6 +6,8 @@
 // when the one before has begun, whatever that waits for.
 #pragma once
 
+#include <cstdint>
+
 #include "cuda/launch.h"
 
 namespace longhaul::cuda {
