@@ -10,6 +10,7 @@
 #include "apps/commands.h"
 #include "apps/options.h"
 #include "apps/output.h"
+#include "base/result.h"
 
 namespace longhaul {
 namespace {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/options.h"
+#include "base/result.h"
 
 namespace longhaul {
 namespace {

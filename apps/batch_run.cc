@@ -7,6 +7,7 @@
 
 #include "apps/output.h"
 #include "base/progress.h"
+#include "base/result.h"
 
 namespace longhaul {
 namespace {

@@ -7,6 +7,7 @@
 
 #include "base/progress.h"
 #include "base/random.h"
+#include "base/result.h"
 
 namespace longhaul {
 namespace {

@@ -13,6 +13,7 @@
 #include "apps/options.h"
 #include "apps/output.h"
 #include "apps/stream.h"
+#include "base/result.h"
 
 namespace longhaul {
 namespace {

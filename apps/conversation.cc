@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/options.h"
+#include "base/result.h"
 #include "io/output_file.h"
 
 namespace longhaul {

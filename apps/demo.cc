@@ -10,6 +10,7 @@
 #include "apps/demo_job.h"
 #include "apps/options.h"
 #include "apps/output.h"
+#include "base/result.h"
 #include "tasks/path.h"
 #include "tasks/sum.h"
 

@@ -9,6 +9,7 @@
 #include "apps/output.h"
 #include "apps/table.h"
 #include "base/progress.h"
+#include "base/result.h"
 
 namespace longhaul {
 namespace {

@@ -13,6 +13,7 @@
 #include "apps/output.h"
 #include "apps/samples.h"
 #include "apps/stream.h"
+#include "base/result.h"
 
 namespace longhaul {
 namespace {

@@ -9,6 +9,7 @@
 #include "apps/options.h"
 #include "apps/output.h"
 #include "apps/table.h"
+#include "base/result.h"
 #include "io/gate_file.h"
 #include "model/rope.h"
 

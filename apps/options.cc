@@ -7,6 +7,8 @@
 #include <cstring>
 #include <memory>
 
+#include "base/result.h"
+
 namespace longhaul {
 namespace {
 

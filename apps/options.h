@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "apps/parse.h"
+#include "base/result.h"
 #include "longhaul/engine.h"
 
 namespace longhaul {

@@ -5,6 +5,7 @@
 
 #include "apps/commands.h"
 #include "apps/output.h"
+#include "base/result.h"
 
 namespace longhaul {
 namespace {

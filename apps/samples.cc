@@ -1,6 +1,7 @@
 #include "apps/samples.h"
 
 #include "apps/answer.h"
+#include "base/result.h"
 
 namespace longhaul {
 

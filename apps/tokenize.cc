@@ -8,6 +8,7 @@
 #include "apps/options.h"
 #include "apps/output.h"
 #include "apps/table.h"
+#include "base/result.h"
 #include "io/gguf.h"
 #include "tokenizer/tokenizer.h"
 

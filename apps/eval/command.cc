@@ -14,6 +14,7 @@
 #include "apps/interrupt.h"
 #include "apps/options.h"
 #include "apps/output.h"
+#include "base/result.h"
 
 namespace longhaul {
 namespace {

@@ -4,6 +4,7 @@
 
 #include "apps/answer.h"
 #include "apps/eval/item.h"
+#include "base/result.h"
 #include "tasks/task_kind.h"
 
 namespace longhaul::eval {

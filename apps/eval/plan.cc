@@ -1,5 +1,7 @@
 #include "apps/eval/plan.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>

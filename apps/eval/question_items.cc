@@ -8,6 +8,7 @@
 #include "apps/answer.h"
 #include "apps/eval/item.h"
 #include "apps/options.h"
+#include "base/result.h"
 #include "tasks/answers.h"
 
 namespace longhaul::eval {

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/result.h"
+
 namespace longhaul::eval {
 namespace {
 

@@ -1,5 +1,7 @@
 #include "apps/eval/report.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>

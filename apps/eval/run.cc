@@ -8,6 +8,7 @@
 
 #include "apps/eval/worker.h"
 #include "base/progress.h"
+#include "base/result.h"
 
 namespace longhaul::eval {
 namespace {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <set>
 
+#include "base/result.h"
+
 namespace longhaul::eval {
 namespace {
 

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "apps/options.h"
+#include "base/result.h"
 #include "io/output_file.h"
 
 namespace longhaul::eval {

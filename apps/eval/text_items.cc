@@ -3,6 +3,7 @@
 
 #include "apps/eval/item.h"
 #include "apps/options.h"
+#include "base/result.h"
 #include "tasks/random.h"
 
 namespace longhaul::eval {

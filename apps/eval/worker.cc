@@ -4,6 +4,7 @@
 
 #include "apps/answer.h"
 #include "apps/eval/statistics.h"
+#include "base/result.h"
 
 namespace longhaul::eval {
 namespace {
