@@ -28,6 +28,7 @@ struct CUevent_st {
 
 namespace {
 
+constexpr int kMajor = 8;  // compute capability: no early launches
 constexpr size_t kTotalBytes = size_t{8} << 30;
 constexpr size_t kPoisonedBytes = size_t{64} << 20;  // of one allocation
 constexpr size_t kSharedWithoutAsking = 48 * 1024;
@@ -98,11 +99,11 @@ cudaError_t cudaDriverGetVersion(int* version) { return *version = 13000, cudaSu
 cudaError_t cudaRuntimeGetVersion(int* version) { return *version = 13000, cudaSuccess; }
 cudaError_t cudaGetDeviceCount(int* n) { return *n = 1, cudaSuccess; }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
-  *properties = {"emulated card", kTotalBytes, 9, 0, 132};
+  *properties = {"emulated card", kTotalBytes, kMajor, 0, 108};
   return cudaSuccess;
 }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
-  return *value = 9, cudaSuccess;
+  return *value = kMajor, cudaSuccess;
 }
 cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 cudaError_t cudaDeviceSynchronize() {
