@@ -77,9 +77,14 @@ void Sampler::adjust(std::span<float> logits) {
 
 bool Sampler::any_candidate(std::span<const float> logits) {
   LH_CHECK(logits.size() == vocab_size_);
+  constexpr float kNever = -std::numeric_limits<float>::infinity();
+  if (!has_penalties() && options_.logit_bias.empty()) {
+    // Nearly always the first: the whole row would be a pass over half a megabyte.
+    return std::any_of(logits.begin(), logits.end(), [](float logit) { return logit > kNever; });
+  }
   row_.assign(logits.begin(), logits.end());
   adjust(row_);
-  return row_[argmax_token(row_)] > -std::numeric_limits<float>::infinity();
+  return row_[argmax_token(row_)] > kNever;
 }
 
 int32_t Sampler::sample(std::span<const float> logits, size_t position) {
