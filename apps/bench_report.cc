@@ -151,19 +151,21 @@ std::string markdown(const BenchReport& report) {
 std::string csv(const BenchReport& report) {
   std::string text =
       "test,n_tokens,depth,texts,mode,tokens_per_s,spread,weights_ms,selection_ms,attention_ms,"
-      "chunks_ms,"
-      "rest_ms,bytes_per_token,bandwidth_share,ops_per_token,peak_share,blocks_read,blocks_total,"
+      "chunks_ms,rest_ms,bytes_per_token,bandwidth_share,ops_per_token,peak_share,blocks_read,"
+      "blocks_total,"
       "drafted,accepted,logits_hash\n";
   for (const BenchRow& row : report.rows) {
     const BenchCost cost = bench_cost(report, row);
-    text += fmt::format(
-        "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", row.label(),
-        row.n_tokens, row.depth, row.n_texts, mode_text(row), row.median(), row.spread(),
-        cost.weights_ms, cost.selection_ms, cost.attention_ms, cost.chunks_ms, cost.rest_ms,
-        cost.bytes_per_token, cost.bytes_per_token * row.median() / report.machine.read_bytes_per_s,
-        cost.ops_per_token, cost.ops_per_token * row.median() / report.machine.dot_ops_per_s,
-        row.attention.blocks_read, row.attention.blocks_total, row.attention.drafted,
-        row.attention.accepted, hash_text(row));
+    text +=
+        fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", row.label(),
+                    row.n_tokens, row.depth, row.n_texts, mode_text(row), row.median(),
+                    row.spread(), cost.weights_ms, cost.selection_ms, cost.attention_ms,
+                    cost.chunks_ms, cost.rest_ms, cost.bytes_per_token,
+                    part_of(cost.bytes_per_token * row.median(), report.machine.read_bytes_per_s),
+                    cost.ops_per_token,
+                    part_of(cost.ops_per_token * row.median(), report.machine.dot_ops_per_s),
+                    row.attention.blocks_read, row.attention.blocks_total, row.attention.drafted,
+                    row.attention.accepted, hash_text(row));
   }
   return text;
 }

@@ -37,6 +37,15 @@ void ensure(DeviceBuffer<T>& buffer, size_t n) {
   buffer = std::move(*larger);
 }
 
+// The numbers on the device, until the next call with that buffer.
+template <class T>
+const T* upload(std::span<const T> numbers, DeviceBuffer<T>& buffer, cudaStream_t stream) {
+  constexpr size_t kLeast = 1024;
+  ensure(buffer, std::max(numbers.size(), kLeast));
+  buffer.upload(numbers, stream);
+  return buffer.data();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Backend>> make_backend() {
@@ -118,7 +127,7 @@ void CudaBackend::narrow(std::span<const RowMove> moves, std::span<const RowBuff
   }
   is_narrowed_ = true;
   if (row_ids_.empty()) return;
-  const uint32_t* const ids = upload_rows(row_ids_);
+  const uint32_t* const ids = upload<uint32_t>(row_ids_, rows_, stream_);
   for (const RowBuffer& buffer : buffers) {
     // By way of a scratch: rows move in parallel, and some move onto others.
     const size_t n = row_ids_.size() * buffer.width;
@@ -213,20 +222,10 @@ void CudaBackend::activate(Activation activation, MatrixView<float> gate,
   }
 }
 
-// Copies row numbers to the device; they are there until the next call.
-const uint32_t* CudaBackend::upload_rows(std::span<const uint32_t> rows) {
-  if (rows.size() > rows_.size()) {
-    stream_.wait();
-    ensure(rows_, std::max<size_t>(rows.size(), 1024));
-  }
-  rows_.upload(rows, stream_);
-  return rows_.data();
-}
-
 void CudaBackend::gather(MatrixView<const float> from, std::span<const uint32_t> rows,
                          MatrixView<float> to) {
   settle();
-  cuda::gather(stream_, rows_of(from), upload_rows(rows), rows_of(to));
+  cuda::gather(stream_, rows_of(from), upload(rows, rows_, stream_), rows_of(to));
 }
 
 void CudaBackend::add_shares(MatrixView<float> from, std::span<const RowShare> shares,
@@ -238,15 +237,11 @@ void CudaBackend::add_shares(MatrixView<float> from, std::span<const RowShare> s
     row_ids_.push_back(share.row);
     weights_.push_back(share.weight);
   }
-  const uint32_t* const ids = upload_rows(row_ids_);
-  if (weights_.size() > shares_.size()) {
-    stream_.wait();
-    ensure(shares_, std::max<size_t>(weights_.size(), 1024));
-  }
-  shares_.upload(weights_, stream_);
+  const uint32_t* const ids = upload<uint32_t>(row_ids_, rows_, stream_);
+  const float* const weights = upload<float>(weights_, shares_, stream_);
   Rows rows = rows_of(from);
   rows.n_rows = static_cast<uint32_t>(shares.size());
-  add_scaled(stream_, rows, ids, shares_.data(), rows_of(to));
+  add_scaled(stream_, rows, ids, weights, rows_of(to));
 }
 
 void CudaBackend::zero(MatrixView<float> x) {

@@ -84,7 +84,6 @@ class CudaBackend final : public Backend {
   Key key_of(const ::longhaul::Pass& pass) const;
   void run_captured(Graph& graph, FunctionRef<void()> operations);
   void drop_graphs();
-  const uint32_t* upload_rows(std::span<const uint32_t> rows);
   static KvLayer layer_of(const KvSequence& kv, size_t index);
   static KvLayer layer_of(const ::longhaul::Pass& pass, const AttentionSpec& spec);
 

@@ -72,6 +72,8 @@ class CpuBackend final : public Backend {
   std::span<std::byte> weights_left_;  // what is free of it
   Activations activations_;
   std::vector<MatmulTask> tasks_;
+  std::vector<float> normal_;  // that fill_random() takes rows of, drawn with normal_seed_
+  uint64_t normal_seed_ = 0;
   CpuAttention attention_;
 };
 
