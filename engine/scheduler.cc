@@ -68,6 +68,17 @@ Scheduler::Alone::~Alone() {
   scheduler_.hand_over();
 }
 
+Status Scheduler::Alone::check_promises() const {
+  const Lock lock(scheduler_.mutex_);
+  const size_t n_free = scheduler_.states_.usage().pages_free;
+  const size_t n_promised = scheduler_.pages_promised();
+  if (n_promised <= n_free) return {};
+  return make_error(
+      ErrorCode::kOutOfMemory,
+      "the KV cache is full: {} pages too many, beside the {} promised to texts that run",
+      n_promised - n_free, n_promised);
+}
+
 Status Scheduler::run(Run& run) {
   Lock lock(mutex_);
   Entry entry(run);
@@ -135,15 +146,20 @@ Error Scheduler::no_room(const Run& run, size_t n_free, size_t n_promised) const
               run.end(), pages_wanted(run), usage.page_tokens, n_free, usage.pages, n_promised)};
 }
 
+// What the texts that have begun may still take.
+size_t Scheduler::pages_promised() const {
+  size_t n = 0;
+  for (const Entry* entry : entries_) {
+    if (entry->phase != Phase::kWaiting && entry->phase != Phase::kOver)
+      n += pages_wanted(entry->run);
+  }
+  return n;
+}
+
 void Scheduler::admit() {
   if (!any(Phase::kWaiting)) return;
-  size_t n_promised = 0;
-  size_t n_running = 0;
-  for (const Entry* entry : entries_) {
-    if (entry->phase == Phase::kWaiting || entry->phase == Phase::kOver) continue;
-    n_promised += pages_wanted(entry->run);
-    ++n_running;
-  }
+  size_t n_promised = pages_promised();
+  bool any_runs = any(Phase::kReady) || any(Phase::kDelivering) || any(Phase::kDelivered);
   for (Entry* entry : entries_) {
     if (entry->phase != Phase::kWaiting) continue;
     Run& run = entry->run;
@@ -152,9 +168,9 @@ void Scheduler::admit() {
     if (n_promised + n_wanted <= n_free) {
       run.begin();
       n_promised += pages_wanted(run);
-      ++n_running;
+      any_runs = true;
       entry->become(run.is_over() ? Phase::kOver : Phase::kReady);
-    } else if (n_running > 0) {
+    } else if (any_runs) {
       return;  // those behind it wait too, or it might wait for ever
     } else if (!run.waits_for_room()) {
       run.refuse(no_room(run, n_free, n_promised));

@@ -32,6 +32,10 @@ class Scheduler {
     Alone(const Alone&) = delete;
     Alone& operator=(const Alone&) = delete;
 
+    // Error if so many pages were taken meanwhile that a text that runs may not get all it was
+    // promised: then they must be given back.
+    Status check_promises() const;
+
    private:
     Scheduler& scheduler_;
   };
@@ -61,6 +65,7 @@ class Scheduler {
   void hand_over();
   bool any(Phase phase) const;
   size_t pages_wanted(const Run& run) const;
+  size_t pages_promised() const;
   Error no_room(const Run& run, size_t n_free, size_t n_promised) const;
 
   const StatePool& states_;

@@ -41,6 +41,7 @@ void Session::truncate(size_t n_tokens) {
 Result<Session> Session::fork() const {
   const Scheduler::Alone alone(*impl_->engine->scheduler);
   LH_ASSIGN_OR_RETURN(Text copy, impl_->text.fork());
+  LH_RETURN_IF_ERROR(alone.check_promises());
   return Session(std::make_unique<Impl>(*impl_->engine, std::move(copy)));
 }
 
@@ -82,13 +83,21 @@ Status Session::fill_random(size_t n_tokens, uint64_t seed) {
                      n_tokens);
   }
   const Scheduler::Alone alone(*engine.scheduler);
-  return text.fill_random(engine.info.vocab_size, engine.model->backend(), n_tokens, seed);
+  LH_RETURN_IF_ERROR(
+      text.fill_random(engine.info.vocab_size, engine.model->backend(), n_tokens, seed));
+  Status status = alone.check_promises();
+  if (!status) text.cut(first);
+  return status;
 }
 
 Result<size_t> Session::restore(const std::string& path) {
   LH_RETURN_IF_ERROR(impl_->engine->check_on_host("restoring a state"));
-  const Scheduler::Alone alone(*impl_->engine->scheduler);
-  LH_RETURN_IF_ERROR(impl_->text.restore(path, impl_->engine->model_id()));
+  Engine::Impl& engine = *impl_->engine;
+  const Scheduler::Alone alone(*engine.scheduler);
+  Text restored(engine.states->new_sequence());
+  LH_RETURN_IF_ERROR(restored.restore(path, engine.model_id()));
+  LH_RETURN_IF_ERROR(alone.check_promises());
+  impl_->text = std::move(restored);
   return impl_->text.size();
 }
 

@@ -228,7 +228,43 @@ TEST(Batch, AWaitingTextCanBeCancelled) {
   stop.request_stop();
 }
 
-// One text finds no page half way; the other does not notice.
+// What is promised to a text that runs nobody else takes.
+TEST(Batch, NobodyTakesThePagesOfATextThatRuns) {
+  const auto engine = load(2, 512, 512);  // six pages
+  const std::string path = testing::TempDir() + "batch_promises_test.state";
+  Session other = engine->new_session().value();
+  EXPECT_TRUE(other.generate(request_of(0, 200, 1)));
+  EXPECT_TRUE(other.save(path));
+  Session filler = engine->new_session().value();
+  EXPECT_TRUE(filler.fill_random(512, 1));
+  Session session = engine->new_session().value();
+  GenerateRequest request = request_of(0, 250, 20);  // one page, soon two: of two that are free
+  std::vector<std::string> errors;
+  const auto keep = [&](const auto& result) {
+    errors.push_back(result ? "" : result.error().message);
+  };
+  request.on_progress = [&](size_t, size_t, size_t generated) {
+    if (generated != 2) return true;
+    Session reader = engine->new_session().value();
+    keep(reader.fill_random(257, 1));  // two pages
+    keep(other.restore(path));         // one page beside its own, then one again
+    keep(reader.restore(path));        // one page
+    keep(engine->new_session().value().restore(path));
+    filler.truncate(256);
+    keep(other.fork());  // two pages set aside
+    return true;
+  };
+  const auto result = session.generate(request);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(session.tokens().size(), 270U);
+  ASSERT_EQ(errors.size(), 5U);
+  for (const size_t i : {0, 3, 4})
+    EXPECT_NE(errors[i].find("full"), std::string::npos) << i << errors[i];
+  for (const size_t i : {1, 2}) EXPECT_EQ(errors[i], "");
+}
+
+// One text finds no page half way, since those it reads again are shared; the other does not
+// notice.
 TEST(Batch, AFullCacheStopsOneText) {
   const auto engine = load(2, 512, 512);  // six pages
   Outcome alone;
@@ -236,39 +272,28 @@ TEST(Batch, AFullCacheStopsOneText) {
     Session session = engine->new_session().value();
     alone = outcome_of(session.generate(request_of(0, 100, 100)));
   }
-  Session thief = engine->new_session().value();
-  Session thief2 = engine->new_session().value();
-  Session calm_session = engine->new_session().value();  // keeps its page to the end
-  std::latch calm_runs(1);
-  Outcome calm, stopped;
-  std::jthread first([&] {
-    GenerateRequest request = request_of(0, 100, 100);
-    request.on_progress = [&](size_t, size_t, size_t generated) {
-      if (generated == 1) calm_runs.count_down();
-      return true;
-    };
-    calm = outcome_of(calm_session.generate(request));
-  });
-  std::jthread second([&] {
-    Session session = engine->new_session().value();
-    GenerateRequest request = request_of(0, 250, 60);
-    request.on_progress = [&](size_t, size_t, size_t generated) {
-      if (generated == 2) {
-        EXPECT_TRUE(thief.fill_random(512, 1));
-        EXPECT_TRUE(thief2.fill_random(512, 1));
-      }
-      return true;
-    };
-    calm_runs.wait();
-    stopped = outcome_of(session.generate(request));
-    const size_t n_held = session.tokens().size();
-    EXPECT_GE(n_held, 252U);
-    EXPECT_LT(n_held, 310U);
-  });
-  first.join();
-  second.join();
+  Session stale = engine->new_session().value();
+  GenerateRequest sparse = request_of(4, 250, 200);
+  sparse.sampling = {};
+  ASSERT_TRUE(stale.generate(sparse));
+  const Session copy = stale.fork().value();
+  const Session copy2 = stale.fork().value();
+  Outcome calm;
+  std::string error;
+  Session session = engine->new_session().value();
+  GenerateRequest request = request_of(0, 100, 100);
+  request.on_progress = [&](size_t, size_t, size_t generated) {
+    if (generated == 2) {
+      std::jthread([&] {
+        const Status saved = stale.save(testing::TempDir() + "batch_full_test.state");
+        error = saved ? "" : saved.error().message;
+      }).join();
+    }
+    return true;
+  };
+  calm = outcome_of(session.generate(request));
   expect_same(alone, calm, 0);
-  EXPECT_NE(stopped.error.find("full"), std::string::npos) << stopped.error;
+  EXPECT_NE(error.find("full"), std::string::npos) << error;
 }
 
 // Every other call of the API beside texts that run.
