@@ -59,7 +59,7 @@ function(longhaul_room name)
   endif()
 endfunction()
 
-# What the sanitizer stages of ci/run.sh build: tests labelled tsan; all but those labelled slow or cli.
+# What the sanitizer stages of ci/run.sh build: tests labelled tsan; all but those labelled slow or cli (apps/).
 add_custom_target(tsan_tests)
 add_custom_target(asan_tests)
 
