@@ -107,6 +107,9 @@ class AutoMode : public DecodeMode {
         acceptance_ = acceptance;
         return std::min(longest, std::max<size_t>(1, draft_));
       });
+    } else if (mode == AttentionMode::kDense) {
+      // Dense steps, and what the text's own past drafts.
+      made = make_exact_mode([](double, size_t) { return size_t{0}; });
     } else if (mode == AttentionMode::kResa) {
       made = make_resa_mode(options, &period_);
     } else {

@@ -1,4 +1,5 @@
-// exact: sparse steps draft a few tokens; one dense pass over them gives the logits dense decoding
+// exact: sparse steps draft a few tokens, or the text's own past does where it said the same before
+// (copy_drafts.h); one dense pass over them gives the logits dense decoding
 // would have had, in the same bits, and rewrites their K and V on the way. Drafts that agree are
 // kept, the first that does not is replaced by the dense choice, and the cache is cut after it.
 // The text is that of dense decoding token for token, sampled or not: what is drawn at a position
@@ -6,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/copy_drafts.h"
 #include "engine/run.h"
 
 namespace longhaul {
@@ -72,11 +74,18 @@ class ExactMode : public DecodeMode {
   bool begin_round(Run& run) {
     const size_t longest =
         std::min({run.options().rectify_every, run.n_left() - 1, run.max_rows() - 1});
-    if (longest == 0 || run.selects_everything()) return false;
-    n_wanted_ = plan_ ? plan_(length_.acceptance(), longest) : length_.next(longest);
+    if (longest == 0) return false;
+    const auto copied = copies_.propose(run.text().tokens(), longest);
+    is_copied_ = !copied.empty();
+    if (!is_copied_) {
+      if (run.selects_everything()) return false;
+      n_wanted_ = plan_ ? plan_(length_.acceptance(), longest) : length_.next(longest);
+      if (n_wanted_ == 0) return false;
+    }
     drafts_.reserve(std::min(run.options().rectify_every, run.max_rows() - 1) + 1);
     drafts_.push_back(run.text().tokens().back());
-    is_drafting_ = true;
+    drafts_.insert(drafts_.end(), copied.begin(), copied.end());
+    is_drafting_ = !is_copied_;
     run.text().mark();
     return true;
   }
@@ -105,7 +114,11 @@ class ExactMode : public DecodeMode {
     ++stats.rectifications;
     stats.drafted += n_drafted();
     stats.accepted += n_accepted;
-    length_.update(n_accepted, std::min(n_drafted(), n_accepted + 1));
+    if (is_copied_) {
+      copies_.judge(n_accepted, n_drafted());
+    } else {
+      length_.update(n_accepted, std::min(n_drafted(), n_accepted + 1));
+    }
     drafts_.clear();
     // The dense pass has just stored everything before the newest token, which stays out.
     run.text().rewind(run.text().size() - 1);
@@ -119,6 +132,8 @@ class ExactMode : public DecodeMode {
   std::vector<int32_t> drafts_;  // of a round: the newest token, then what may follow it
   size_t n_wanted_ = 0;
   bool is_drafting_ = false;
+  CopyDrafts copies_;
+  bool is_copied_ = false;  // the drafts of this round are
 };
 
 }  // namespace
