@@ -33,6 +33,8 @@ Status check(BenchArguments& arguments) {
   }
   if (!arguments.write_path.empty() && engine.shape.empty())
     return bad_input("--write: expected a --shape to write, found a --model");
+  if (!arguments.plan.text_path.empty() && arguments.plan.fill == "random")
+    return bad_input("--text: expected --fill read, found random");
   const AttentionOptions& attention = arguments.plan.attention;
   engine.random_gates =
       !engine.shape.empty() && engine.gates_path.empty() && attention.selector == "gate";
@@ -45,6 +47,21 @@ size_t tokens_needed(const BenchPlan& plan) {
   size_t n_most = plan.n_generate + plan.attention.rectify_every + 2;
   for (const size_t n : plan.prompts) n_most = std::max(n_most, n + 1);
   return plan.depths.back() + n_most;
+}
+
+// The tokens of --text, as many as the tests read at most; none without it.
+Result<std::vector<int32_t>> read_text(const BenchPlan& plan, const Engine& engine) {
+  if (plan.text_path.empty()) return std::vector<int32_t>();
+  LH_ASSIGN_OR_RETURN(const std::string bytes, read_text_file(plan.text_path));
+  LH_ASSIGN_OR_RETURN(std::vector<int32_t> tokens, engine.tokenize(bytes, true, false));
+  size_t n_needed = plan.depths.back() + 1;
+  for (const size_t n : plan.prompts) n_needed = std::max(n_needed, plan.depths.back() + n);
+  if (tokens.size() >= n_needed) {
+    tokens.resize(n_needed);
+    return tokens;
+  }
+  return bad_input("--text: {}: expected at least {} tokens, found {}", plan.text_path, n_needed,
+                   tokens.size());
 }
 
 Status save(const nlohmann::ordered_json& document, const std::string& path) {
@@ -105,7 +122,7 @@ Result<int> bench(BenchArguments& arguments) {
   LH_RETURN_IF_ERROR(read_weights(options, report));
   report.options = engine->options();
   report.attention = plan.attention;
-  report.fill = plan.fill;
+  report.fill = plan.text_path.empty() ? plan.fill : "text";
   report.machine = measure_machine(report.options.n_threads);
   if (const std::optional<DeviceInfo> device = engine->measure_device()) {
     report.machine.cpu = device->name;
@@ -113,7 +130,8 @@ Result<int> bench(BenchArguments& arguments) {
     report.machine.dot_instruction = "device";
     report.machine.dot_ops_per_s = 0;  // not measured
   }
-  BenchRun run(plan, *engine, std::move(sessions));
+  LH_ASSIGN_OR_RETURN(std::vector<int32_t> text, read_text(plan, *engine));
+  BenchRun run(plan, *engine, std::move(text), std::move(sessions));
   LH_ASSIGN_OR_RETURN(report.rows, run.run());
   report.peak_memory_bytes = peak_memory_bytes();
   if (!arguments.save_path.empty()) LH_RETURN_IF_ERROR(save(to_json(report), arguments.save_path));
@@ -145,8 +163,7 @@ Result<std::vector<size_t>> parse_batches(std::string_view text) {
 
 void add_plan_options(CLI::App& command, EngineOptions& engine, BenchPlan& plan) {
   add_modes_option(command, plan.modes);
-  add_gates_option(command, engine, plan.attention);
-  add_selection_options(command, plan.attention);
+  add_selection_options(command, engine, plan.attention);
   auto store_depths = [&plan](std::vector<size_t> depths) { plan.depths = std::move(depths); };
   add_parsed(command, "-d,--depths", parse_sizes, store_depths, "tokens in the cache before a test")
       ->type_name("N,N,..")
@@ -165,6 +182,12 @@ void add_plan_options(CLI::App& command, EngineOptions& engine, BenchPlan& plan)
       ->check(CLI::IsMember({"read", "random"}))
       ->type_name("read|random")
       ->capture_default_str();
+  command
+      .add_option("--text", plan.text_path,
+                  "read and continue this text in place of random tokens: `exact` drafts what the "
+                  "model would say")
+      ->check(CLI::ExistingFile)
+      ->type_name("FILE");
   auto store_batches = [&plan](std::vector<size_t> batches) { plan.batches = std::move(batches); };
   add_parsed(command, "--batch", parse_batches, store_batches,
              "texts of a decode test that run at once; the speed is that of all together")

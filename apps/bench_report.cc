@@ -75,6 +75,19 @@ std::string auto_lines(const BenchReport& report) {
 // A share of a limit that was measured; 0 where it was not.
 double part_of(double part, double whole) { return whole > 0 ? part / whole : 0; }
 
+// A row of `resa` that is none: too few tokens for a pass.
+std::string resa_line(const BenchReport& report) {
+  for (const BenchRow& row : report.rows) {
+    if (row.mode != AttentionMode::kResa || row.profile.chunks.n_passes > 0) continue;
+    return fmt::format(
+        "\nresa: {} tokens are too few for a rectification every {} (-n, --rectify-every): its "
+        "rows "
+        "are those of sparse.\n",
+        row.n_tokens, report.attention.rectify_every);
+  }
+  return "";
+}
+
 nlohmann::ordered_json times_json(const PassTimes& times) {
   return {{"passes", times.n_passes},
           {"tokens", times.n_tokens},
@@ -145,7 +158,7 @@ std::string markdown(const BenchReport& report) {
          percent(row.attention.accepted, row.attention.drafted), hash_text(row).substr(0, 8)});
   }
   return headline(report) + table.markdown() + "\nParts while they run:\n\n" + parts_table(report) +
-         auto_lines(report);
+         auto_lines(report) + resa_line(report);
 }
 
 std::string csv(const BenchReport& report) {

@@ -39,7 +39,7 @@ struct BenchReport {
   EngineOptions options;
   AttentionOptions attention;
   Machine machine;
-  std::string fill;
+  std::string fill;                        // "read", "random" or "text"
   std::optional<Calibration> calibration;  // of `auto`, if it runs
   bool calibration_was_stored = false;
   size_t peak_memory_bytes = 0;  // of the process, at the end of the run

@@ -51,12 +51,22 @@ Result<std::vector<BenchRow>> BenchRun::run() {
 }
 
 std::vector<int32_t> BenchRun::tokens_at(size_t first, size_t n) const {
+  if (!text_.empty()) {
+    const auto begin = text_.begin() + static_cast<std::ptrdiff_t>(first);
+    return {begin, begin + static_cast<std::ptrdiff_t>(n)};
+  }
   std::vector<int32_t> tokens(n);
   for (size_t i = 0; i < n; ++i) {
     uint64_t state = first + i;
     tokens[i] = static_cast<int32_t>(split_mix64(state) % engine_.model_info().vocab_size);
   }
   return tokens;
+}
+
+// Random texts differ in their first token, so that their logits do.
+std::vector<int32_t> BenchRun::prompt_of(const BenchRow& row, size_t text) const {
+  const size_t n = row.kind == BenchKind::kPrefill ? row.n_tokens : 1;
+  return tokens_at(row.depth + (text_.empty() ? text : 0), n);
 }
 
 GenerateRequest BenchRun::request(std::vector<int32_t> prompt, size_t n_tokens,
@@ -91,11 +101,10 @@ Result<GenerateResult> BenchRun::generate(Session& session, GenerateRequest requ
 Result<std::vector<GenerateResult>> BenchRun::generate_all(const BenchRow& row, bool profile) {
   const bool prefill = row.kind == BenchKind::kPrefill;
   // A decode test counts the tokens after the first, which belongs to the pass over the prompt.
-  const size_t n_prompt = prefill ? row.n_tokens : 1;
   const size_t n_generate = prefill ? 1 : row.n_tokens + 1;
   std::vector<Result<GenerateResult>> results(row.n_texts);
   const auto run_text = [&](size_t text, const std::string& label) {
-    GenerateRequest one = request(tokens_at(row.depth + text, n_prompt), n_generate, row.mode);
+    GenerateRequest one = request(prompt_of(row, text), n_generate, row.mode);
     one.profile = profile;
     results[text] = generate(sessions_[text], std::move(one), label);
   };

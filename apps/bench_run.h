@@ -20,7 +20,8 @@ struct BenchPlan {
   std::vector<size_t> batches = {1};  // texts that decode at once
   size_t repetitions = 3;
   bool warmup = true;         // a first run of each test that is profiled and not timed
-  std::string fill = "read";  // how a depth is reached: by reading random tokens, or `random` keys
+  std::string fill = "read";  // how a depth is reached: by reading tokens, or `random` keys
+  std::string text_path;      // whose tokens are read; empty: random ones
 };
 
 // At each depth the text is read once; then the repetitions of all tests take turns, so that a slow
@@ -28,15 +29,18 @@ struct BenchPlan {
 // every run, so that the hashes of the logits can be compared.
 class BenchRun {
  public:
-  // `sessions`: as many as the largest batch has texts.
-  BenchRun(const BenchPlan& plan, const Engine& engine, std::vector<Session> sessions)
-      : plan_(plan), engine_(engine), sessions_(std::move(sessions)) {}
+  // `text`: tokens of plan.text_path, enough for all tests; empty: random ones. `sessions`: as many as
+  // the largest batch has texts.
+  BenchRun(const BenchPlan& plan, const Engine& engine, std::vector<int32_t> text,
+           std::vector<Session> sessions)
+      : plan_(plan), engine_(engine), text_(std::move(text)), sessions_(std::move(sessions)) {}
 
   // Error: kCancelled after Ctrl-C, or what the engine says.
   Result<std::vector<BenchRow>> run();
 
  private:
   std::vector<int32_t> tokens_at(size_t first, size_t n) const;
+  std::vector<int32_t> prompt_of(const BenchRow& row, size_t text) const;
   GenerateRequest request(std::vector<int32_t> prompt, size_t n_tokens, AttentionMode mode) const;
   Result<GenerateResult> generate(Session& session, GenerateRequest request,
                                   const std::string& label);
@@ -47,6 +51,7 @@ class BenchRun {
 
   const BenchPlan& plan_;
   const Engine& engine_;
+  std::vector<int32_t> text_;
   std::vector<Session> sessions_;
   Interrupt interrupt_;
 };
