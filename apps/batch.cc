@@ -121,8 +121,7 @@ void add_batch(CLI::App& app, CommandBody& chosen) {
       ->take_all();
   command.add_flag("--ignore-eos", defaults.ignore_eos, "go on after the end of the text");
   add_mode_option(command, defaults.attention.mode);
-  add_gates_option(command, arguments->engine, defaults.attention);
-  add_selection_options(command, defaults.attention);
+  add_selection_options(command, arguments->engine, defaults.attention);
   add_sampling_options(command, defaults.sampling);
   command.callback([&chosen, arguments] { chosen = [arguments] { return batch(*arguments); }; });
 }

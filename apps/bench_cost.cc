@@ -3,7 +3,7 @@
 
 #include "apps/bench_report.h"
 #include "attention/gate/summary.h"
-#include "attention/minmax/summary.h"
+#include "attention/selector.h"
 #include "model/state_slots.h"
 #include "state/memory_plan.h"
 
@@ -16,7 +16,10 @@ std::vector<SlotConfig> slots_of(const BenchReport& report, size_t n_tokens) {
                        .v_type = report.options.v_type,
                        .block_size = report.options.block_size,
                        .n_tokens = n_tokens};
-  options.summaries = {bounds_summary_spec(main_attention(report.plan).key_dim)};
+  SelectorSetup setup = selector_setup(report.plan, report.options.block_size);
+  setup.kept.insert(setup.kept.end(), report.options.selectors.begin(),
+                    report.options.selectors.end());
+  options.summaries = specs_of(plan_summaries(setup).value());
   if (report.model.gate_dim > 0)
     options.summaries.push_back(gate_summary_spec(report.model.gate_dim));
   return state_slots(report.plan, options);
@@ -25,8 +28,9 @@ std::vector<SlotConfig> slots_of(const BenchReport& report, size_t n_tokens) {
 // What scoring the blocks of a context reads: their descriptors, or their gate keys and the weights
 // of the gate queries, which are in f16.
 double scored_bytes(const BenchReport& report, const StateBytes& state) {
-  if (report.attention.selector != "gate")
-    return static_cast<double>(state.summary(kBoundsSummary));
+  const Selector& selector = *find_selector(report.attention.selector);
+  if (selector.summary.empty()) return 0;
+  if (!selector.learned) return static_cast<double>(state.summary(selector.summary));
   const SelectorSetup setup = selector_setup(report.plan, report.options.block_size);
   return static_cast<double>(state.summary(kGateSummary) + 2 * setup.n_layers * setup.n_heads *
                                                                setup.key_dim *

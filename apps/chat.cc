@@ -165,8 +165,7 @@ void add_chat(CLI::App& app, CommandBody& chosen) {
   command.add_option("--system", arguments->system, "the system message")->type_name("TEXT");
   add_count(command, "-n,--max-tokens", arguments->request.max_tokens, "longest answer", 1);
   add_mode_option(command, arguments->request.attention.mode);
-  add_gates_option(command, arguments->engine, arguments->request.attention);
-  add_selection_options(command, arguments->request.attention);
+  add_selection_options(command, arguments->engine, arguments->request.attention);
   add_sampling_options(command, arguments->request.sampling);
   command.callback([&chosen, arguments] { chosen = [arguments] { return chat(*arguments); }; });
 }

@@ -68,7 +68,7 @@ class Usage(unittest.TestCase):
         self.refused([*generate, "--gates", gates, "--block-size", "64"], "blocks of 16", "64")
         self.refused([*generate, "--gates", MODEL], "not a gate file")
         self.refused([*generate, "--selector", "gate"], "gate file", "found none")
-        self.refused([*generate, "--gate-threshold", "0.1"], "gate threshold", "minmax")
+        self.refused([*generate, "--gate-threshold", "0.1"], "gate threshold", "outlier")
         self.refused([*generate, "--gate-threshold", "0.1", "--sparse-ratio", "0.2"], "--gate-threshold", "--sparse-ratio")
         self.refused(["eval", "-m", MODEL, "--gates", gates, "--block-size", "64"], "--gates", "64")
         status, out, err = run("inspect", gates)
@@ -324,15 +324,15 @@ class Eval(unittest.TestCase):
             self.assertEqual(status, 0, err)
             report = json.loads(out)
             self.assertEqual([row["setting"] for row in report["answers"]],
-                             ["dense f16", "sparse minmax 10% b4 f16", "resa minmax 10% b4 f32 f16",
-                              "exact minmax 10% b4 f32 f16"])
+                             ["dense f16", "sparse outlier 10% b4 f16", "resa outlier 10% b4 f32 f16",
+                              "exact outlier 10% b4 f32 f16"])
             for row in report["answers"]:
                 self.assertEqual(row["n"], 2)
                 self.assertLessEqual(row["low"], row["accuracy"])
                 self.assertLessEqual(row["accuracy"], row["high"])
             self.assertEqual(len(report["forced"]), 3)
             self.assertEqual(report["forced"][0]["mean_kl"], 0)
-            self.assertEqual([row["selector"] for row in report["recall"]], ["minmax", "oracle"])
+            self.assertEqual([row["selector"] for row in report["recall"]], ["outlier", "oracle"])
             self.assertIn("<svg", (pathlib.Path(folder) / "report.html").read_text())
             lines = (pathlib.Path(folder) / "results.jsonl").read_text().splitlines()
             self.assertEqual(len(lines), 2 * (4 + 3 + 1))
@@ -346,7 +346,7 @@ class Eval(unittest.TestCase):
     def test_table(self):
         status, out, err = run(*self.COMMON, "--attention", "dense,sparse")
         self.assertEqual(status, 0, err)
-        for part in (b"95% interval", b"sparse minmax 10% b4 f16", b"0/2", b"lost/won"):
+        for part in (b"95% interval", b"sparse outlier 10% b4 f16", b"0/2", b"lost/won"):
             self.assertIn(part, out)
 
     def test_refused_before_any_work(self):

@@ -118,8 +118,7 @@ void add_demo(CLI::App& app, CommandBody& chosen) {
   command.get_option("--block-size")
       ->default_str(fmt::format("{}, or that of --gates", kBlockSize));
   add_modes_option(command, arguments->job.modes);
-  add_gates_option(command, arguments->engine, arguments->job.attention);
-  add_selection_options(command, arguments->job.attention);
+  add_selection_options(command, arguments->engine, arguments->job.attention);
   add_count(command, "--nodes", arguments->n_nodes, "nodes on the path that is asked for", 1, 1024);
   add_count(command, "--others", arguments->n_other, "nodes on other paths in the prompt", 0, 1023);
   add_count(command, "--entries", arguments->n_entries, "numbers to add up", 1, 1024);

@@ -125,8 +125,7 @@ void add_generate(CLI::App& app, CommandBody& chosen) {
   command.add_flag("--ignore-eos", arguments->request.ignore_eos,
                    "go on after the end of the text");
   add_mode_option(command, arguments->request.attention.mode);
-  add_gates_option(command, arguments->engine, arguments->request.attention);
-  add_selection_options(command, arguments->request.attention);
+  add_selection_options(command, arguments->engine, arguments->request.attention);
   add_sampling_options(command, arguments->request.sampling);
   command.add_option("--load-state", arguments->load_state, "start from a saved text and cache")
       ->check(CLI::ExistingFile)

@@ -113,7 +113,7 @@ void print_plan(const MemoryPlan& plan, const ModelPlan& model) {
     if (cache.n_tokens > model.context_length) note = "beyond the trained context";
     table.add({length_text(cache.n_tokens), std::string(to_string(cache.type)),
                format_bytes(bytes.keys), format_bytes(bytes.values),
-               format_bytes(bytes.summary("bounds")), format_bytes(plan.weight_bytes),
+               format_bytes(bytes.summary("outliers")), format_bytes(plan.weight_bytes),
                format_bytes(plan.other_bytes),
                format_bytes(plan.weight_bytes + plan.other_bytes + bytes.total()), note});
   }
@@ -171,7 +171,7 @@ nlohmann::ordered_json plan_json(const MemoryPlan& plan) {
          {"kv_type", to_string(cache.type)},
          {"key_bytes", cache.bytes.keys},
          {"value_bytes", cache.bytes.values},
-         {"descriptor_bytes", cache.bytes.summary("bounds")},
+         {"descriptor_bytes", cache.bytes.summary("outliers")},
          {"total_bytes", plan.weight_bytes + plan.other_bytes + cache.bytes.total()}});
   }
   return json;

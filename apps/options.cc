@@ -82,7 +82,9 @@ void add_machine_options(CLI::App& app, EngineOptions& options) {
   add_count(app, "-c,--ctx-size", options.ctx_size,
             "tokens a text can hold; 0: the length the model was trained for");
   add_count(app, "--prefill-chunk", options.prefill_chunk,
-            "tokens per pass over a prompt; changes the speed, never the result", 1, 1 << 16);
+            "tokens per pass over a prompt; changes the speed, and no result but that of --rectify "
+            "wide and adaptive",
+            1, 1 << 16);
 }
 
 void add_engine_options(CLI::App& app, EngineOptions& options) {
@@ -129,7 +131,7 @@ void add_sampling_options(CLI::App& app, SamplingOptions& options) {
 }
 
 void add_budget_details(CLI::App& app, AttentionOptions& options) {
-  add_count(app, "--min-blocks", options.min_blocks, "never fewer blocks than this");
+  add_count(app, "--min-blocks", options.min_blocks, "with a ratio never fewer blocks than this");
   add_count(app, "--local-blocks", options.local_blocks, "newest blocks always selected");
   add_count(app, "--sink-blocks", options.sink_blocks, "first blocks always selected");
   add_real(app, "--rectify-ratio", options.rectify_ratio,
@@ -138,26 +140,29 @@ void add_budget_details(CLI::App& app, AttentionOptions& options) {
            "adaptive: estimated share of attention a KV head may miss", 0, 1);
 }
 
-void add_gates_option(CLI::App& app, EngineOptions& engine, AttentionOptions& attention) {
-  const auto store = [&](const std::string& path) {
-    engine.gates_path = path;
-    attention.selector = "gate";
-  };
-  app.add_option_function<std::string>(
-         "--gates", store, "learned gates for this model, a GGUF file; then the selector is gate")
-      ->check(CLI::ExistingFile)
-      ->type_name("FILE");
+std::string default_selector(const EngineOptions& engine) {
+  if (!engine.gates_path.empty()) return "gate";
+  return engine.device == "cpu" ? AttentionOptions().selector : "minmax";
 }
 
-void add_selection_options(CLI::App& app, AttentionOptions& options) {
+void add_selection_options(CLI::App& app, EngineOptions& engine, AttentionOptions& options) {
+  app.add_option("--gates", engine.gates_path,
+                 "learned gates for this model, a GGUF file; then the selector is gate")
+      ->check(CLI::ExistingFile)
+      ->type_name("FILE");
   std::string names;
   for (const auto name : selector_names()) names += (names.empty() ? "" : ", ") + std::string(name);
-  add_parsed(
-      app, "--selector", parse_selector,
-      [&options](std::string name) { options.selector = std::move(name); },
-      "who chooses the blocks of a sparse step: " + names)
-      ->type_name("NAME")
-      ->default_str(options.selector);
+  const CLI::Option* selector =
+      add_parsed(
+          app, "--selector", parse_selector,
+          [&options](std::string name) { options.selector = std::move(name); },
+          "who chooses the blocks of a sparse step: " + names)
+          ->type_name("NAME")
+          ->default_str(options.selector + "; with --gates gate");
+  app.parse_complete_callback([selector, &engine, &options] {
+    if (selector->count() == 0) options.selector = default_selector(engine);
+    engine.selectors = {options.selector};
+  });
   CLI::Option* ratio =
       add_real(app, "--sparse-ratio", options.sparse_ratio, "share of the blocks selected", 0, 1);
   CLI::Option* budget = add_count(app, "--token-budget", options.token_budget,

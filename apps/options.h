@@ -50,6 +50,9 @@ CLI::Option* add_list(CLI::App& app, const std::string& names, Parse parse, std:
       help);
 }
 
+// The selector of a sparse step where none is named.
+std::string default_selector(const EngineOptions& engine);
+
 // The name of a selector this build has.
 Result<std::string> parse_selector(std::string_view text);
 
@@ -71,13 +74,10 @@ void add_sampling_options(CLI::App& app, SamplingOptions& options);
 // --min-blocks, --local-blocks, --sink-blocks, --rectify-ratio, --rectify-tolerance.
 void add_budget_details(CLI::App& app, AttentionOptions& options);
 
-// --gates, which also makes `gate` the selector: to be added before the selection options, so that
-// --selector has the last word.
-void add_gates_option(CLI::App& app, EngineOptions& engine, AttentionOptions& attention);
-
-// Those, and --selector, --sparse-ratio, --token-budget, --gate-threshold, --rectify-every,
-// --rectify.
-void add_selection_options(CLI::App& app, AttentionOptions& options);
+// Those, and --gates, --selector, --sparse-ratio, --token-budget, --gate-threshold, --rectify-every,
+// --rectify. Once all is parsed the engine keeps what the selector scores from; with --gates and no
+// --selector that is `gate`, on a GPU `minmax`, which is all it knows.
+void add_selection_options(CLI::App& app, EngineOptions& engine, AttentionOptions& attention);
 
 // --attention with one mode, or with a list of modes. --auto-may is among the selection options.
 void add_mode_option(CLI::App& app, AttentionMode& mode);

@@ -21,8 +21,7 @@ std::string parse(AllOptions& options, std::vector<std::string> arguments) {
   add_engine_options(app, options.engine);
   add_sampling_options(app, options.sampling);
   add_mode_option(app, options.attention.mode);
-  add_gates_option(app, options.engine, options.attention);
-  add_selection_options(app, options.attention);
+  add_selection_options(app, options.engine, options.attention);
   add_prompt_options(app, options.prompt);
   std::reverse(arguments.begin(), arguments.end());  // CLI11 reads a vector from its end
   try {

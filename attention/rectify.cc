@@ -3,15 +3,15 @@
 #include <algorithm>
 #include <cmath>
 
-#include "attention/minmax/summary.h"
+#include "attention/outlier/summary.h"
 #include "base/check.h"
 #include "kernels/kv_tile.h"
 
 namespace longhaul {
 namespace {
 
-// Every how many rows the missed mass is estimated: two more looks at all descriptors for each
-// probed row.
+// Every how many rows the missed mass is estimated: one more look at all descriptors for each probed
+// row.
 constexpr size_t kProbeEvery = 8;
 
 // Row r of the pass as a step of its own.
@@ -26,31 +26,20 @@ AttentionJob row_job(const AttentionJob& job, size_t r) {
 }  // namespace
 
 float estimate_missed_mass(const SelectionInput& input, std::span<const uint32_t> block_ids,
-                           std::span<float> upper, std::span<float> lower) {
-  const SummaryView* view = input.find_summary(kBoundsSummary);
+                           std::span<float> log_masses) {
+  const SummaryView* view = input.find_summary(kOutlierSummary);
   LH_CHECK(view != nullptr);
-  const size_t n_blocks = input.n_blocks;
-  const BoundsView bounds = block_bounds(*view, n_blocks);
-  const size_t head_dim = bounds.head_dim;
-  LH_CHECK(upper.size() >= n_blocks && lower.size() >= n_blocks && head_dim <= kMaxHeadDim);
-  float negated[kMaxHeadDim];
-  for (size_t j = 0; j < head_dim; ++j) negated[j] = -input.q_mean[j];
-  score_blocks(bounds, input.q_mean, upper.data());
-  score_blocks(bounds, negated, lower.data());  // minus the lower bound
-
-  const double scale = input.query->scale;
-  const auto log_mass = [&](size_t i) {
-    const double ub = scale * upper[i];
-    const double lb = -scale * lower[i];
-    const double half = (ub - lb) / 2;
-    return std::min(ub, (ub + lb) / 2 + half * half / (6.0 * static_cast<double>(head_dim)));
-  };
-  double highest = log_mass(0);
-  for (size_t i = 1; i < n_blocks; ++i) highest = std::max(highest, log_mass(i));
+  const size_t n_blocks = (input.query->first_pos + 1) / input.block_size;
+  LH_CHECK(log_masses.size() >= n_blocks);
+  if (n_blocks == 0) return 0.0F;
+  score_blocks(outlier_blocks(*view, n_blocks),
+               {input.q_mean, 1, input.query->scale, input.block_size}, log_masses.data(),
+               n_blocks);
+  const double highest = *std::max_element(log_masses.begin(), log_masses.begin() + n_blocks);
   double all = 0;
   double missed = 0;
   for (size_t i = 0, next = 0; i < n_blocks; ++i) {
-    const double mass = std::exp(log_mass(i) - highest);
+    const double mass = std::exp(double{log_masses[i]} - highest);
     all += mass;
     if (next < block_ids.size() && block_ids[next] == i) {
       ++next;
@@ -78,8 +67,7 @@ void RectifySelection::reserve(size_t n_blocks, size_t block_size, size_t head_d
   chosen_.resize(n_blocks);
   ids_.resize(n_blocks);
   tiles_.resize(n_blocks * std::max<size_t>(1, block_size / kTileTokens));
-  upper_.ensure(n_blocks);
-  lower_.ensure(n_blocks);
+  log_masses_.ensure(n_blocks);
 }
 
 TileChoice RectifySelection::select(const Selector& selector, const AttentionOptions& options,
@@ -108,7 +96,7 @@ TileChoice RectifySelection::select(const Selector& selector, const AttentionOpt
     row_input.query = &row;
     mean_over_group(row, q_mean_.data());
     row_input.q_mean = q_mean_.data();
-    if (estimate_missed_mass(row_input, ids, upper_.span(), lower_.span()) > tolerance)
+    if (estimate_missed_mass(row_input, ids, log_masses_.span()) > tolerance)
       return {true, {}, input.n_blocks};
   }
   const size_t n_tiles = expand_blocks(ids, input.block_size, job.first_pos + job.n_rows, tiles_);

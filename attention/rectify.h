@@ -11,14 +11,11 @@
 namespace longhaul {
 
 // Estimated share of the softmax over all blocks that the blocks outside `block_ids` (ascending)
-// hold, for the group's mean query, from the block descriptors alone. A block of b tokens counts
-//   b * exp(min(ub, mid + var / 2)),  mid = (ub + lb) / 2,  var = ((ub - lb) / 2)^2 / (3 head_dim),
-// with lb <= scale q.k <= ub the bounds of the block: the mean of exp() over keys spread evenly
-// between their bounds, all dimensions alike, never more than the bound allows. An estimate without
-// a guarantee: dimensions that matter more than others make the true spread larger. `upper` and
-// `lower` are room for n_blocks floats each.
+// hold, for the group's mean query, from the mean keys and outliers of the complete blocks alone
+// (kernels/block_outlier.h). An estimate without a guarantee. `log_masses` is room for n_blocks
+// floats: the estimates of the blocks.
 float estimate_missed_mass(const SelectionInput& input, std::span<const uint32_t> block_ids,
-                           std::span<float> upper, std::span<float> lower);
+                           std::span<float> log_masses);
 
 // Room for the selection of one job of a partial rectification; reused, grown only when the context
 // grows.
@@ -43,7 +40,7 @@ class RectifySelection {
   std::vector<uint8_t> chosen_;  // [n_blocks], 1 if some row wants the block
   std::vector<uint32_t> ids_;
   std::vector<TileRef> tiles_;
-  AlignedBuffer<float> upper_, lower_, q_mean_;
+  AlignedBuffer<float> log_masses_, q_mean_;
 };
 
 }  // namespace longhaul

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <random>
 
-#include "attention/minmax/summary.h"
+#include "attention/outlier/summary.h"
 #include "state/kv_cache.h"
 
 namespace longhaul {
@@ -14,7 +14,7 @@ namespace {
 constexpr size_t kHeadDim = 32;
 constexpr size_t kBlock = 16;
 
-// One layer, one KV head, f16. Every key of a block is the same, so that the bounds are exact.
+// One layer, one KV head, f16. With even keys every key of a block is the same.
 struct Fixture {
   explicit Fixture(size_t n_blocks, bool even_keys) {
     cache = std::move(*KvCache::create({.n_layers = 1,
@@ -23,7 +23,7 @@ struct Fixture {
                                         .value_dim = kHeadDim,
                                         .block_size = kBlock,
                                         .max_tokens = n_blocks * kBlock,
-                                        .summaries = {bounds.spec()}}));
+                                        .summaries = {outliers.spec()}}));
     sequence = std::make_unique<KvSequence>(cache->new_sequence());
     std::mt19937 rng(7);
     std::normal_distribution<float> normal;
@@ -58,11 +58,11 @@ struct Fixture {
     AttentionOptions options;
     options.sparse_ratio = ratio;
     options.min_blocks = 1;
-    return choice.select(*find_selector("minmax"), options, tolerance, input, workspace);
+    return choice.select(*find_selector("outlier"), options, tolerance, input, workspace);
   }
 
   static constexpr size_t kRows = 8;
-  BoundsSummary bounds{kHeadDim};
+  OutlierSummary outliers{kHeadDim};
   SummaryView summary;
   std::unique_ptr<KvCache> cache;
   std::unique_ptr<KvSequence> sequence;
@@ -88,7 +88,7 @@ TEST(RectifySelection, IsTheUnionOfTheRowsSelections) {
     row.first_pos += static_cast<uint32_t>(r);
     SelectionInput input = f.input;
     input.query = &row;
-    (void)single.select(*find_selector("minmax"), options, input, row.first_pos + 1, f.workspace);
+    (void)single.select(*find_selector("outlier"), options, input, row.first_pos + 1, f.workspace);
     for (const uint32_t id : single.block_ids()) wanted[id] = true;
   }
   const auto choice = f.select(0.1, -1);
@@ -116,36 +116,39 @@ struct MissedShare {
     row.first_pos = kBlocks * kBlock - 1;
     f.input.query = &row;
     f.input.q_mean = row.q;
-    std::vector<float> masses(kBlocks), upper(kBlocks), lower(kBlocks);
+    std::vector<float> masses(kBlocks), estimates(kBlocks);
     const std::vector<uint32_t> ids = {1, 5, 20, 63};
     block_masses(row, kBlock, kBlocks, masses.data(), f.workspace);
     for (const uint32_t id : ids) truth -= masses[id];
-    estimate = estimate_missed_mass(f.input, ids, upper, lower);
+    estimate = estimate_missed_mass(f.input, ids, estimates);
+    // Logarithms of masses, but for a constant of their own.
+    double lowest = 1e30;
+    double highest = -1e30;
     for (size_t i = 0; i < kBlocks; ++i) {
-      widest = std::max(widest, double{row.scale} * (double{upper[i]} + lower[i]));
+      const double off = double{estimates[i]} - std::log(double{masses[i]});
+      lowest = std::min(lowest, off);
+      highest = std::max(highest, off);
     }
+    widest = highest - lowest;
   }
   float truth = 1.0F;
   float estimate = 0.0F;
-  double widest = 0.0;  // distance of the bounds of scale q.k in a block
+  double widest = 0.0;  // by how much the estimates of two blocks are off against each other
 };
 
-// Where the keys of a block are equal, only the rounding of its box stands between the estimate and
-// the true missed share of the softmax: the logarithm of a mass is off by half the distance of its
-// bounds h and its h^2 / (6 head_dim), and a share s of masses that are off by factors of up to
-// exp(+-e) by no more than s (1 - s) (exp(2 e) - 1).
+// Where the keys of a block are equal, only the rounding of their mean stands between the estimate
+// and the true missed share of the softmax: a share s of masses that are off by factors within
+// exp(e) is off by no more than s (1 - s) (exp(e) - 1).
 TEST(MissedMass, IsTrueForBlocksOfEqualKeys) {
   Fixture f(64, true);
   for (float& x : f.queries) x *= 0.1F;  // so that the rounding stays small
   const MissedShare missed(f);
-  const double half = missed.widest / 2;
-  const double off = half + half * half / (6.0 * kHeadDim);
-  EXPECT_LT(off, 0.2);
+  EXPECT_LT(missed.widest, 0.2);
   EXPECT_NEAR(missed.estimate, missed.truth,
-              missed.truth * (1 - missed.truth) * (std::exp(2 * off) - 1));
+              missed.truth * (1 - missed.truth) * (std::exp(missed.widest) - 1));
 }
 
-// With spread keys it is an estimate: near the truth for keys that fill their bounds.
+// With spread keys it is an estimate, near the truth for normal ones.
 TEST(MissedMass, IsNearForNormalKeys) {
   Fixture f(64, false);
   const MissedShare missed(f);

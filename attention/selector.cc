@@ -78,6 +78,8 @@ TileChoice SelectionBuffer::select(const Selector& selector, const AttentionOpti
   size_t n_selected = n_selected_blocks(options, selector, n_blocks, input.block_size);
   mean_over_group(*input.query, q_mean_.data());
   input.q_mean = q_mean_.data();
+  input.scratch = &scratch_;
+  input.capacity = scores_.size();
 
   const auto scores = scores_.span().first(n_blocks);
   selector.score(input, scores, workspace);

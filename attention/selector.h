@@ -22,7 +22,9 @@ struct SelectionInput {
   const float* q_mean = nullptr;        // [head_dim], mean of q over the group
   size_t block_size = 0;                // tokens
   size_t n_blocks = 0;
-  std::span<const SummaryView> summaries;  // all that selectors keep of this (layer, KV head)
+  std::span<const SummaryView> summaries;   // all that selectors keep of this (layer, KV head)
+  AlignedBuffer<float>* scratch = nullptr;  // for whatever a selector computes on the way
+  size_t capacity = 0;  // n_blocks may grow to this before a buffer grows: sizes of `scratch`
 
   // The summary of that name, or nullptr.
   const SummaryView* find_summary(std::string_view name) const;
@@ -40,7 +42,9 @@ struct Selector {
   bool gives_logits = false;
   std::string_view summary = {};        // the name of the summary it scores from, if any
   const SummaryMaker* keeps = nullptr;  // makes that summary; null: it keeps nothing
-  std::string_view data = {};           // what makes it, for messages: "a gate file"
+  // Kept wherever its file is given; other summaries where SelectorSetup::kept names the selector.
+  bool learned = false;
+  std::string_view data = {};  // what makes it, for messages: "a gate file"
 };
 
 // The selector of that name, or nullptr.
@@ -49,7 +53,7 @@ const Selector* find_selector(std::string_view name);
 std::span<const Selector* const> all_selectors();
 
 // How many of n_blocks a step reads: max(ceil(ratio * n_blocks), min(n_blocks, min_blocks))
-// (methods/resa.md), or token_budget / block_size where a budget is given; never fewer than the
+// (ReSA, arXiv 2506.04108), or token_budget / block_size where a budget is given; never fewer than the
 // forced blocks, never more than there are. With a threshold the number depends on the scores: then
 // the least it can be.
 size_t n_selected_blocks(const AttentionOptions& options, const Selector& selector, size_t n_blocks,
@@ -82,7 +86,7 @@ class SelectionBuffer {
   std::span<const uint32_t> block_ids() const { return {ids_.data(), n_ids_}; }
 
  private:
-  AlignedBuffer<float> scores_, q_mean_;
+  AlignedBuffer<float> scores_, q_mean_, scratch_;
   AlignedBuffer<uint32_t> ids_;
   AlignedBuffer<TileRef> tiles_;
   size_t n_ids_ = 0;

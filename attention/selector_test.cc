@@ -14,12 +14,12 @@ std::vector<TileRef> expand(std::vector<uint32_t> ids, size_t block_size, size_t
 }
 
 TEST(Selector, RegistryFindsEveryFolder) {
-  for (const char* name : {"gate", "minmax", "oracle", "window"}) {
+  for (const char* name : {"gate", "minmax", "oracle", "outlier", "window"}) {
     ASSERT_NE(find_selector(name), nullptr) << name;
     EXPECT_EQ(find_selector(name)->name, name);
   }
   EXPECT_EQ(find_selector("nothing"), nullptr);
-  EXPECT_EQ(all_selectors().size(), 4U);
+  EXPECT_EQ(all_selectors().size(), 5U);
 }
 
 TEST(Selector, BudgetFollowsThePaper) {
@@ -39,6 +39,7 @@ TEST(Selector, BudgetFollowsThePaper) {
   options.local_blocks = 3;
   EXPECT_EQ(n_selected_blocks(options, minmax, 161, 16), 3U);  // the forced blocks always fit
   EXPECT_EQ(n_selected_blocks(options, *find_selector("window"), 161, 16), 4U);
+  EXPECT_EQ(n_selected_blocks(options, *find_selector("outlier"), 161, 16), 4U);
 }
 
 TEST(Selector, BlocksBecomeTilesWithMasks) {

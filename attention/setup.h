@@ -33,6 +33,7 @@ struct SelectorSetup {
   const GgufFile* model = nullptr;  // the file; null where a shape is planned
   std::string data_path = {};       // of what a selector has learned: a gate file; empty: none
   bool random_data = false;         // or random numbers in its place, for speed
+  std::vector<std::string> kept = {"outlier"};  // selectors whose data is kept
 };
 
 // What a selector will keep, before it is made.
@@ -48,8 +49,8 @@ struct SummaryMaker {
   Result<std::unique_ptr<Summary>> (*make)(const SelectorSetup& setup, const RopeAngles& rope);
 };
 
-// What all selectors keep with that setup, in the order of their names, without those that keep
-// nothing.
+// What the selectors that are kept keep with that setup, in the order of their names, without those
+// that keep nothing.
 Result<std::vector<SummaryPlan>> plan_summaries(const SelectorSetup& setup);
 Result<std::vector<std::unique_ptr<Summary>>> make_summaries(const SelectorSetup& setup,
                                                              const RopeAngles& rope);

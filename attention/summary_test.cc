@@ -1,10 +1,11 @@
-// Bounds and gate keys are, after any operations, those computed from scratch: through the cache
+// Bounds, outliers and gate keys are, after any operations, those computed from scratch: through the cache
 // and its plain model.
 #include "attention/gate/summary.h"
 
 #include <gtest/gtest.h>
 
 #include "attention/minmax/summary.h"
+#include "attention/outlier/summary.h"
 #include "io/random_gates.h"
 #include "state/cache_model.h"
 
@@ -37,8 +38,9 @@ TEST_P(Summaries, AreThoseFromScratchAfterAnyOperations) {
                         .block_size = c.block_size,
                         .max_tokens = 6 * 16 * c.block_size};
   const BoundsSummary bounds(c.key_dim);
+  const OutlierSummary outliers(c.key_dim);
   const GateSummary gates(gates_for(config), {.frequencies = {1, 0.1, 0.01}});
-  config.summaries = {bounds.spec(), gates.spec()};
+  config.summaries = {bounds.spec(), outliers.spec(), gates.spec()};
   auto cache = KvCache::create(config).value();
   std::mt19937 rng(static_cast<uint32_t>(c.block_size * 1000 + c.key_dim));
   struct Pair {

@@ -54,6 +54,17 @@ class Calibrator {
   std::vector<int32_t> tokens_;
 };
 
+// The one that most requests will name.
+const Selector& calibrated_selector(std::span<const SummarySpec> summaries) {
+  for (const char* name : {"gate", "outlier", "minmax"}) {
+    const Selector& selector = *find_selector(name);
+    for (const SummarySpec& summary : summaries) {
+      if (summary.name == selector.summary) return selector;
+    }
+  }
+  return *find_selector("window");
+}
+
 double fixed_ms(const PassTimes& times) { return (times.weights_s + times.rest_s) * 1e3; }
 
 }  // namespace
@@ -66,9 +77,7 @@ Result<Calibration> calibrate(Model& model, const EngineOptions& options,
       std::max<size_t>(1, bytes_per_token(slots_for(model.plan(), own, summaries)).total());
   const size_t depth = std::clamp(kLeastBytes / token_bytes, kShortest, kLongest);
   own.ctx_size = depth + kMostRows;
-  const bool has_gates = std::any_of(summaries.begin(), summaries.end(), [](const auto& summary) {
-    return summary.name == find_selector("gate")->summary;
-  });
+  const Selector& selector = calibrated_selector(summaries);
   LH_ASSIGN_OR_RETURN(const auto states,
                       StatePool::create(slots_for(model.plan(), own, std::move(summaries)),
                                         model.backend().device_memory()));
@@ -86,8 +95,7 @@ Result<Calibration> calibrate(Model& model, const EngineOptions& options,
     result.pass_ms[i] = n_passes * fixed_ms(times);
     result.attention_ns[i] = n_passes * times.attention_s * 1e9 / context;
   }
-  const Selector* selector = find_selector(has_gates ? "gate" : "minmax");
-  LH_ASSIGN_OR_RETURN(const PassTimes sparse, calibrator.time_pass(1, selector));
+  LH_ASSIGN_OR_RETURN(const PassTimes sparse, calibrator.time_pass(1, &selector));
   result.sparse_ns = sparse.attention_s * 1e9 / sparse.n_attended;
   result.select_ns = sparse.selection_s * 1e9 * static_cast<double>(options.block_size) / context;
   return result;

@@ -24,6 +24,8 @@ SelectorSetup setup_for(const ModelPlan& model, const EngineOptions& options,
   SelectorSetup setup = selector_setup(model, options.block_size, file);
   setup.data_path = options.gates_path;
   setup.random_data = options.random_gates;
+  setup.kept = {options.device == "cpu" ? "outlier" : "minmax"};  // all that a device knows
+  setup.kept.insert(setup.kept.end(), options.selectors.begin(), options.selectors.end());
   return setup;
 }
 

@@ -52,12 +52,14 @@ TEST(Allocation, DecodeStepsAllocateNothing) {
     Step prompt{&sequence, all.subspan(pos, 512), pos, 0, nullptr, nullptr};
     ASSERT_TRUE((*model)->run(prompt, {}).has_value());
   }
-  const Selector* selectors[] = {nullptr, find_selector("minmax"), find_selector("gate")};
+  const Selector* selectors[] = {nullptr, find_selector("minmax"), find_selector("outlier"),
+                                 find_selector("gate")};
   ASSERT_TRUE(step(1024, nullptr, options));
   ASSERT_TRUE(step(1025, find_selector("gate"), options));
+  ASSERT_TRUE(step(1026, find_selector("outlier"), options));
   const size_t before = n_allocations.load();
-  for (size_t pos = 1026; pos < 1426; ++pos) {
-    if (!step(pos, selectors[pos % 3], options)) FAIL();
+  for (size_t pos = 1027; pos < 1427; ++pos) {
+    if (!step(pos, selectors[pos % 4], options)) FAIL();
   }
   EXPECT_EQ(n_allocations.load() - before, 0U);
   EXPECT_GT(before, 0U);  // the counter works

@@ -44,7 +44,8 @@ struct Side {
     auto loaded = Model::load(file, backend, kMaxRows);
     EXPECT_TRUE(loaded.has_value()) << (loaded ? "" : loaded.error().message);
     model = std::move(*loaded);
-    const SelectorSetup setup = selector_setup(model->plan(), 16, &file);
+    SelectorSetup setup = selector_setup(model->plan(), 16, &file);
+    setup.kept = {"minmax"};
     summaries = make_summaries(setup, model->rope_angles()).value();
     StateOptions options{.block_size = 16, .n_sequences = 4, .n_tokens = kTokens};
     options.summaries = specs_of(summaries);

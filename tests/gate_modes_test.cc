@@ -121,7 +121,7 @@ TEST_P(GateModes, ForkedTruncatedAndRestoredSessionsGoOnAlike) {
     options.gates_path.clear();
     const auto plain = load(options);
     Session without_gates = plain->new_session().value();
-    dense.attention.selector = "minmax";
+    dense.attention.selector = "outlier";
     ASSERT_TRUE(without_gates.generate(dense));
     ASSERT_TRUE(without_gates.save(path));
   }
@@ -202,7 +202,7 @@ TEST(GateOptions, AThresholdStandsAlone) {
   AttentionOptions options;
   options.gate_threshold = 0.001;
   EXPECT_EQ(validate(options, 64).error().message,
-            "gate threshold: expected the selector gate, found 'minmax'");
+            "gate threshold: expected the selector gate, found 'outlier'");
   options.selector = "gate";
   EXPECT_TRUE(validate(options, 64));
   options.token_budget = 1024;

@@ -25,6 +25,7 @@ TEST(LookupLong, EveryModeWalksA32KPrompt) {
   ASSERT_EQ(walk.prompt.size(), 32770U);
   {
     EngineOptions options;
+    options.selectors = {"minmax"};
     options.model_path = path;
     options.n_threads = 2;
     options.ctx_size = 33792;
@@ -47,6 +48,7 @@ TEST(LookupLong, EveryModeWalksA32KPrompt) {
       request.prompt = {walk.prompt.back()};
       request.max_tokens = walk.answer.size();
       request.attention.mode = mode;
+      request.attention.selector = "minmax";  // as in lookup_model_test
       const auto result = turn->generate(request);
       ASSERT_TRUE(result.has_value()) << result.error().message;
       EXPECT_EQ(result->tokens, walk.answer) << to_string(mode);

@@ -30,6 +30,7 @@ class LookupFile {
     options.model_path = path_;
     options.n_threads = 2;
     options.ctx_size = ctx_size;
+    options.selectors = {"minmax"};
     options.k_type = options.v_type = kv_type;
     auto engine = Engine::load(options);
     EXPECT_TRUE(engine.has_value()) << (engine ? "" : engine.error().message);
@@ -45,6 +46,8 @@ GenerateRequest request_of(AttentionMode mode, const LookupWalk& walk) {
   request.prompt = walk.prompt;
   request.max_tokens = walk.answer.size();
   request.attention.mode = mode;
+  request.attention.selector =
+      "minmax";  // any key of a block may be the one: a box keeps it, two points do not
   return request;
 }
 

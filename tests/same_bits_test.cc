@@ -266,7 +266,7 @@ TEST_P(SameBits, SparseWithEveryBlockIsDense) {
   const auto expected = all_logits(rig, dense, tokens, 1);
   AttentionOptions all;
   all.sparse_ratio = 1.0;
-  for (const char* name : {"gate", "minmax", "window", "oracle"}) {
+  for (const char* name : {"gate", "minmax", "outlier", "window", "oracle"}) {
     auto sparse = rig.states.pool->new_sequence();
     const auto found = all_logits(rig, sparse, tokens, 1, find_selector(name), &all);
     EXPECT_EQ(first_difference(expected, found, rig.vocab_size()), -1) << name;
@@ -305,7 +305,7 @@ TEST_P(SameBits, SparseWithEveryBlockIsDenseInALongText) {
     ASSERT_TRUE(rig.model->run(last, out).has_value());
   };
   step("", expected);
-  for (const char* name : {"gate", "minmax", "window", "oracle"}) {
+  for (const char* name : {"gate", "minmax", "outlier", "window", "oracle"}) {
     step(name, found);
     EXPECT_EQ(first_difference(expected, found, rig.vocab_size()), -1) << name;
   }

@@ -60,7 +60,8 @@ std::string write_tiny_gates(const std::string& model_path, size_t block_size) {
 
 TinyStates make_tiny_states(const Model& model, const GgufFile& file, StateOptions options) {
   TinyStates states;
-  const SelectorSetup setup = selector_setup(model.plan(), options.block_size, &file);
+  SelectorSetup setup = selector_setup(model.plan(), options.block_size, &file);
+  setup.kept = {"minmax", "outlier"};
   states.summaries = make_summaries(setup, model.rope_angles()).value();
   states.summaries.push_back(std::make_unique<GateSummary>(
       random_gates(gate_base(setup).value(), options.block_size, 32, 1), model.rope_angles()));

@@ -135,7 +135,7 @@ void add_setting_options(CLI::App& command, Plan& plan) {
   add_modes_option(command, plan.modes);
   add_list(command, "--selector", parse_selector, plan.selectors, "who chooses the blocks")
       ->type_name("NAMES")
-      ->default_str("minmax; with --gates gate");
+      ->default_str(AttentionOptions().selector + "; with --gates gate");
   add_list(
       command, "--gates",
       [](std::string_view path) -> Result<std::string> { return std::string(path); },

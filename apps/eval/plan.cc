@@ -7,6 +7,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "apps/options.h"
 #include "base/result.h"
 
 namespace longhaul::eval {
@@ -84,7 +85,9 @@ Status settle_gates(Plan& plan) {
                        plan.gates_for(options.block_size), path);
     }
   }
-  if (plan.selectors.empty()) plan.selectors = {plan.gates.empty() ? "minmax" : "gate"};
+  if (plan.selectors.empty()) {
+    plan.selectors = {plan.gates.empty() ? default_selector(plan.engine) : "gate"};
+  }
   if (plan.block_sizes.empty()) {
     for (const auto& entry : plan.gates) plan.block_sizes.push_back(entry.first);
     if (plan.gates.empty()) plan.block_sizes = {16};

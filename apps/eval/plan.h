@@ -41,7 +41,7 @@ struct Plan {
 
   std::vector<AttentionMode> modes = {AttentionMode::kDense, AttentionMode::kSparse,
                                       AttentionMode::kResa, AttentionMode::kExact};
-  std::vector<std::string> selectors;   // empty: gate if there are gates, else minmax
+  std::vector<std::string> selectors;   // empty: gate if there are gates, else the default
   std::vector<std::string> gate_paths;  // at most one for each block size
   std::vector<double> ratios;           // both empty: the default ratio
   std::vector<size_t> token_budgets;

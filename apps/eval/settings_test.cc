@@ -59,17 +59,17 @@ TEST(Settings, WhatDoesNotMatterToAModeIsNoSecondRow) {
   // dense 1; sparse 2 x 2; resa 2 x 2 x 2 x 2; exact 2 x 2 x 2.
   EXPECT_EQ(list.size(), 1U + 4U + 16U + 8U);
   EXPECT_EQ(std::count(list.begin(), list.end(), "dense f16"), 1);
-  EXPECT_EQ(std::count(list.begin(), list.end(), "sparse minmax 10% b4 f16"), 1);
-  EXPECT_EQ(std::count(list.begin(), list.end(), "resa minmax 25% b16 f8 wide f16"), 1);
-  EXPECT_EQ(std::count(list.begin(), list.end(), "exact minmax 10% b16 f32 f16"), 1);
+  EXPECT_EQ(std::count(list.begin(), list.end(), "sparse outlier 10% b4 f16"), 1);
+  EXPECT_EQ(std::count(list.begin(), list.end(), "resa outlier 25% b16 f8 wide f16"), 1);
+  EXPECT_EQ(std::count(list.begin(), list.end(), "exact outlier 10% b16 f32 f16"), 1);
 }
 
 TEST(Settings, BudgetsMayBeSharesAndTokens) {
   Plan plan = settled_plan();
   plan.modes = {AttentionMode::kSparse};
-  EXPECT_EQ(names(plan), std::vector<std::string>{"sparse minmax 10% b16 f16"});
+  EXPECT_EQ(names(plan), std::vector<std::string>{"sparse outlier 10% b16 f16"});
   plan.token_budgets = {512};
-  EXPECT_EQ(names(plan), std::vector<std::string>{"sparse minmax 512 tokens b16 f16"});
+  EXPECT_EQ(names(plan), std::vector<std::string>{"sparse outlier 512 tokens b16 f16"});
   plan.ratios = {0.5};
   EXPECT_EQ(names(plan).size(), 2U);
 }
@@ -80,7 +80,7 @@ TEST(Settings, ImpossibleOnesAreNamed) {
   plan.token_budgets = {8};
   const auto settings = make_settings(plan);
   ASSERT_FALSE(settings);
-  EXPECT_NE(settings.error().message.find("sparse minmax 8 tokens b16 f16"), std::string::npos)
+  EXPECT_NE(settings.error().message.find("sparse outlier 8 tokens b16 f16"), std::string::npos)
       << settings.error().message;
 }
 

@@ -16,6 +16,7 @@ EngineOptions options_for(const Plan& plan, const EngineKey& key, size_t n_jobs)
   options.k_type = options.v_type = key.kv_type;
   options.block_size = key.block_size;
   options.gates_path = plan.gates_for(key.block_size);
+  options.selectors = plan.selectors;
   options.max_sessions = 2 * n_jobs;  // the one that is tested and its reference
   return options;
 }

@@ -41,6 +41,7 @@ const Selector kGateSelector = {.name = "gate",
                                 .gives_logits = true,
                                 .summary = kGateSummary,
                                 .keeps = &kMaker,
+                                .learned = true,
                                 .data = "a gate file"};
 
 }  // namespace longhaul

@@ -28,7 +28,10 @@ constexpr SummaryMaker kMaker = {.plan = plan, .make = make};
 }  // namespace
 
 extern const Selector kMinmaxSelector;
-const Selector kMinmaxSelector = {
-    .name = "minmax", .score = score, .summary = kBoundsSummary, .keeps = &kMaker};
+const Selector kMinmaxSelector = {.name = "minmax",
+                                  .score = score,
+                                  .summary = kBoundsSummary,
+                                  .keeps = &kMaker,
+                                  .data = "a cache that keeps its data (--selector minmax)"};
 
 }  // namespace longhaul

@@ -33,17 +33,17 @@ enum class RectifyKind : uint8_t {
 
 struct AttentionOptions {
   AttentionMode mode = AttentionMode::kDense;
-  // Who chooses the blocks of a sparse step, by the name of its folder in attention/: `minmax`,
-  // `gate` (EngineOptions::gates_path), `window`, `oracle`.
-  std::string selector = "minmax";
+  // Who chooses the blocks of a sparse step, by the name of its folder in attention/: `outlier`,
+  // `minmax` (EngineOptions::selectors), `gate` (EngineOptions::gates_path), `window`, `oracle`.
+  std::string selector = "outlier";
   double sparse_ratio = 0.1;  // share of the blocks selected, in (0, 1]
   size_t token_budget = 0;    // tokens selected, instead of the ratio; 0 means use the ratio
   // gate: every block whose share of the gate's softmax is above this, instead of a number of
   // blocks; 0 means use a number
   double gate_threshold = 0;
-  size_t min_blocks = 16;     // never fewer than this many (or all there are)
+  size_t min_blocks = 16;     // with a ratio never fewer than this many (or all there are)
   size_t local_blocks = 1;    // newest blocks always selected
-  size_t sink_blocks = 0;     // first blocks always selected; `window` uses at least 1
+  size_t sink_blocks = 0;     // first blocks always selected; `outlier` and `window` use at least 1
   size_t rectify_every = 32;  // resa: tokens between dense passes; exact: the longest draft
   // auto: the loosest mode it may take. kDense: only those whose output is dense decoding's (dense,
   // exact); kResa: resa too; kSparse: any.

@@ -1,0 +1,19 @@
+// Where the numbers of a group of two-point descriptors lie (block_outlier.h). Steps and origin lie
+// as those of boxes do: mean for centre, outlier for radius.
+#pragma once
+
+#include "kernels/block_bounds_layout.h"
+
+namespace longhaul {
+
+inline size_t outlier_spread_offset(size_t lane, size_t head_dim) {
+  return bounds_origin_offset(head_dim, head_dim) + lane * 2;
+}
+// The 4 bytes of dimensions dim .. dim + 3 of block `lane`, dim % 4 == 0.
+inline size_t outlier_codes_offset(size_t lane, size_t dim, size_t head_dim) {
+  const size_t n_before = outlier_spread_offset(kBoundsGroupBlocks, head_dim);
+  return (n_before + kBoundsRowBytes - 1) / kBoundsRowBytes * kBoundsRowBytes +
+         dim / 4 * kBoundsRowBytes + lane * 4;
+}
+
+}  // namespace longhaul
