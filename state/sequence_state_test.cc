@@ -304,8 +304,8 @@ TEST_F(States, LiesWithRightChecksumsAreNamed) {
   EXPECT_EQ(with_field(0, 20), "x.state: section tokens: expected 80 bytes, found 84");
   EXPECT_EQ(refusal(state, forge(file, 0, "GGUF")),
             "x.state: not a Longhaul state file: it does not begin with LHSTATE1");
-  EXPECT_EQ(refusal(state, forge(file, 8, "\x04")),  // of one slot, keys as wide as values
-            "x.state: expected state file version 5, found 4");
+  EXPECT_EQ(refusal(state, forge(file, 8, "\x05")),  // with bounds
+            "x.state: expected state file version 6, found 5");
   const auto other_model = state.restore_from(bytes_of(file), "x.state", "other");
   ASSERT_FALSE(other_model);
   EXPECT_EQ(other_model.error().message,

@@ -19,7 +19,7 @@
 
 namespace longhaul {
 
-inline constexpr uint32_t kStateVersion = 5;
+inline constexpr uint32_t kStateVersion = 6;
 inline constexpr size_t kStateFrameBytes = 16;    // before the first section
 inline constexpr size_t kSectionFrameBytes = 20;  // around the bytes of each section
 

@@ -119,6 +119,7 @@ TEST_P(GateModes, ForkedTruncatedAndRestoredSessionsGoOnAlike) {
   {
     EngineOptions options = engine_->options();
     options.gates_path.clear();
+    options.selectors = {"minmax"};  // whose data other engines need not keep
     const auto plain = load(options);
     Session without_gates = plain->new_session().value();
     dense.attention.selector = "outlier";
@@ -152,6 +153,13 @@ TEST(GateOptions, WithoutGatesTheSelectorIsRefused) {
   ASSERT_FALSE(result);
   EXPECT_NE(result.error().message.find("selector gate: expected a gate file"), std::string::npos)
       << result.error().message;
+  auto boxes = request_of(AttentionMode::kSparse, 5, {1, 2, 3});
+  boxes.attention.selector = "minmax";
+  const auto without_boxes = session.generate(boxes);
+  ASSERT_FALSE(without_boxes);
+  EXPECT_NE(without_boxes.error().message.find("minmax: expected a cache that keeps its data"),
+            std::string::npos)
+      << without_boxes.error().message;
   ScoreRequest score;
   score.tokens = {1, 2};
   score.recall_of = {"gate"};

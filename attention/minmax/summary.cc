@@ -5,16 +5,14 @@
 
 #include "base/check.h"
 #include "kernels/kv_tile.h"
-#include "state/state_file.h"
 
 namespace longhaul {
 
 static_assert(kBoundsGroupBlocks == kGroupBlocks);
 
+// Not saved: a state serves whichever selectors an engine keeps data for.
 SummarySpec bounds_summary_spec(size_t key_dim) {
-  return {.name = kBoundsSummary,
-          .tag = section_tag("BNDS"),
-          .group_bytes = bounds_group_bytes(key_dim)};
+  return {.name = kBoundsSummary, .tag = 0, .group_bytes = bounds_group_bytes(key_dim)};
 }
 
 SummarySpec BoundsSummary::spec() const {
