@@ -140,9 +140,9 @@ void add_budget_details(CLI::App& app, AttentionOptions& options) {
            "adaptive: estimated share of attention a KV head may miss", 0, 1);
 }
 
-std::string default_selector(const EngineOptions& engine) {
+std::string default_selector(const EngineOptions& engine, const std::string& usual) {
   if (!engine.gates_path.empty()) return "gate";
-  return engine.device == "cpu" ? AttentionOptions().selector : "minmax";
+  return engine.device == "cpu" ? usual : "minmax";
 }
 
 void add_selection_options(CLI::App& app, EngineOptions& engine, AttentionOptions& options) {
@@ -159,8 +159,8 @@ void add_selection_options(CLI::App& app, EngineOptions& engine, AttentionOption
           "who chooses the blocks of a sparse step: " + names)
           ->type_name("NAME")
           ->default_str(options.selector + "; with --gates gate");
-  app.parse_complete_callback([selector, &engine, &options] {
-    if (selector->count() == 0) options.selector = default_selector(engine);
+  app.parse_complete_callback([selector, &engine, &options, usual = options.selector] {
+    if (selector->count() == 0) options.selector = default_selector(engine, usual);
     engine.selectors = {options.selector};
   });
   CLI::Option* ratio =

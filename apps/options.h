@@ -50,8 +50,10 @@ CLI::Option* add_list(CLI::App& app, const std::string& names, Parse parse, std:
       help);
 }
 
-// The selector of a sparse step where none is named.
-std::string default_selector(const EngineOptions& engine);
+// The selector of a sparse step where none is named: `usual`, but with gates `gate`, and on a GPU
+// `minmax`, which is all it knows.
+std::string default_selector(const EngineOptions& engine,
+                             const std::string& usual = AttentionOptions().selector);
 
 // The name of a selector this build has.
 Result<std::string> parse_selector(std::string_view text);
@@ -75,8 +77,8 @@ void add_sampling_options(CLI::App& app, SamplingOptions& options);
 void add_budget_details(CLI::App& app, AttentionOptions& options);
 
 // Those, and --gates, --selector, --sparse-ratio, --token-budget, --gate-threshold, --rectify-every,
-// --rectify. Once all is parsed the engine keeps what the selector scores from; with --gates and no
-// --selector that is `gate`, on a GPU `minmax`, which is all it knows.
+// --rectify. Once all is parsed the engine keeps what the selector scores from, which without
+// --selector is the default_selector() where the usual one is attention's.
 void add_selection_options(CLI::App& app, EngineOptions& engine, AttentionOptions& attention);
 
 // --attention with one mode, or with a list of modes. --auto-may is among the selection options.

@@ -66,13 +66,17 @@ TEST(Gate, IsTheGoldenOne) {
   }
 }
 
+const RopeConfig& rope_of(const GateModel& model) {
+  return model.plan.ropes[*main_attention(model.plan).rope];
+}
+
 class ExportedGate : public testing::TestWithParam<const char*> {
  protected:
   static constexpr int64_t kTokens = 70;
 
   // One head's row, put into the file's order and turned as the model turns it at `position`.
   std::vector<float> as_engine_sees(const Tensor& row, int64_t position) const {
-    const RopeConfig& rope = model_->config.rope;
+    const RopeConfig& rope = rope_of(*model_);
     std::vector<float> head(row.const_data_ptr<float>(), row.const_data_ptr<float>() + row.numel());
     if (rope.layout == RopeLayout::kInterleaved) {
       const Tensor place = interleaved_place(row.numel(), static_cast<int64_t>(rope.dim));
@@ -109,12 +113,13 @@ TEST_P(ExportedGate, ScoresAlikeInTheEngine) {
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_TRUE(check_same_base(path, read->base, model_->base));
 
-  const RopeTable table(model_->config.rope, {});
+  const RopeConfig& rope = rope_of(*model_);
+  const RopeTable table(rope, {});
   const longhaul::Gates engine(
       *read, {.frequencies = {table.frequencies().begin(), table.frequencies().end()},
               .magnitude = table.magnitude(),
-              .layout = model_->config.rope.layout,
-              .theta = model_->config.rope.theta});
+              .layout = rope.layout,
+              .theta = rope.theta});
   const Tensor q = at::randn({config.n_heads, 1, config.head_dim});
   const Tensor k = at::randn({config.n_kv_heads, kTokens, config.head_dim});
   for (int64_t layer = 0; layer < config.n_layers; ++layer) {
