@@ -80,9 +80,8 @@ std::string resa_line(const BenchReport& report) {
   for (const BenchRow& row : report.rows) {
     if (row.mode != AttentionMode::kResa || row.profile.chunks.n_passes > 0) continue;
     return fmt::format(
-        "\nresa: {} tokens are too few for a rectification every {} (-n, --rectify-every): its "
-        "rows "
-        "are those of sparse.\n",
+        "\nresa: {} tokens are too few for a pass every {} (-n, --rectify-every): its rows are "
+        "sparse's.\n",
         row.n_tokens, report.attention.rectify_every);
   }
   return "";

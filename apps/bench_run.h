@@ -29,8 +29,8 @@ struct BenchPlan {
 // every run, so that the hashes of the logits can be compared.
 class BenchRun {
  public:
-  // `text`: tokens of plan.text_path, enough for all tests; empty: random ones. `sessions`: as many as
-  // the largest batch has texts.
+  // `text`: tokens of plan.text_path, enough for all tests; empty: random ones. `sessions`: as many
+  // as the largest batch has texts.
   BenchRun(const BenchPlan& plan, const Engine& engine, std::vector<int32_t> text,
            std::vector<Session> sessions)
       : plan_(plan), engine_(engine), text_(std::move(text)), sessions_(std::move(sessions)) {}

@@ -118,8 +118,8 @@ void add_demo(CLI::App& app, CommandBody& chosen) {
   command.get_option("--block-size")
       ->default_str(fmt::format("{}, or that of --gates", kBlockSize));
   add_modes_option(command, arguments->job.modes);
-  // What the bundled model was trained for (docs/training.md): any key of a block may be the one that
-  // is asked for, which two points do not hold.
+  // What the bundled model was trained for (docs/training.md): any key of a block may be the one
+  // that is asked for, which two points do not hold.
   arguments->job.attention.selector = "minmax";
   add_selection_options(command, arguments->engine, arguments->job.attention);
   add_count(command, "--nodes", arguments->n_nodes, "nodes on the path that is asked for", 1, 1024);

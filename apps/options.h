@@ -76,9 +76,9 @@ void add_sampling_options(CLI::App& app, SamplingOptions& options);
 // --min-blocks, --local-blocks, --sink-blocks, --rectify-ratio, --rectify-tolerance.
 void add_budget_details(CLI::App& app, AttentionOptions& options);
 
-// Those, and --gates, --selector, --sparse-ratio, --token-budget, --gate-threshold, --rectify-every,
-// --rectify. Once all is parsed the engine keeps what the selector scores from, which without
-// --selector is the default_selector() where the usual one is attention's.
+// Those, and --gates, --selector, --sparse-ratio, --token-budget, --gate-threshold,
+// --rectify-every, --rectify. Once parsed, the engine keeps what the selector scores from; without
+// --selector that is the default_selector(), of which attention's own is the usual one.
 void add_selection_options(CLI::App& app, EngineOptions& engine, AttentionOptions& attention);
 
 // --attention with one mode, or with a list of modes. --auto-may is among the selection options.

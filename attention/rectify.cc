@@ -10,8 +10,8 @@
 namespace longhaul {
 namespace {
 
-// Every how many rows the missed mass is estimated: one more look at all descriptors for each probed
-// row.
+// Every how many rows the missed mass is estimated: one more look at all descriptors for each
+// probed row.
 constexpr size_t kProbeEvery = 8;
 
 // Row r of the pass as a step of its own.

@@ -53,9 +53,9 @@ const Selector* find_selector(std::string_view name);
 std::span<const Selector* const> all_selectors();
 
 // How many of n_blocks a step reads: max(ceil(ratio * n_blocks), min(n_blocks, min_blocks))
-// (ReSA, arXiv 2506.04108), or token_budget / block_size where a budget is given; never fewer than the
-// forced blocks, never more than there are. With a threshold the number depends on the scores: then
-// the least it can be.
+// (ReSA, arXiv 2506.04108), or token_budget / block_size where a budget is given; never fewer than
+// the forced blocks, never more than there are. With a threshold it depends on the scores: then it
+// is the least it can be.
 size_t n_selected_blocks(const AttentionOptions& options, const Selector& selector, size_t n_blocks,
                          size_t block_size);
 

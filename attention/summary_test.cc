@@ -1,5 +1,5 @@
-// Bounds, outliers and gate keys are, after any operations, those computed from scratch: through the cache
-// and its plain model.
+// Bounds, outliers and gate keys are, after any operations, those computed from scratch: through
+// the cache and its plain model.
 #include "attention/gate/summary.h"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
-// Drafts without a model: what followed the last time the text said the same. Texts that are edited,
-// quoted or summed up repeat long stretches of themselves, where such drafts cost nothing and are
-// nearly always right (CopySpec, arXiv 2502.08923; n-gram drafters before it).
+// Drafts without a model: what followed the last time the text said the same. Texts that are
+// edited, quoted or summed up repeat long stretches of themselves, where such drafts cost nothing
+// and are nearly always right (CopySpec, arXiv 2502.08923; n-gram drafters before it).
 #pragma once
 
 #include <cstddef>
@@ -15,11 +15,11 @@ class CopyDrafts {
  public:
   // The most that may follow `tokens`: what stood behind the latest earlier place where the last
   // match() tokens, or more, stood too. At most `longest` tokens and room(); empty if there is no
-  // such place. The answer is a part of `tokens`. Later calls may bring a longer, shorter or changed
-  // text.
+  // such place. The answer is a part of `tokens`. Later calls may bring a longer, shorter or
+  // changed text.
   std::span<const int32_t> propose(std::span<const int32_t> tokens, size_t longest);
-  // Of the last answer n_accepted of n_drafted tokens were right. Right drafts make the next longer,
-  // wrong ones shorter, and after mostly wrong ones the text must agree over a longer stretch.
+  // Of the last answer n_accepted of n_drafted tokens were right. Right drafts make the next
+  // longer, wrong ones shorter; after mostly wrong ones the text must agree over a longer stretch.
   void judge(size_t n_accepted, size_t n_drafted);
 
   size_t match() const { return match_; }

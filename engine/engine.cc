@@ -195,6 +195,11 @@ const ModelInfo& Engine::model_info() const { return impl_->info; }
 const EngineOptions& Engine::options() const { return impl_->options; }
 std::span<const std::string> Engine::warnings() const { return impl_->warnings; }
 
+Status Engine::Impl::check_selector(const AttentionOptions& attention) const {
+  if (attention.mode == AttentionMode::kDense) return {};  // nobody is asked
+  return check_selector(*find_selector(attention.selector));
+}
+
 Status Engine::Impl::check_selector(const Selector& selector) const {
   if (selector.summary.empty()) return {};
   for (const auto& summary : summaries) {

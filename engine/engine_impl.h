@@ -35,8 +35,9 @@ struct Engine::Impl {
 
   // Names the model in state files: they restore only into the same weights.
   std::string model_id() const;
-  // Error if the selector scores from what there is none of.
+  // Error if the selector, or that of a mode that asks one, scores from what there is none of.
   Status check_selector(const Selector& selector) const;
+  Status check_selector(const AttentionOptions& attention) const;
   // Measures unless that was done before.
   Result<Calibration> ensure_calibration();
   // Error where `what`, which needs the keys and values in the host's memory, cannot be had.

@@ -139,7 +139,7 @@ Result<GenerateResult> Session::generate(const GenerateRequest& request) {
   Engine::Impl& engine = *impl_->engine;
   Text& text = impl_->text;
   LH_RETURN_IF_ERROR(validate(request.attention, engine.options.block_size));
-  LH_RETURN_IF_ERROR(engine.check_selector(*find_selector(request.attention.selector)));
+  LH_RETURN_IF_ERROR(engine.check_selector(request.attention));
   if (text.size() == 0 && request.prompt.empty()) {
     return bad_input("the prompt is empty and so is the session: nothing to continue");
   }

@@ -147,7 +147,7 @@ Result<ScoreResult> Session::score(const ScoreRequest& request) {
   Engine::Impl& engine = *impl_->engine;
   LH_RETURN_IF_ERROR(validate(request.attention, engine.options.block_size));
   LH_RETURN_IF_ERROR(check_mode(request.attention.mode));
-  LH_RETURN_IF_ERROR(engine.check_selector(*find_selector(request.attention.selector)));
+  LH_RETURN_IF_ERROR(engine.check_selector(request.attention));
   LH_ASSIGN_OR_RETURN(const auto selectors, find_selectors(request.recall_of));
   for (const Selector* selector : selectors) LH_RETURN_IF_ERROR(engine.check_selector(*selector));
   if (!selectors.empty() && request.attention.gate_threshold > 0)

@@ -58,7 +58,8 @@ HWY_INLINE void ChunkSums(const std::byte* HWY_RESTRICT rows, const std::byte* H
   hn::VFromD<decltype(dw)> m[kN];
   hn::VFromD<decltype(dw)> o[kN];
   LH_UNROLL for (size_t h = 0; h < kN; ++h) m[h] = o[h] = hn::Zero(dw);
-  LH_UNROLL for (size_t i = 0; i < kChunkQuads; ++i) {
+  // Not unrolled: GCC would compute all products first and keep them in memory.
+  LH_NO_UNROLL for (size_t i = 0; i < kChunkQuads; ++i) {
     if constexpr (kFetch) hwy::Prefetch(ahead + i * kBoundsRowBytes);
     const auto* row = reinterpret_cast<const int32_t*>(rows + i * kBoundsRowBytes);
     const auto codes = hn::BitCast(duw, hn::LoadU(di, row));

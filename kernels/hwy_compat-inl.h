@@ -12,10 +12,13 @@
 
 // Loops over registers must vanish, or the registers become an array in memory.
 #undef LH_UNROLL
+#undef LH_NO_UNROLL
 #if defined(__clang__)
 #define LH_UNROLL _Pragma("clang loop unroll(full)")
+#define LH_NO_UNROLL _Pragma("clang loop unroll(disable)")
 #else
 #define LH_UNROLL _Pragma("GCC unroll 32")
+#define LH_NO_UNROLL _Pragma("GCC unroll 1")
 #endif
 
 #if LH_HAVE_VECTORS

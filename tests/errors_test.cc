@@ -62,7 +62,7 @@ TEST_P(FullCache, LeavesFinalTokensAndASessionThatGoesOn) {
     EXPECT_TRUE(std::equal(session.tokens().begin(), session.tokens().end(), alone.begin()));
   }
 
-  // With room it goes on as if nothing had happened. (`resa` repairs the cache at another token then.)
+  // With room it goes on as if nothing had happened; `resa` repairs the cache elsewhere then.
   other.truncate(0);
   const auto rest = session.generate(request);
   ASSERT_TRUE(rest) << rest.error().message;

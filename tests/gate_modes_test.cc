@@ -160,6 +160,9 @@ TEST(GateOptions, WithoutGatesTheSelectorIsRefused) {
   EXPECT_NE(without_boxes.error().message.find("minmax: expected a cache that keeps its data"),
             std::string::npos)
       << without_boxes.error().message;
+  boxes.attention.mode = AttentionMode::kDense;  // asks nobody
+  EXPECT_TRUE(session.generate(boxes));
+  session.truncate(0);
   ScoreRequest score;
   score.tokens = {1, 2};
   score.recall_of = {"gate"};

@@ -9,7 +9,8 @@
 namespace longhaul::trainer {
 
 // Reads a model of plain attention and gated feed-forward (llama, qwen2, qwen3), its matrices
-// decoded to float32: biases, QK-norm, an output matrix of its own, and scaled or partial RoPE. q and k are put into the order
+// decoded to float32: biases, QK-norm, an output matrix of its own, and scaled or partial RoPE. q
+// and k are put into the order
 // of RoPE on halves. The state is that of a fresh run. Errors name the file and the key or tensor.
 Result<Checkpoint> import_gguf(const std::string& path);
 

@@ -77,18 +77,25 @@ TEST_P(GgufImport, BringsBackTheCheckpoint) {
 
 INSTANTIATE_TEST_SUITE_P(WithAndWithoutQkNorm, GgufImport, testing::Bool());
 
-// The models of tests/golden: every architecture, RoPE scaling and matrix type, against logits
-// computed elsewhere in float64.
+// The models of tests/golden: every RoPE scaling and matrix type of plain transformers, against
+// logits computed elsewhere in float64; the others are refused in words.
 TEST(GgufImport, ComputesTheGoldenLogits) {
   const at::NoGradGuard no_grad;
-  int n_models = 0;
+  int n_computed = 0;
   for (const auto& entry : fs::directory_iterator(fs::path(LONGHAUL_SOURCE_DIR) / "tests/golden")) {
     if (entry.path().extension() != ".json") continue;
-    ++n_models;
     const auto golden = nlohmann::json::parse(std::ifstream(entry.path()));
     const std::string model = golden.at("model");
     const auto read = import_gguf(entry.path().parent_path() / model);
-    ASSERT_TRUE(read) << read.error().message;
+    const bool is_plain = model.rfind("gemma3", 0) != 0 && model.rfind("olmoe", 0) != 0 &&
+                          model.rfind("qwen3moe", 0) != 0;
+    ASSERT_EQ(read.has_value(), is_plain) << model;
+    if (!is_plain) {
+      EXPECT_NE(read.error().message.find("plain transformers"), std::string::npos)
+          << read.error().message;
+      continue;
+    }
+    ++n_computed;
     const auto prompt = golden.at("prompt").get<std::vector<int64_t>>();
     const Attention attention = [](int64_t, const at::Tensor& q, const at::Tensor& k,
                                    const at::Tensor& v) { return dense_attention(q, k, v); };
@@ -108,7 +115,7 @@ TEST(GgufImport, ComputesTheGoldenLogits) {
     const double scale = golden.at("logits_rms").get<double>();
     EXPECT_LT(largest_difference(logits, expected), 2e-5 * scale) << model;
   }
-  EXPECT_GT(n_models, 10);
+  EXPECT_GT(n_computed, 10);
 }
 
 TEST(GgufImport, TrainingGoesOnFromAFile) {

@@ -1,5 +1,5 @@
-// The mean of every block's keys and its outlier (kernels/block_outlier.h) as what selectors keep per
-// block.
+// The mean of every block's keys and its outlier (kernels/block_outlier.h) as what selectors keep
+// per block.
 #pragma once
 
 #include "kernels/block_outlier.h"

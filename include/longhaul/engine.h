@@ -34,8 +34,8 @@ struct EngineOptions {
   size_t block_size = 0;   // tokens per selection block: a power of two from 4 to 256; 0: that of
                            // the gates, or 16 without
   std::string gates_path;  // gates for the selector `gate`, a file beside the model; empty: none
-  // Selectors, beside the default one and `gate`, whose data the cache keeps per block: of those that
-  // keep some, requests may name only these.
+  // Selectors, beside the default one and `gate`, whose data the cache keeps per block: requests
+  // may name no others of those that keep some.
   std::vector<std::string> selectors = {};
   bool random_gates = false;   // with a shape: random gates, to measure their speed
   size_t prefill_chunk = 512;  // rows of a pass; changes nothing but --rectify wide, adaptive
