@@ -113,7 +113,7 @@ TEST_P(BlockOutlier, ScoresAreThoseOfTheDefinition) {
   for (const size_t dim : {32, 64, 96, 128, 256}) {
     for (const size_t n_blocks : {1, 15, 16, 17, 50}) {
       Blocks blocks(dim, n_blocks, static_cast<unsigned>(n_blocks));
-      for (const size_t n_queries : {1, 2, 3, 4, 5, 7, 16, 18}) {
+      for (const size_t n_queries : {1, 2, 3, 7, 18}) {
         const float scale = 1.0F / std::sqrt(static_cast<float>(dim));
         std::vector<float> q(n_queries * dim);
         for (float& e : q) e = normal(rng);
