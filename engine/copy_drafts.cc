@@ -1,6 +1,7 @@
 #include "engine/copy_drafts.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "base/random.h"
 
@@ -27,29 +28,21 @@ size_t CopyDrafts::slot_of(std::span<const int32_t> tokens, size_t end) const {
   }
   size_t slot = hash & (table_.size() - 1);
   while (table_[slot] != 0) {
-    // A text that was cut and went on otherwise leaves places that are none: they are skipped.
-    const size_t other = table_[slot];
-    if (other <= tokens.size() && same_before(tokens, other, end, kLeastMatch)) break;
+    if (same_before(tokens, table_[slot], end, kLeastMatch)) break;
     slot = (slot + 1) & (table_.size() - 1);
   }
   return slot;
 }
 
-void CopyDrafts::grow(std::span<const int32_t> tokens) {
-  const size_t n_indexed = n_indexed_;
-  table_.assign(std::max(kFirstSlots, 2 * table_.size()), 0);
-  n_used_ = n_indexed_ = 0;
-  index(tokens.first(std::min(n_indexed, tokens.size())));
-}
-
 // Enters every place but the last, which is the one that is looked for.
 void CopyDrafts::index(std::span<const int32_t> tokens) {
-  n_indexed_ = std::min(n_indexed_, tokens.size());  // what was cut may come again changed
+  // What was cut may come again changed.
+  if (tokens.size() <= n_indexed_ || table_.size() < 2 * tokens.size()) {
+    table_.assign(std::max(kFirstSlots, std::bit_ceil(4 * tokens.size())), 0);
+    n_indexed_ = 0;
+  }
   for (size_t end = std::max(n_indexed_ + 1, kLeastMatch); end < tokens.size(); ++end) {
-    if (2 * (n_used_ + 1) > table_.size()) grow(tokens.first(end));
-    uint32_t& place = table_[slot_of(tokens, end)];
-    if (place == 0) ++n_used_;
-    place = static_cast<uint32_t>(end);
+    table_[slot_of(tokens, end)] = static_cast<uint32_t>(end);
     n_indexed_ = end;
   }
 }
@@ -57,7 +50,6 @@ void CopyDrafts::index(std::span<const int32_t> tokens) {
 std::span<const int32_t> CopyDrafts::propose(std::span<const int32_t> tokens, size_t longest) {
   if (tokens.size() <= kLeastMatch) return {};
   index(tokens);
-  if (table_.empty()) return {};
   const size_t end = table_[slot_of(tokens, tokens.size())];
   if (end == 0 || !same_before(tokens, end, tokens.size(), match_)) return {};
   return tokens.subspan(end, std::min({longest, room_, tokens.size() - end}));

@@ -32,12 +32,11 @@ class CopyDrafts {
  private:
   void index(std::span<const int32_t> tokens);
   size_t slot_of(std::span<const int32_t> tokens, size_t end) const;
-  void grow(std::span<const int32_t> tokens);
 
-  // Open hashing by the kLeastMatch tokens before `end`; the latest `end` of equals. 0: free.
+  // Open hashing by the kLeastMatch tokens before `end`; the latest `end` of equals. 0: free. At
+  // least twice as long as the text.
   std::vector<uint32_t> table_;
   size_t n_indexed_ = 0;  // ends up to here were entered
-  size_t n_used_ = 0;
   size_t match_ = kLeastMatch;
   size_t room_ = kFirstRoom;
 };

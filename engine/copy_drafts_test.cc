@@ -56,6 +56,24 @@ TEST(CopyDrafts, GrowAndShrinkByWhatWasRight) {
   EXPECT_TRUE(drafts.propose(text, 32).empty());
 }
 
+// Also those that were entered last before the table grew.
+TEST(CopyDrafts, EveryPlaceIsFoundAgain) {
+  std::vector<int32_t> text;
+  CopyDrafts drafts;
+  for (int32_t i = 0; i < 9000; ++i) {
+    text.push_back(i);
+    ASSERT_TRUE(drafts.propose(text, 4).empty());
+  }
+  for (size_t end = CopyDrafts::kLeastMatch; end < 9000; ++end) {
+    std::vector<int32_t> asked = text;
+    asked.insert(asked.end(), text.begin() + static_cast<std::ptrdiff_t>(end - 6),
+                 text.begin() + static_cast<std::ptrdiff_t>(end));
+    const auto found = drafts.propose(asked, 1);
+    ASSERT_EQ(found.size(), 1U) << end;
+    ASSERT_EQ(found.front(), asked[end]) << end;
+  }
+}
+
 // Against a search of the whole text, as it grows, with cuts, past several sizes of the table.
 TEST(CopyDrafts, AreThoseOfASearch) {
   std::mt19937 rng(2);

@@ -3,12 +3,11 @@
 #include <algorithm>
 #include <vector>
 
+#include "attention/block_groups.h"
 #include "base/check.h"
 #include "kernels/kv_tile.h"
 
 namespace longhaul {
-
-static_assert(kBoundsGroupBlocks == kGroupBlocks);
 
 // Not saved: a state serves whichever selectors an engine keeps data for.
 SummarySpec bounds_summary_spec(size_t key_dim) {
@@ -21,15 +20,9 @@ SummarySpec BoundsSummary::spec() const {
   return spec;
 }
 
-// Sets the bounds of the changed blocks, and, since the first block of a group is the origin of the
-// others, of those behind it.
 void BoundsSummary::update(const KeyChange& change) const {
   const size_t block_size = change.block_size;
-  const size_t group_tokens = kGroupBlocks * block_size;
-  const size_t last_group = (change.end - 1) / group_tokens * group_tokens;
-  const bool sets_origin = change.first < last_group + block_size;
-  const size_t until =
-      sets_origin ? std::min(last_group + group_tokens, change.n_tokens) : change.end;
+  const size_t until = end_of_changed_blocks(change);
   for (size_t block = change.first / block_size; block * block_size < until; ++block)
     set(change, block, std::min((block + 1) * block_size, change.n_tokens));
 }
@@ -61,11 +54,7 @@ void BoundsSummary::blank(std::byte* group, size_t n_tokens, size_t block_size) 
 }
 
 BoundsView block_bounds(const SummaryView& view, size_t n_blocks) {
-  return {.base = view.base,
-          .page_stride = view.page_stride,
-          .pages = view.pages,
-          .head_dim = static_cast<const BoundsSummary*>(view.summary)->key_dim(),
-          .n_blocks = n_blocks};
+  return blocks_of(view, static_cast<const BoundsSummary*>(view.summary)->key_dim(), n_blocks);
 }
 
 }  // namespace longhaul

@@ -1,14 +1,12 @@
 #include "attention/outlier/summary.h"
 
-#include <algorithm>
 #include <vector>
 
+#include "attention/block_groups.h"
 #include "base/check.h"
 #include "kernels/kv_tile.h"
 
 namespace longhaul {
-
-static_assert(kBoundsGroupBlocks == kGroupBlocks);
 
 // Not saved: a state serves whichever selectors an engine keeps data for.
 SummarySpec outlier_summary_spec(size_t key_dim) {
@@ -21,15 +19,9 @@ SummarySpec OutlierSummary::spec() const {
   return spec;
 }
 
-// Describes the complete blocks that changed and, since the first block of a group is the origin of
-// the others, those behind it.
 void OutlierSummary::update(const KeyChange& change) const {
   const size_t block_size = change.block_size;
-  const size_t group_tokens = kGroupBlocks * block_size;
-  const size_t last_group = (change.end - 1) / group_tokens * group_tokens;
-  const bool sets_origin = change.first < last_group + block_size;
-  const size_t until =
-      sets_origin ? std::min(last_group + group_tokens, change.n_tokens) : change.end;
+  const size_t until = end_of_changed_blocks(change);
   const size_t n_complete = change.n_tokens / block_size;
   constexpr size_t kMostTokens = 256;  // of a block
   alignas(64) float keys[kMostTokens * kMaxHeadDim];
@@ -49,11 +41,7 @@ void OutlierSummary::blank(std::byte* group, size_t n_tokens, size_t block_size)
 }
 
 BoundsView outlier_blocks(const SummaryView& view, size_t n_blocks) {
-  return {.base = view.base,
-          .page_stride = view.page_stride,
-          .pages = view.pages,
-          .head_dim = static_cast<const OutlierSummary*>(view.summary)->key_dim(),
-          .n_blocks = n_blocks};
+  return blocks_of(view, static_cast<const OutlierSummary*>(view.summary)->key_dim(), n_blocks);
 }
 
 }  // namespace longhaul
