@@ -78,11 +78,10 @@ Result<int> batch(BatchArguments& arguments) {
   const size_t n_wanted = arguments.n_parallel > 0 ? arguments.n_parallel : kMostTexts;
   LH_ASSIGN_OR_RETURN(const auto engine, load_for_texts(arguments.engine, n_wanted, n_each));
   print_warnings(*engine);
-  const bool uses_auto =
-      std::any_of(input.requests.begin(), input.requests.end(), [](const BatchRequest& request) {
-        return request.request.attention.mode == AttentionMode::kAuto;
-      });
-  if (uses_auto) LH_RETURN_IF_ERROR(use_calibration(*engine, calibration_path()));
+  const bool calibrates = std::any_of(
+      input.requests.begin(), input.requests.end(),
+      [](const BatchRequest& request) { return needs_calibration(request.request.attention); });
+  if (calibrates) LH_RETURN_IF_ERROR(use_calibration(*engine, calibration_path()));
   const size_t n_parallel = engine->options().max_sessions / n_each;
   if (n_parallel < arguments.n_parallel) {
     fmt::print(stderr, "longhaul: warning: memory has room for {} texts at once, not {}\n",

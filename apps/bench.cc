@@ -111,9 +111,13 @@ Result<int> bench(BenchArguments& arguments) {
     sessions.push_back(std::move(session));
   }
   BenchReport report;
-  const bool uses_auto =
-      std::find(plan.modes.begin(), plan.modes.end(), AttentionMode::kAuto) != plan.modes.end();
-  if (uses_auto) {
+  const bool calibrates =
+      std::any_of(plan.modes.begin(), plan.modes.end(), [&](AttentionMode mode) {
+        AttentionOptions attention = plan.attention;
+        attention.mode = mode;
+        return needs_calibration(attention);
+      });
+  if (calibrates) {
     LH_ASSIGN_OR_RETURN(report.calibration_was_stored,
                         use_calibration(*engine, calibration_path()));
     LH_ASSIGN_OR_RETURN(report.calibration, engine->calibration());

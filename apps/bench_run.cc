@@ -31,6 +31,8 @@ void add_text(const GenerateResult& result, BenchRow& row) {
   row.attention.blocks_total += result.attention.blocks_total;
   row.attention.drafted += result.attention.drafted;
   row.attention.accepted += result.attention.accepted;
+  row.attention.copied += result.attention.copied;
+  row.attention.copied_accepted += result.attention.copied_accepted;
 }
 
 }  // namespace

@@ -145,7 +145,7 @@ Result<int> chat(ChatArguments& arguments) {
   LH_RETURN_IF_ERROR(validate(arguments.request.attention, arguments.engine.block_size));
   LH_ASSIGN_OR_RETURN(const auto engine, Engine::load(arguments.engine));
   print_warnings(*engine);
-  if (arguments.request.attention.mode == AttentionMode::kAuto)
+  if (needs_calibration(arguments.request.attention))
     LH_RETURN_IF_ERROR(use_calibration(*engine, calibration_path()));
   LH_ASSIGN_OR_RETURN(Conversation conversation, Conversation::start(*engine, arguments.system));
   fmt::print(stderr, "{}, context {} tokens. /help lists the commands.\n",

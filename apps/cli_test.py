@@ -124,7 +124,7 @@ class Generate(unittest.TestCase):
                   "--block-size", "4", "--min-blocks", "4"]
         dense = self.generate(*common)
         for mode in ("sparse", "resa", "exact"):
-            result = self.generate(*common, "--attention", mode)
+            result = self.generate(*common, "--attention", mode, "--always-draft")
             attention = result["attention"]
             self.assertEqual(attention["mode"], mode)
             self.assertGreater(attention["sparse_steps"], 0)

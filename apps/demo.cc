@@ -23,7 +23,7 @@ constexpr size_t kBlockSize = 4;
 
 struct DemoArguments {
   EngineOptions engine;
-  JobOptions job{.attention = {},
+  JobOptions job{.attention = {.always_draft = true},
                  .modes = {AttentionMode::kDense, AttentionMode::kSparse, AttentionMode::kResa,
                            AttentionMode::kExact},
                  .n_rounds = 3};

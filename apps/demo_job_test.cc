@@ -24,6 +24,7 @@ TEST(DemoJob, RunsEveryModeAndComparesWithDense) {
   const Interrupt interrupt;
   JobOptions job_options;
   job_options.attention.min_blocks = 4;
+  job_options.attention.always_draft = true;
   job_options.modes.assign(std::begin(kAllModes), std::end(kAllModes));
   job_options.n_rounds = 2;
   const auto job = run_job(**engine, "path of 12 nodes", make_path_task({.n_nodes = 12}, 1).value(),

@@ -85,7 +85,7 @@ Result<int> generate(GenerateArguments& arguments) {
   LH_ASSIGN_OR_RETURN(const auto engine,
                       load_for_texts(arguments.engine, arguments.n_samples, has_samples ? 2 : 1));
   print_warnings(*engine);
-  if (arguments.request.attention.mode == AttentionMode::kAuto)
+  if (needs_calibration(arguments.request.attention))
     LH_RETURN_IF_ERROR(use_calibration(*engine, calibration_path()));
   LH_ASSIGN_OR_RETURN(Session session, engine->new_session());
   const bool continues = !arguments.load_state.empty();

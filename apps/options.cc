@@ -174,6 +174,8 @@ void add_selection_options(CLI::App& app, EngineOptions& engine, AttentionOption
   add_budget_details(app, options);
   add_count(app, "--rectify-every", options.rectify_every,
             "resa: tokens between dense passes; exact: the longest draft", 1);
+  app.add_flag("--always-draft", options.always_draft,
+               "exact: draft by sparse steps though a dense step is predicted to be cheaper");
   add_parsed(
       app, "--auto-may", parse_auto_may,
       [&options](AttentionMode mode) { options.auto_may = mode; },

@@ -31,6 +31,8 @@ nlohmann::ordered_json to_json(const AttentionStats& stats) {
       {"rectified_blocks_total", stats.rectified_blocks_total},
       {"drafted", stats.drafted},
       {"accepted", stats.accepted},
+      {"copied", stats.copied},
+      {"copied_accepted", stats.copied_accepted},
   };
   if (stats.reason.empty()) return json;
   json["reason"] = stats.reason;
@@ -81,6 +83,8 @@ std::string summary(const GenerateResult& result) {
   }
   if (stats.drafted > 0) {
     line += fmt::format(", {} of {} drafts accepted", stats.accepted, stats.drafted);
+    if (stats.copied > 0)
+      line += fmt::format(" ({} of {} of those copied)", stats.copied_accepted, stats.copied);
   } else if (stats.rectifications > 0) {
     line += fmt::format(", {} rectifications", stats.rectifications);
     if (stats.rectified_blocks_read < stats.rectified_blocks_total) {

@@ -66,16 +66,25 @@ ModeCost CostModel::resa(size_t n_tokens) const {
   return {AttentionMode::kResa, cost(every), every};
 }
 
-ModeCost CostModel::exact(size_t n_tokens, double acceptance) const {
-  const double step = sparse_step_ms(n_tokens);
+// Rounds of drafts that cost draft_ms each.
+ModeCost CostModel::drafted(size_t n_tokens, double draft_ms, double acceptance,
+                            size_t longest) const {
   ModeCost best{AttentionMode::kExact, 0, 0};
   double tokens = 1.0, power = 1.0;  // as expected_tokens(), draft by draft
-  for (size_t n = 1; n <= options_.rectify_every; ++n) {
+  for (size_t n = 1; n <= longest; ++n) {
     tokens += power *= acceptance;
-    const double ms = (static_cast<double>(n) * step + dense_pass_ms(n + 1, n_tokens)) / tokens;
+    const double ms = (static_cast<double>(n) * draft_ms + dense_pass_ms(n + 1, n_tokens)) / tokens;
     if (best.every == 0 || ms < best.ms_per_token) best = {AttentionMode::kExact, ms, n};
   }
   return best;
+}
+
+ModeCost CostModel::exact(size_t n_tokens, double acceptance) const {
+  return drafted(n_tokens, sparse_step_ms(n_tokens), acceptance, options_.rectify_every);
+}
+
+ModeCost CostModel::copied(size_t n_tokens, double acceptance, size_t longest) const {
+  return drafted(n_tokens, 0, acceptance, longest);
 }
 
 AttentionMode CostModel::choose(size_t n_tokens, double acceptance,

@@ -8,9 +8,6 @@
 
 namespace longhaul {
 
-// The acceptance that is assumed before any draft was judged.
-inline constexpr double kAssumedAcceptance = 15.0 / 16.0;
-
 class CostModel {
  public:
   // The references must outlive the model.
@@ -30,6 +27,9 @@ class CostModel {
   ModeCost resa(size_t n_tokens) const;
   // `acceptance`: the probability that a draft is kept.
   ModeCost exact(size_t n_tokens, double acceptance) const;
+  // A pass that verifies drafts which cost nothing: `every` is the cheapest number of them from 1 to
+  // `longest`.
+  ModeCost copied(size_t n_tokens, double acceptance, size_t longest) const;
 
   // Writes the costs of the four in the order of AttentionMode; returns the cheapest that
   // options.auto_may allows. Dense wins a draw.
@@ -42,6 +42,7 @@ class CostModel {
   bool selects_everything(size_t n_tokens) const;
 
  private:
+  ModeCost drafted(size_t n_tokens, double draft_ms, double acceptance, size_t longest) const;
   double sparse_step_ms(size_t n_tokens) const;
   double dense_pass_ms(size_t n_rows, size_t n_tokens) const;
   size_t n_blocks(size_t n_tokens) const { return (n_tokens + block_size_ - 1) / block_size_; }

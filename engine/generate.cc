@@ -145,8 +145,8 @@ Result<GenerateResult> Session::generate(const GenerateRequest& request) {
   }
   LH_RETURN_IF_ERROR(impl_->check_tokens(request.prompt));
   LH_ASSIGN_OR_RETURN(Sampler sampler, Sampler::create(request.sampling, engine.info.vocab_size));
-  Calibration calibration;
-  if (request.attention.mode == AttentionMode::kAuto) {
+  std::optional<Calibration> calibration;
+  if (needs_calibration(request.attention)) {
     LH_ASSIGN_OR_RETURN(calibration, engine.ensure_calibration());
   }
   const size_t n_before = text.size();

@@ -1,11 +1,12 @@
 #include "engine/mode.h"
 
 #include "base/check.h"
+#include "engine/mode_exact.h"
 
 namespace longhaul {
 
 std::unique_ptr<DecodeMode> make_mode(const AttentionOptions& options,
-                                      const Calibration& calibration) {
+                                      const std::optional<Calibration>& calibration) {
   switch (options.mode) {
     case AttentionMode::kDense:
       return make_dense_mode();
@@ -14,9 +15,10 @@ std::unique_ptr<DecodeMode> make_mode(const AttentionOptions& options,
     case AttentionMode::kResa:
       return make_resa_mode(options);
     case AttentionMode::kExact:
-      return make_exact_mode();
+      return std::make_unique<ExactMode>(calibration);
     case AttentionMode::kAuto:
-      return make_auto_mode(calibration);
+      LH_CHECK(calibration.has_value());
+      return make_auto_mode(*calibration);
   }
   LH_CHECK(false);
 }

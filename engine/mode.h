@@ -3,8 +3,8 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
+#include <optional>
 
 #include "base/matrix_view.h"
 #include "engine/text.h"
@@ -50,13 +50,9 @@ std::unique_ptr<DecodeMode> make_sparse_mode();
 // With `period`, which must outlive the mode, it is read at every step in place of the option.
 std::unique_ptr<DecodeMode> make_resa_mode(const AttentionOptions& options,
                                            const size_t* period = nullptr);
-// Chooses how many tokens to draft by sparse steps, at most `longest`, from the probability that
-// such a draft is kept; 0: a dense step in their place.
-using DraftPlan = std::function<size_t(double acceptance, size_t longest)>;
-std::unique_ptr<DecodeMode> make_exact_mode(DraftPlan plan = {});
 std::unique_ptr<DecodeMode> make_auto_mode(const Calibration& calibration);
-// The mode that the options name. `calibration` is for `auto`.
+// The mode that the options name. `auto` needs a calibration; `exact` without one drafts always.
 std::unique_ptr<DecodeMode> make_mode(const AttentionOptions& options,
-                                      const Calibration& calibration = {});
+                                      const std::optional<Calibration>& calibration = {});
 
 }  // namespace longhaul

@@ -5,20 +5,19 @@
 #include <algorithm>
 
 #include "engine/cost_model.h"
+#include "engine/mode_exact.h"
 #include "engine/run.h"
 
 namespace longhaul {
 namespace {
 
-// Tokens between two drafts on trial where too few were accepted; doubled while the verdict stands.
-constexpr size_t kFirstTrial = 128;
-constexpr size_t kLastTrial = 4096;
 // Tokens between two renewals of what is reported.
 constexpr size_t kReportEvery = 256;
 
 class AutoMode : public DecodeMode {
  public:
-  explicit AutoMode(const Calibration& calibration) : calibration_(calibration) {}
+  explicit AutoMode(const Calibration& calibration)
+      : calibration_(calibration), exact_(calibration) {}
 
   size_t clean_from(const Text& text, bool) const override { return text.n_clean(); }
   bool owes(const Run& run) const override {
@@ -58,30 +57,18 @@ class AutoMode : public DecodeMode {
   AttentionMode decide(Run& run, const CostModel& costs) {
     const size_t n_tokens = run.text().size();
     AutoChoice& choice = run.stats().auto_choice;
-    AttentionMode mode = costs.choose(n_tokens, acceptance_, choice.costs);
-    const bool trial = mode == AttentionMode::kDense && exact_on_trial(costs, n_tokens);
+    const double acceptance = exact_.acceptance();
+    const AttentionMode mode = costs.choose(n_tokens, acceptance, choice.costs);
     period_ = choice.costs[static_cast<size_t>(AttentionMode::kResa)].every;
-    draft_ = choice.costs[static_cast<size_t>(AttentionMode::kExact)].every;
     if (!reported_ || mode != verdict_ || n_tokens >= next_report_) {
       reported_ = true;
       verdict_ = mode;
       next_report_ = n_tokens + kReportEvery;
-      choice.crossover = costs.crossover(acceptance_);
-      choice.acceptance = acceptance_;
+      choice.crossover = costs.crossover(acceptance);
+      choice.acceptance = acceptance;
       run.stats().reason = reason(mode, choice, n_tokens, costs.selects_everything(n_tokens));
     }
-    return trial ? AttentionMode::kExact : mode;
-  }
-
-  // Where only bad drafts speak against `exact`, a round of it now and then finds out whether they
-  // still do.
-  bool exact_on_trial(const CostModel& costs, size_t n_tokens) {
-    if (acceptance_ >= kAssumedAcceptance || n_tokens < next_trial_) return false;
-    std::array<ModeCost, 4> ignored;
-    if (costs.choose(n_tokens, kAssumedAcceptance, ignored) != AttentionMode::kExact) return false;
-    next_trial_ = n_tokens + interval_;
-    interval_ = std::min(2 * interval_, kLastTrial);
-    return true;
+    return mode;
   }
 
   static std::string reason(AttentionMode mode, const AutoChoice& choice, size_t n_tokens,
@@ -99,39 +86,26 @@ class AutoMode : public DecodeMode {
                                          : fmt::format("dense below {}", choice.crossover));
   }
 
+  // `exact` makes dense steps too, where drafts do not pay.
   DecodeMode& decode_mode(AttentionMode mode, AttentionOptions options) {
-    auto& made = modes_[static_cast<size_t>(mode)];
+    if (mode == AttentionMode::kDense || mode == AttentionMode::kExact) return exact_;
+    auto& made = looser_[static_cast<size_t>(mode)];
     if (made) return *made;
-    if (mode == AttentionMode::kExact) {
-      made = make_exact_mode([this](double acceptance, size_t longest) {
-        acceptance_ = acceptance;
-        return std::min(longest, std::max<size_t>(1, draft_));
-      });
-    } else if (mode == AttentionMode::kDense) {
-      // Dense steps, and what the text's own past drafts.
-      made = make_exact_mode([](double, size_t) { return size_t{0}; });
-    } else if (mode == AttentionMode::kResa) {
-      made = make_resa_mode(options, &period_);
-    } else {
-      options.mode = mode;
-      made = make_mode(options);
-    }
+    options.mode = mode;
+    made = mode == AttentionMode::kResa ? make_resa_mode(options, &period_) : make_mode(options);
     return *made;
   }
 
   const Calibration calibration_;
   DecodeMode* chosen_ = nullptr;
-  bool is_decided_ = false;                           // chosen_ has not run since it was chosen
-  bool is_cleaning_ = false;                          // before chosen_ runs
-  std::array<std::unique_ptr<DecodeMode>, 4> modes_;  // by AttentionMode, made when first chosen
-  double acceptance_ = kAssumedAcceptance;
-  size_t draft_ = 1;
+  bool is_decided_ = false;   // chosen_ has not run since it was chosen
+  bool is_cleaning_ = false;  // before chosen_ runs
+  ExactMode exact_;
+  std::array<std::unique_ptr<DecodeMode>, 4> looser_;  // by AttentionMode, made when first chosen
   size_t period_ = 1;
   bool reported_ = false;
   AttentionMode verdict_ = AttentionMode::kDense;
   size_t next_report_ = 0;
-  size_t next_trial_ = 0;
-  size_t interval_ = kFirstTrial;
 };
 
 }  // namespace

@@ -102,6 +102,11 @@ std::vector<std::string_view> selector_names() {
   return names;
 }
 
+bool needs_calibration(const AttentionOptions& options) {
+  return options.mode == AttentionMode::kAuto ||
+         (options.mode == AttentionMode::kExact && !options.always_draft);
+}
+
 Status validate(const AttentionOptions& options, size_t block_size) {
   if (find_selector(options.selector) == nullptr) {
     return bad_input("selector: expected one of {}, found '{}'", fmt::join(selector_names(), ", "),

@@ -77,6 +77,10 @@ Status check_sizes(const GateWeights& gates, const std::string& file) {
         "{}: key \"gate.block_size\": expected 4, 8, 16, 32, 64, 128 or 256, found {}", file,
         gates.block_size);
   }
+  if (gates.sink_blocks > kMaxSinkBlocks) {
+    return unsupported("{}: key \"gate.sink_blocks\": expected 0 or {}, found {}", file,
+                       kMaxSinkBlocks, gates.sink_blocks);
+  }
   if (!(gates.norm_eps > 0.0F && gates.norm_eps < 1.0F)) {
     return bad_input("{}: key \"gate.norm_eps\": expected a number between 0 and 1, found {}", file,
                      gates.norm_eps);
@@ -170,6 +174,7 @@ Result<GateWeights> read_gate_keys(const GgufFile& file) {
   LH_ASSIGN_OR_RETURN(base.head_dim, file.get_u64("gate.head_dim"));
   LH_ASSIGN_OR_RETURN(gates.source, file.get_string_or("gate.source", ""));
   LH_ASSIGN_OR_RETURN(gates.block_size, file.get_u64("gate.block_size"));
+  LH_ASSIGN_OR_RETURN(gates.sink_blocks, file.get_u64_or("gate.sink_blocks", 0));
   LH_ASSIGN_OR_RETURN(gates.dim, file.get_u64("gate.key_length"));
   LH_ASSIGN_OR_RETURN(gates.rope, file.get_bool("gate.rope"));
   LH_ASSIGN_OR_RETURN(gates.qk_norm, file.get_bool("gate.qk_norm"));
@@ -215,6 +220,7 @@ Result<GgufWriter> gate_writer(const GateWeights& gates, TensorType type) {
   writer.set_string("gate.base_model.fingerprint", base.fingerprint);
   if (!gates.source.empty()) writer.set_string("gate.source", gates.source);
   set_count("gate.block_size", gates.block_size);
+  if (gates.sink_blocks > 0) set_count("gate.sink_blocks", gates.sink_blocks);
   set_count("gate.key_length", gates.dim);
   set_count("gate.block_count", base.n_layers);
   set_count("gate.head_count", base.n_heads);

@@ -13,6 +13,7 @@
 namespace longhaul {
 
 inline constexpr size_t kMaxGateDim = 256;
+inline constexpr size_t kMaxSinkBlocks = 1;  // those `gate` selects in any case
 
 // The model that gates belong to.
 struct GateBase {
@@ -39,9 +40,10 @@ struct GateWeights {
   GateBase base;
   std::string source;  // where the gates came from, if they were imported; else empty
   size_t block_size = 64;
-  size_t dim = 128;     // of a gate query and a gate key: a multiple of 32 up to kMaxGateDim
-  bool rope = true;     // both are rotated
-  bool qk_norm = true;  // RMSNorm of both before that
+  size_t sink_blocks = 0;  // first blocks that were not trained on: always selected, never ranked
+  size_t dim = 128;        // of a gate query and a gate key: a multiple of 32 up to kMaxGateDim
+  bool rope = true;        // both are rotated
+  bool qk_norm = true;     // RMSNorm of both before that
   float norm_eps = 1e-6F;
   std::vector<LayerGate> layers;  // [base.n_layers]
 };

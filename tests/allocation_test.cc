@@ -79,6 +79,7 @@ TEST(Allocation, GenerateAllocatesNothingPerToken) {
     request.max_tokens = 300;
     request.ignore_eos = true;
     request.attention.mode = mode;
+    request.attention.always_draft = true;
     request.attention.sparse_ratio = 0.05;
     request.attention.min_blocks = 4;
     size_t at_64 = 0, at_256 = 0;

@@ -35,6 +35,7 @@ GenerateRequest request_of(AttentionMode mode, size_t max_tokens, std::vector<in
   request.max_tokens = max_tokens;
   request.ignore_eos = true;
   request.attention.mode = mode;
+  request.attention.always_draft = true;
   request.attention.selector = "gate";
   request.attention.sparse_ratio = 0.1;
   request.attention.min_blocks = 2;

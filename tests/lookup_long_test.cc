@@ -48,6 +48,7 @@ TEST(LookupLong, EveryModeWalksA32KPrompt) {
       request.prompt = {walk.prompt.back()};
       request.max_tokens = walk.answer.size();
       request.attention.mode = mode;
+      request.attention.always_draft = true;
       request.attention.selector = "minmax";  // as in lookup_model_test
       const auto result = turn->generate(request);
       ASSERT_TRUE(result.has_value()) << result.error().message;

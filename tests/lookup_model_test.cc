@@ -46,6 +46,7 @@ GenerateRequest request_of(AttentionMode mode, const LookupWalk& walk) {
   request.prompt = walk.prompt;
   request.max_tokens = walk.answer.size();
   request.attention.mode = mode;
+  request.attention.always_draft = true;
   request.attention.selector =
       "minmax";  // any key of a block may be the one: a box keeps it, two points do not
   return request;

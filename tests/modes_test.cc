@@ -146,6 +146,51 @@ TEST(Modes, AutoFollowsItsCalibration) {
   EXPECT_EQ(dense.tokens, drafts.tokens);
 }
 
+TEST(Modes, ExactDraftsWhereItsCalibrationSaysThatItPays) {
+  const auto engine = load({});
+  auto request = request_of(AttentionMode::kExact, 300, random_tokens(600, 9));
+  request.attention.always_draft = false;
+  engine->set_calibration(sparse_is_cheap());
+  const auto drafts = generate(*engine, request);
+  EXPECT_GT(drafts.attention.drafted, drafts.attention.copied);
+  Calibration calibration;
+  calibration.pass_ms = {1, 3, 8, 32};  // a row of a pass costs a token
+  calibration.sparse_ns = 1e6;
+  engine->set_calibration(calibration);
+  const auto dense = generate(*engine, request);
+  EXPECT_EQ(dense.attention.mode, AttentionMode::kExact);
+  EXPECT_EQ(dense.attention.sparse_steps, 0U);
+  EXPECT_EQ(dense.tokens, drafts.tokens);
+  request.attention.always_draft = true;
+  const auto always = generate(*engine, request);
+  EXPECT_GT(always.attention.drafted, 0U);
+  EXPECT_EQ(always.tokens, drafts.tokens);
+}
+
+// A text that says one token again and again copies itself; where a pass costs its rows, not even
+// right drafts pay, and none is tried.
+TEST(Modes, ExactCopiesWhereThatPays) {
+  const auto engine = load({});
+  auto request = request_of(AttentionMode::kExact, 200, random_tokens(300, 9));
+  request.attention.always_draft = false;
+  request.sampling.logit_bias = {{5, 1e3F}};
+  Calibration calibration;
+  calibration.pass_ms = {1, 1, 1, 1};
+  calibration.sparse_ns = 1e6;  // no sparse step pays
+  engine->set_calibration(calibration);
+  const auto copied = generate(*engine, request);
+  EXPECT_EQ(copied.tokens, std::vector<int32_t>(200, 5));
+  EXPECT_GT(copied.attention.copied, 150U);
+  EXPECT_EQ(copied.attention.copied, copied.attention.drafted);
+  EXPECT_EQ(copied.attention.copied_accepted, copied.attention.copied);
+  EXPECT_EQ(copied.attention.accepted, copied.attention.copied);
+  calibration.pass_ms = {1, 3, 8, 32};
+  engine->set_calibration(calibration);
+  const auto dense = generate(*engine, request);
+  EXPECT_EQ(dense.tokens, copied.tokens);
+  EXPECT_EQ(dense.attention.drafted, 0U);
+}
+
 TEST(Modes, AutoTakesLooserModesOnlyWhereAllowed) {
   const auto engine = load({});
   engine->set_calibration(sparse_is_cheap());

@@ -79,6 +79,7 @@ class RealModels : public testing::TestWithParam<RealModel> {
   // As many tokens as are expected; sparse steps read two blocks or a twentieth.
   GenerateResult generate(Session& session, const Prompt& prompt, AttentionMode mode, Tokens rest) {
     GenerateRequest request = request_of(mode, prompt.expected.size(), std::move(rest));
+    request.attention.always_draft = true;
     request.attention.min_blocks = 2;
     request.attention.rectify_every = 8;
     const auto result = session.generate(request);

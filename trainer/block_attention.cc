@@ -72,9 +72,17 @@ BlockAttention attention_by_block(const Tensor& q, const Tensor& k, int64_t firs
           at::arange(n_blocks, k.device()) < own};
 }
 
-Tensor gate_target(const BlockAttention& attention) {
-  const Tensor largest = attention.largest.amax(1) * attention.earlier;
-  return largest / (largest.sum(-1, true) + 1e-9);
+Tensor choosable_blocks(const BlockAttention& attention, int64_t n_sinks) {
+  Tensor choosable = attention.earlier.clone();
+  choosable.narrow(-1, 0, std::min(n_sinks, choosable.size(-1))).fill_(false);
+  return choosable;
+}
+
+Tensor gate_target(const BlockAttention& attention, const Tensor& choosable, GateTarget target) {
+  const Tensor of_block =
+      target == GateTarget::kMass ? attention.mass.mean(1) : attention.largest.amax(1);
+  const Tensor values = of_block * choosable;
+  return values / (values.sum(-1, true) + 1e-9);
 }
 
 }  // namespace longhaul::trainer

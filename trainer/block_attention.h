@@ -19,10 +19,20 @@ struct BlockAttention {
 BlockAttention attention_by_block(const torch::Tensor& q, const torch::Tensor& k,
                                   int64_t first_position, int64_t block_size);
 
-// SeerAttention-R's target: the largest probability of each earlier block, over its tokens and over
-// the heads of the group, divided by the sum over blocks (+1e-9): [n_kv_heads, n_queries,
-// n_blocks]. The query's own block is left out: decoding reads it always, and until it is complete
-// it has no gate key (a key of the whole block would tell of the query's future).
-torch::Tensor gate_target(const BlockAttention& attention);
+// The blocks a gate may choose: those before the query's own, which decoding reads always (until it
+// is complete it has no gate key, and a key of the whole block would tell of the query's future),
+// but for the first n_sinks, read always too: [n_queries, n_blocks].
+torch::Tensor choosable_blocks(const BlockAttention& attention, int64_t n_sinks);
+
+// What a gate learns to rank blocks by.
+enum class GateTarget {
+  kLargest,  // their largest probability, over tokens and the heads of the group: SeerAttention-R's
+  kMass,     // the sum of their probabilities, a mean over heads: what choosing them catches
+};
+
+// That of every choosable block divided by its sum over them (+1e-9), 0 of the others:
+// [n_kv_heads, n_queries, n_blocks].
+torch::Tensor gate_target(const BlockAttention& attention, const torch::Tensor& choosable,
+                          GateTarget target);
 
 }  // namespace longhaul::trainer

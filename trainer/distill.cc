@@ -31,6 +31,8 @@ constexpr double kLastRate = 0.01;  // of the learning rate
 json run_identity(const DistillOptions& options, const GateConfig& config, const GateBase& base) {
   return {{"model", base.fingerprint},
           {"block-size", config.block_size},
+          {"sink-blocks", config.sink_blocks},
+          {"target", options.target},
           {"key-length", config.key_length},
           {"qk-norm", config.qk_norm},
           {"steps", options.n_steps},
@@ -48,6 +50,12 @@ Result<at::Device> find_device(const std::string& name) {
   if (name != "cuda") return bad_input("--device {}: expected cpu or cuda", name);
   if (at::hasCUDA()) return at::Device(at::kCUDA);
   return unsupported("--device cuda: this build of LibTorch finds no CUDA device");
+}
+
+Result<GateTarget> find_target(const std::string& name) {
+  if (name == "mass") return GateTarget::kMass;
+  if (name == "largest") return GateTarget::kLargest;
+  return bad_input("--target {}: expected mass or largest", name);
 }
 
 Status check_options(const DistillOptions& options) {
@@ -85,10 +93,11 @@ std::vector<Tensor> tensors(const Gates& gates) {
 class Distiller {
  public:
   // `gates` are on the device of the model's weights.
-  Distiller(const DistillOptions& options, const GateConfig& config, Checkpoint model,
-            Sequences sequences, Gates gates, json identity)
+  Distiller(const DistillOptions& options, const GateConfig& config, GateTarget target,
+            Checkpoint model, Sequences sequences, Gates gates, json identity)
       : options_(options),
         config_(config),
+        target_(target),
         model_(std::move(model)),
         sequences_(std::move(sequences)),
         gates_(std::move(gates)),
@@ -157,7 +166,7 @@ class Distiller {
     for (int64_t i = 0; i < options_.n_sequences; ++i) {
       const auto ids = sequences_.training(static_cast<uint64_t>(step_ * options_.n_sequences + i));
       trace(ids, [&](size_t layer, const LayerTrace& layer_trace) {
-        loss_ += add_gate_loss(config_, gates_[layer], layer_trace, kLossFactor / n) / n;
+        loss_ += add_gate_loss(config_, gates_[layer], layer_trace, target_, kLossFactor / n) / n;
       });
       n_tokens_here_ += static_cast<int64_t>(ids.size());
     }
@@ -208,6 +217,7 @@ class Distiller {
 
   const DistillOptions& options_;
   const GateConfig config_;
+  const GateTarget target_;
   const Checkpoint model_;
   const Sequences sequences_;
   const Gates gates_;
@@ -246,10 +256,12 @@ Gates fresh_gates(const GateConfig& config, uint64_t seed, at::Device device) {
 Status distill(const DistillOptions& options) {
   LH_RETURN_IF_ERROR(check_options(options));
   LH_ASSIGN_OR_RETURN(const TensorType type, gate_type(options.type));
+  LH_ASSIGN_OR_RETURN(const GateTarget target, find_target(options.target));
   LH_ASSIGN_OR_RETURN(const at::Device device, find_device(options.device));
   LH_ASSIGN_OR_RETURN(const GateModel model, GateModel::open(options.model));
   GateConfig config = gate_config(model.plan);
   config.block_size = options.block_size;
+  config.sink_blocks = 1;
   config.qk_norm = options.qk_norm;
   config.key_length =
       options.key_length > 0 ? options.key_length : std::min(kPublishedKeyLength, config.head_dim);
@@ -261,8 +273,8 @@ Status distill(const DistillOptions& options) {
   std::filesystem::create_directories(options.out, error);
   if (error) return make_error(ErrorCode::kIo, "{}: {}", options.out, error.message());
 
-  Distiller distiller(options, config, std::move(frozen), std::move(sequences), std::move(gates),
-                      run_identity(options, config, model.base));
+  Distiller distiller(options, config, target, std::move(frozen), std::move(sequences),
+                      std::move(gates), run_identity(options, config, model.base));
   LH_RETURN_IF_ERROR(distiller.run());
   return write_gate_file(to_gate_weights(config, distiller.gates(), model, ""),
                          options.out + "/gates.gguf", type);

@@ -9,7 +9,8 @@
 
 namespace longhaul::trainer {
 
-// The defaults are the published recipe, but for the length of a run (0.4B tokens there).
+// The defaults are the published recipe, but for the length of a run (0.4B tokens there), the target
+// and the first block, which is always read and not ranked.
 struct DistillOptions {
   std::string model;            // a GGUF file
   std::string out;              // folder of the run: "checkpoint", "log.txt", "gates.gguf"
@@ -17,6 +18,7 @@ struct DistillOptions {
   std::string device = "cpu";   // or cuda
   std::string type = "F16";     // of the gate file's matrices; or F32
   int64_t block_size = 64;      // tokens
+  std::string target = "mass";  // what gates learn, see GateTarget: mass or largest
   int64_t key_length = 0;       // dg; 0: 128, or the model's head size if that is smaller
   bool qk_norm = true;          // RMSNorm of gate queries and keys
   int64_t n_steps = 800;        // of the whole run

@@ -17,7 +17,8 @@ struct GateConfig {
   int64_t n_layers = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0;  // of the model
   int64_t block_size = 64;                                          // tokens
   int64_t key_length = kPublishedKeyLength;                         // dg, even
-  double rope_theta = 10000;                                        // of the model, unscaled
+  int64_t sink_blocks = 0;    // first blocks that are always read: neither trained on nor ranked
+  double rope_theta = 10000;  // of the model, unscaled
   bool rope = true;
   bool qk_norm = true;
 

@@ -64,6 +64,7 @@ GateWeights to_gate_weights(const GateConfig& config, const Gates& gates, const 
   weights.base = model.base;
   weights.source = source;
   weights.block_size = static_cast<size_t>(config.block_size);
+  weights.sink_blocks = static_cast<size_t>(config.sink_blocks);
   weights.dim = static_cast<size_t>(config.key_length);
   weights.rope = config.rope;
   weights.qk_norm = config.qk_norm;

@@ -3,9 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-
-#include "trainer/block_attention.h"
-
 namespace longhaul::trainer {
 namespace {
 
@@ -22,45 +19,45 @@ Tensor kl_sum(const Tensor& target, const Tensor& logits, const Tensor& earlier)
 
 }  // namespace
 
-int64_t first_gate_query(int64_t n_tokens, int64_t block_size) {
-  return std::max(n_tokens / 2, block_size);
+int64_t first_gate_query(const GateConfig& config, int64_t n_tokens) {
+  return std::max(n_tokens / 2, (config.sink_blocks + 1) * config.block_size);
 }
 
-void for_each_query_tile(int64_t n_tokens, int64_t block_size,
+void for_each_query_tile(const GateConfig& config, int64_t n_tokens,
                          const std::function<void(int64_t, int64_t)>& visit) {
-  for (int64_t first = first_gate_query(n_tokens, block_size); first < n_tokens;
+  for (int64_t first = first_gate_query(config, n_tokens); first < n_tokens;
        first += kTileQueries) {
     visit(first, std::min(kTileQueries, n_tokens - first));
   }
 }
 
 double add_gate_loss(const GateConfig& config, const GateLayer& gate, const LayerTrace& trace,
-                     double weight) {
+                     GateTarget target, double weight) {
   const int64_t n_tokens = trace.q.size(1);
-  const int64_t n_queries = n_tokens - first_gate_query(n_tokens, config.block_size);
+  const int64_t n_queries = n_tokens - first_gate_query(config, n_tokens);
   const double share = 1 / static_cast<double>(config.n_kv_heads * n_queries);
   const at::AutoGradMode with_gradient(true);
   // The keys are computed once; every tile adds to their gradient, which goes on at the end.
   const Tensor keys = gate_keys(config, gate, trace.plain_k);
   const Tensor leaf = keys.detach().set_requires_grad(true);
   double loss = 0;
-  for_each_query_tile(n_tokens, config.block_size, [&](int64_t first, int64_t n) {
-    BlockAttention attention;
-    Tensor target;
+  for_each_query_tile(config, n_tokens, [&](int64_t first, int64_t n) {
+    Tensor choosable, share_of_block;
     {
       const at::NoGradGuard no_grad;
-      attention =
+      const BlockAttention attention =
           attention_by_block(trace.q.narrow(1, first, n), trace.k, first, config.block_size);
-      target = gate_target(attention);
+      choosable = choosable_blocks(attention, config.sink_blocks);
+      share_of_block = gate_target(attention, choosable, target);
     }
     // The last query's own block may have no key yet, and is never chosen from.
-    const int64_t n_blocks = std::min(target.size(-1), leaf.size(1));
+    const int64_t n_blocks = std::min(choosable.size(-1), leaf.size(1));
     const Tensor positions = at::arange(first, first + n, trace.q.device());
     const Tensor queries = gate_queries(config, gate, trace.plain_q.narrow(1, first, n), positions);
-    const Tensor tile_loss =
-        kl_sum(target.narrow(-1, 0, n_blocks), gate_logits(queries, leaf.narrow(1, 0, n_blocks)),
-               attention.earlier.narrow(-1, 0, n_blocks)) *
-        share;
+    const Tensor tile_loss = kl_sum(share_of_block.narrow(-1, 0, n_blocks),
+                                    gate_logits(queries, leaf.narrow(1, 0, n_blocks)),
+                                    choosable.narrow(-1, 0, n_blocks)) *
+                             share;
     (tile_loss * weight).backward();
     loss += tile_loss.item<double>();
   });

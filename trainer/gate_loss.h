@@ -5,6 +5,7 @@
 
 #include <functional>
 
+#include "trainer/block_attention.h"
 #include "trainer/gate.h"
 
 namespace longhaul::trainer {
@@ -17,17 +18,17 @@ struct LayerTrace {
 };
 
 // The first query that counts: the last half of the sequence does (slice ratio 0.5), from the
-// second block on, since a query in the first has nothing to choose from.
-int64_t first_gate_query(int64_t n_tokens, int64_t block_size);
+// first on that has a block to choose.
+int64_t first_gate_query(const GateConfig& config, int64_t n_tokens);
 
 // Calls visit(first, n) for runs of at most 256 queries, together first_gate_query() to n_tokens.
-void for_each_query_tile(int64_t n_tokens, int64_t block_size,
+void for_each_query_tile(const GateConfig& config, int64_t n_tokens,
                          const std::function<void(int64_t first, int64_t n)>& visit);
 
-// KL( gate_target || softmax of the gate's logits ) over earlier blocks, mean over KV heads and
+// KL( gate_target || softmax of the gate's logits ) over choosable blocks, mean over KV heads and
 // queries that count. Adds `weight` times its gradient to the gate's weights. Never holds more than
 // one tile of queries by blocks.
 double add_gate_loss(const GateConfig& config, const GateLayer& gate, const LayerTrace& trace,
-                     double weight);
+                     GateTarget target, double weight);
 
 }  // namespace longhaul::trainer

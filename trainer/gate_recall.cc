@@ -15,19 +15,12 @@ using torch::Tensor;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// The first block and the newest, whatever the query: [n_blocks].
-Tensor window_score(int64_t n_blocks, const torch::TensorOptions& options) {
-  Tensor score = at::arange(n_blocks, options);
-  score[0].fill_(kInfinity);
-  return score;
-}
-
-// Mass [n_kv_heads, n_queries, n_blocks] in the n_chosen best earlier blocks, summed.
-double mass_in_best(const Tensor& score, const Tensor& mass, const Tensor& earlier,
+// Mass [n_kv_heads, n_queries, n_blocks] in the n_chosen best choosable blocks, summed.
+double mass_in_best(const Tensor& score, const Tensor& mass, const Tensor& choosable,
                     int64_t n_chosen) {
-  const Tensor masked = score.expand_as(mass).masked_fill(earlier.logical_not(), -kInfinity);
+  const Tensor masked = score.expand_as(mass).masked_fill(choosable.logical_not(), -kInfinity);
   const Tensor best = std::get<1>(masked.topk(std::min(n_chosen, mass.size(-1)), -1));
-  return (mass * earlier).gather(-1, best).sum().item<double>();
+  return (mass * choosable).gather(-1, best).sum().item<double>();
 }
 
 }  // namespace
@@ -38,24 +31,25 @@ void add_recall(const GateConfig& config, const GateLayer& gate, const LayerTrac
   const int64_t n_tokens = trace.q.size(1), block_size = config.block_size;
   const int64_t n_complete = n_tokens / block_size;
   const Tensor keys = gate_keys(config, gate, trace.plain_k);
-  for_each_query_tile(n_tokens, block_size, [&](int64_t first, int64_t n) {
+  for_each_query_tile(config, n_tokens, [&](int64_t first, int64_t n) {
     const Tensor q = trace.q.narrow(1, first, n);
     const BlockAttention attention = attention_by_block(q, trace.k, first, block_size);
     const Tensor mass = attention.mass.mean(1);
-    const Tensor own = (mass * attention.earlier.logical_not()).sum();
+    const Tensor choosable = choosable_blocks(attention, config.sink_blocks);
+    const Tensor always = (mass * choosable.logical_not()).sum();
     const int64_t n_blocks = std::min(mass.size(-1), n_complete);
     const Tensor whole = mass.narrow(-1, 0, n_blocks);
-    const Tensor earlier = attention.earlier.narrow(-1, 0, n_blocks);
     const Tensor queries = gate_queries(config, gate, trace.plain_q.narrow(1, first, n),
                                         at::arange(first, first + n, q.device()));
     const Tensor complete = trace.k.narrow(1, 0, n_blocks * block_size);
     const std::array<Tensor, kRankings.size()> scores{
         gate_logits(queries, keys.narrow(1, 0, n_blocks)),
         block_bounds(q.unsqueeze(0), complete.unsqueeze(0), block_size)[0],
-        window_score(n_blocks, q.options()), whole};
+        at::arange(n_blocks, q.options()), whole};
     for (size_t i = 0; i < scores.size(); ++i) {
       recall.mass[i] +=
-          own.item<double>() + mass_in_best(scores[i], whole, earlier, budget / block_size);
+          always.item<double>() + mass_in_best(scores[i], whole, choosable.narrow(-1, 0, n_blocks),
+                                               budget / block_size - config.sink_blocks);
     }
     recall.n += static_cast<double>(mass.size(0) * n);
   });

@@ -19,10 +19,11 @@ struct GateRecall {
 };
 
 // Adds one layer of one sequence: for every query that counts, the share of its attention (mean
-// over the heads of a group) in the budget / block_size best earlier blocks and in its own block.
+// over the heads of a group) in its own block and in budget / block_size others: the sinks, and the
+// best of the rest.
 //   gate    by the gate's logits
 //   minmax  by the bound of min/max descriptors (exact ones; the engine's have 4 bits)
-//   window  the first block, then the newest
+//   window  the newest
 //   oracle  by the mass itself: no choice catches more
 void add_recall(const GateConfig& config, const GateLayer& gate, const LayerTrace& trace,
                 int64_t budget, GateRecall& recall);

@@ -88,24 +88,26 @@ Tensor dense_key(const GateConfig& config, const GateLayer& gate, const Tensor& 
   return dense_finish(config, at::mv(gate.wk[head], pool), gate.k_norm, block * config.block_size);
 }
 
-// The loss as the page states it, block by block and query by query.
-Tensor dense_loss(const GateConfig& config, const GateLayer& gate, const LayerTrace& trace) {
-  const int64_t n_tokens = trace.q.size(1), first = first_gate_query(n_tokens, config.block_size);
+// The loss as the page states it (with `largest`), block by block and query by query.
+Tensor dense_loss(const GateConfig& config, const GateLayer& gate, const LayerTrace& trace,
+                  GateTarget kind) {
+  const int64_t n_tokens = trace.q.size(1), first = first_gate_query(config, n_tokens);
   const Tensor map = dense_map(config, trace);
   Tensor total = at::zeros({}, at::kDouble);
   for (int64_t head = 0; head < config.n_kv_heads; ++head) {
     for (int64_t t = first; t < n_tokens; ++t) {
       const Tensor query = dense_query(config, gate, trace.plain_q, head, t);
-      std::vector<Tensor> largest, logits;
-      for (int64_t i = 0; i < t / config.block_size; ++i) {
+      std::vector<Tensor> values, logits;
+      for (int64_t i = config.sink_blocks; i < t / config.block_size; ++i) {
         const Tensor block = map.narrow(0, head * config.n_group(), config.n_group())
                                  .select(1, t)
                                  .narrow(1, i * config.block_size, config.block_size);
-        largest.push_back(block.max());
+        values.push_back(kind == GateTarget::kLargest ? block.max()
+                                                      : block.sum() / double(config.n_group()));
         logits.push_back(at::dot(query, dense_key(config, gate, trace.plain_k, head, i)) /
                          std::sqrt(double(config.key_length)));
       }
-      const Tensor target = at::stack(largest) / (at::stack(largest).sum() + 1e-9);
+      const Tensor target = at::stack(values) / (at::stack(values).sum() + 1e-9);
       total = total + (target * (target.log() - at::stack(logits).log_softmax(0))).sum();
     }
   }
@@ -117,22 +119,24 @@ double difference(const Tensor& a, const Tensor& b) { return (a - b).abs().max()
 struct LossCase {
   int64_t block_size, n_tokens;
   bool qk_norm, rope;
+  int64_t sink_blocks;
+  GateTarget target;
 };
 class GateLoss : public testing::TestWithParam<LossCase> {};
 
 TEST_P(GateLoss, AndGradientAreTheDenseOnes) {
   at::manual_seed(1);
-  const GateConfig config =
-      small_config(GetParam().block_size, GetParam().qk_norm, GetParam().rope);
+  GateConfig config = small_config(GetParam().block_size, GetParam().qk_norm, GetParam().rope);
+  config.sink_blocks = GetParam().sink_blocks;
   const LayerTrace trace = random_trace(config, GetParam().n_tokens);
   const GateLayer gate = double_gate(config);
-  const double loss = add_gate_loss(config, gate, trace, 10);
+  const double loss = add_gate_loss(config, gate, trace, GetParam().target, 10);
   std::vector<Tensor> gradients;
   for (const auto& [name, tensor] : named({gate})) {
     gradients.push_back(tensor.grad().clone());
     tensor.mutable_grad().reset();
   }
-  const Tensor expected = dense_loss(config, gate, trace);
+  const Tensor expected = dense_loss(config, gate, trace, GetParam().target);
   (10 * expected).backward();
   EXPECT_NEAR(loss, expected.item<double>(), 1e-12 * std::abs(loss) + 1e-12);
   for (size_t i = 0; i < gradients.size(); ++i) {
@@ -144,9 +148,11 @@ TEST_P(GateLoss, AndGradientAreTheDenseOnes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, GateLoss,
-                         testing::Values(LossCase{4, 41, true, true}, LossCase{16, 64, true, false},
-                                         LossCase{8, 61, false, true},
-                                         LossCase{32, 70, false, false}));
+                         testing::Values(LossCase{4, 41, true, true, 0, GateTarget::kLargest},
+                                         LossCase{4, 41, true, true, 1, GateTarget::kMass},
+                                         LossCase{16, 64, true, false, 1, GateTarget::kLargest},
+                                         LossCase{8, 61, false, true, 0, GateTarget::kMass},
+                                         LossCase{32, 70, false, false, 0, GateTarget::kLargest}));
 
 // More than one tile of keys and of queries, an unfinished last block.
 TEST(BlockAttention, OfTilesIsTheDenseMaps) {
@@ -187,7 +193,8 @@ TEST(Gate, OfTheMeanRanksHandMadeBlocks) {
 
 TEST(GateRecall, OfTheOracleIsTheHighestAndOfAllBlocksIsOne) {
   at::manual_seed(3);
-  const GateConfig config = small_config(4);
+  GateConfig config = small_config(4);
+  config.sink_blocks = 1;
   const LayerTrace trace = random_trace(config, 90);
   const GateLayer gate = double_gate(config);
   GateRecall some, all;

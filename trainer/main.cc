@@ -71,6 +71,9 @@ void add_distill_flags(CLI::App& app, DistillOptions& options) {
   app.add_option("--device", options.device, "cpu or cuda");
   app.add_option("--type", options.type, "Type of the gates' matrices: F16 or F32");
   app.add_option("--block-size", options.block_size, "16, 32, 64 or 128 tokens");
+  app.add_option("--target", options.target,
+                 "What gates learn of a block: mass, its share of attention, or largest, its "
+                 "largest probability, as published");
   app.add_option("--key-length", options.key_length,
                  "Dimensions of gate keys; 0: 128, or the model's head size if smaller");
   app.add_option("--qk-norm", options.qk_norm);

@@ -52,6 +52,7 @@ Gates::Gates(const GateWeights& weights, RopeAngles rope)
     : rope_(std::move(rope)),
       gate_frequencies_(weights.dim / 2),
       block_size_(weights.block_size),
+      sink_blocks_(weights.sink_blocks),
       dim_(weights.dim),
       n_kv_heads_(weights.base.n_kv_heads),
       n_group_(weights.base.n_group()),

@@ -23,7 +23,8 @@ class Gates {
   Gates(const GateWeights& weights, RopeAngles rope);
 
   size_t block_size() const { return block_size_; }
-  size_t dim() const { return dim_; }  // of a gate key and a gate query
+  size_t sink_blocks() const { return sink_blocks_; }  // first blocks it was not trained to rank
+  size_t dim() const { return dim_; }                  // of a gate key and a gate query
   size_t weight_bytes() const { return wq_.size() + wk_.size(); }
 
   // Reads key `t` of a block, 0 <= t < block_size, as attention sees it, into [head_dim].
@@ -49,7 +50,7 @@ class Gates {
 
   RopeAngles rope_;
   std::vector<double> gate_frequencies_;  // [dim / 2]
-  size_t block_size_, dim_, n_kv_heads_, n_group_, head_dim_;
+  size_t block_size_, sink_blocks_, dim_, n_kv_heads_, n_group_, head_dim_;
   bool rotates_, normalises_;
   float norm_eps_;
   AlignedBuffer<std::byte> wq_;  // [n_layers, n_kv_heads] tiles of [dim, n_group * head_dim]

@@ -1,6 +1,6 @@
 // Learned gates (SeerAttention-R, arXiv 2506.08889): score = Qgate . Kgate / sqrt(dim), the logits
 // of a distribution over the complete blocks. The newest block has no gate key until it is
-// complete: it is always selected.
+// complete: it is always selected, as the first block is.
 #include "attention/selector.h"
 
 #include <algorithm>
@@ -27,6 +27,8 @@ void score(const SelectionInput& input, std::span<float> scores,
   // A row in the middle of a pass does not see the tokens after it, nor the blocks they complete.
   keys.n_rows = (input.query->first_pos + 1) / input.block_size;
   multiply(keys, query, scores.data());
+  const std::span<float> untrained = scores.first(std::min(gates.sink_blocks(), scores.size()));
+  std::fill(untrained.begin(), untrained.end(), std::numeric_limits<float>::lowest());
   std::fill(scores.begin() + static_cast<std::ptrdiff_t>(keys.n_rows), scores.end(),
             std::numeric_limits<float>::max());
 }
@@ -38,6 +40,7 @@ constexpr SummaryMaker kMaker = {.plan = plan_gates, .make = make_gates};
 extern const Selector kGateSelector;
 const Selector kGateSelector = {.name = "gate",
                                 .score = score,
+                                .least_sink_blocks = kMaxSinkBlocks,
                                 .gives_logits = true,
                                 .summary = kGateSummary,
                                 .keeps = &kMaker,

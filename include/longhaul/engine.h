@@ -97,8 +97,10 @@ struct AttentionStats {
   size_t rectifications = 0;  // dense passes over decoded tokens (resa), or verifications (exact)
   size_t rectified_blocks_read = 0;   // resa: by its rectifications
   size_t rectified_blocks_total = 0;  // that dense rectifications would have read
-  size_t drafted = 0;                 // exact: tokens drafted by sparse steps
+  size_t drafted = 0;                 // exact: tokens drafted, by sparse steps or by copying
   size_t accepted = 0;                // exact: drafts the dense pass agreed with
+  size_t copied = 0;                  // of `drafted`: copied from the text's own past
+  size_t copied_accepted = 0;         // of `accepted`
   std::string reason;                 // `auto`: why this mode
   AutoChoice auto_choice;             // `auto`: in numbers
 };
@@ -240,7 +242,7 @@ class Engine {
   // The device that computes, measured anew; nothing where it is the host's processor.
   std::optional<DeviceInfo> measure_device() const;
 
-  // What `auto` decides from. Measured when first needed (a second or less for small models),
+  // What `auto` and `exact` decide from. Measured when first needed (a second or less for small models),
   // unless it was set: a stored one makes decisions repeat. The key names model, storage types,
   // block size and threads: a calibration serves where it was measured under the same key, on the
   // same machine by the same program.
@@ -271,6 +273,9 @@ Status settle_block_size(EngineOptions& options);
 // Refuses impossible options (ratio 0, a budget below one block) with the field, what is allowed,
 // and what was found.
 Status validate(const AttentionOptions& options, size_t block_size);
+
+// True if a request with these options asks Engine::calibration().
+bool needs_calibration(const AttentionOptions& options);
 
 // The model shapes EngineOptions::shape knows.
 std::vector<std::string_view> shape_names();
