@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "kernels/block_outlier_layout.h"
+#include "kernels/hadamard.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/block_outlier.cc"
@@ -29,7 +30,7 @@ struct Keys {
   HWY_INLINE VF at(size_t key, size_t dim) const {
     const DF df;
     const VF x = hn::LoadU(df, data + key * head_dim + dim);
-    const VF limit = hn::Set(df, kLargestKey);
+    const VF limit = hn::Set(df, kLargestOutlierKey);
     return hn::IfThenElse(hn::Lt(hn::Abs(x), limit), x, hn::CopySign(limit, x));  // NaN is not less
   }
 };
@@ -107,19 +108,19 @@ HWY_INLINE void SetOrigin(const float* HWY_RESTRICT mean, size_t head_dim, std::
   }
 }
 
-// 32 dimensions of a point, relative to the origin, to codes; returns their step.
-HWY_INLINE uint16_t Encode(const float* HWY_RESTRICT x, uint8_t* HWY_RESTRICT codes) {
+// 32 dimensions of a point, relative to the origin, to codes up to `most`; returns their step.
+HWY_INLINE uint16_t Encode(const float* HWY_RESTRICT x, float most, uint8_t* HWY_RESTRICT codes) {
   const DF df;
   const hn::Rebind<uint8_t, DF> db;
   VF largest = hn::Zero(df);
   for (size_t i = 0; i < kScaleDims; i += hn::Lanes(df)) {
     largest = hn::Max(largest, hn::Abs(hn::Load(df, x + i)));
   }
-  const uint16_t half = bounds_step(hn::GetLane(hn::MaxOfLanes(df, largest)), kLargestCode);
+  const uint16_t half = bounds_step(hn::GetLane(hn::MaxOfLanes(df, largest)), most);
   const VF per_step = hn::Set(df, half == 0 ? 0.0F : 0.5F / f16_to_f32(half));
-  const VF last = hn::Set(df, kLargestCode);
+  const VF last = hn::Set(df, most);
   for (size_t i = 0; i < kScaleDims; i += hn::Lanes(df)) {
-    const VF steps = hn::MulAdd(hn::Load(df, x + i), per_step, hn::Set(df, kLargestCode / 2));
+    const VF steps = hn::MulAdd(hn::Load(df, x + i), per_step, hn::Set(df, most / 2));
     const VF code = hn::Min(hn::Max(hn::Round(steps), hn::Zero(df)), last);
     hn::Store(hn::DemoteTo(db, hn::ConvertTo(DI(), code)), db, codes + i);
   }
@@ -136,6 +137,11 @@ void SetBlock(std::byte* HWY_RESTRICT group, size_t lane, const float* HWY_RESTR
   if (n_keys > 1) MeanOf(keys, outlier, mean);
   const uint16_t spread = f32_to_f16(SpreadOf(keys, outlier, mean));
   std::memcpy(group + outlier_spread_offset(lane, head_dim), &spread, sizeof(spread));
+  HWY_ALIGN float far[kMaxHeadDim];
+  for (size_t dim = 0; dim < head_dim; dim += hn::Lanes(df))
+    hn::Store(keys.at(outlier, dim), df, far + dim);
+  rotate_dims(mean, head_dim);
+  rotate_dims(far, head_dim);
   if (lane == 0) SetOrigin(mean, head_dim, group);
   for (size_t chunk = 0; chunk < head_dim / kScaleDims; ++chunk) {
     HWY_ALIGN float points[2][kScaleDims];
@@ -150,13 +156,14 @@ void SetBlock(std::byte* HWY_RESTRICT group, size_t lane, const float* HWY_RESTR
       const VF steps = hn::ConvertTo(df, hn::PromoteTo(DI(), hn::LoadU(db, origin + i)));
       const VF from = hn::Mul(steps, hn::Set(df, step));
       hn::Store(hn::Sub(hn::Load(df, mean + first + i), from), df, points[0] + i);
-      hn::Store(hn::Sub(keys.at(outlier, first + i), from), df, points[1] + i);
+      hn::Store(hn::Sub(hn::Load(df, far + first + i), from), df, points[1] + i);
     }
-    const uint16_t mean_step = Encode(points[0], codes[0]);
-    const uint16_t outlier_step = Encode(points[1], codes[1]);
+    const uint16_t mean_step = Encode(points[0], kLastMeanCode, codes[0]);
+    const uint16_t outlier_step = Encode(points[1], kLastOutlierCode, codes[1]);
     std::memcpy(group + bounds_centre_step_offset(lane, chunk), &mean_step, 2);
     std::memcpy(group + bounds_radius_step_offset(lane, chunk), &outlier_step, 2);
-    for (size_t i = 0; i < kScaleDims; ++i) codes[0][i] |= static_cast<uint8_t>(codes[1][i] << 4);
+    for (size_t i = 0; i < kScaleDims; ++i)
+      codes[0][i] |= static_cast<uint8_t>(codes[1][i] << kMeanBits);
     for (size_t i = 0; i < kScaleDims; i += 4) {
       std::memcpy(group + outlier_codes_offset(lane, first + i, head_dim), codes[0] + i, 4);
     }

@@ -8,9 +8,11 @@
 //            first
 //   spread   root mean square, over the other keys and all dimensions, of key - mean of the others
 //
-// Both points are relative to the mean of block 0 of the group, 4 bits a dimension: origin + step *
-// (2 c - 15), c in 0 .. 15, with a step for each 32 dimensions of a point. Keys of trained models
-// have dimensions of large and nearly constant value, which the origin takes.
+// Both points are rotated (hadamard.h) and relative to the mean of block 0 of the group: origin +
+// step * (2 c - last), c in 0 .. last, with a step for each 32 dimensions of a point. The mean has 5
+// bits a dimension and decides between most blocks; the outlier, far from the others where it
+// matters, has 3. Keys of trained models have dimensions of large and nearly constant value, which
+// the origin takes, and others that vary most, which the rotation shares out.
 //
 // A group of 16 blocks in memory, lane = block:
 //
@@ -18,9 +20,9 @@
 //   [head_dim / 32]                              f32 steps of the origin, which are halves
 //   [head_dim]                                   i8 origin
 //   [16 blocks]                                  f16 spreads; up to here a multiple of 64 bytes
-//   [head_dim / 4][16 blocks][4]                 u8 c of the mean + 16 * c of the outlier
+//   [head_dim / 4][16 blocks][4]                 u8 c of the mean + 32 * c of the outlier
 //
-// Magnitudes above 2^18, and NaN, count as 2^18, so that scores are always finite.
+// Magnitudes above 2^13, and NaN, count as 2^13, so that scores are always finite.
 #pragma once
 
 #include <cstddef>
@@ -50,8 +52,9 @@ struct OutlierQueries {
 //
 //   max(scale * (q . mean + |q| * spread) + log(block_size - 1), scale * q . outlier)
 //
-// with q rounded as for score_blocks (block_bounds.h). |q| * spread is what a key one deviation
-// towards the query would have.
+// with each 32 dimensions of the rotated q rounded to multiples of their largest magnitude / 66 (and
+// all of a q that is not finite zero). |q| * spread is what a key one deviation towards the query
+// would have.
 void score_blocks(const BoundsView& blocks, const OutlierQueries& queries, float* scores,
                   size_t stride);
 

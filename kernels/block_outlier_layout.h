@@ -6,6 +6,12 @@
 
 namespace longhaul {
 
+inline constexpr int kMeanBits = 5;
+inline constexpr float kLastMeanCode = 31.0F, kLastOutlierCode = 7.0F;
+inline constexpr float kLargestOutlierKey = 0x1p13F;  // rotated, all steps are finite halves
+// So that 16 bits hold the products of 16 dimensions, 16 * 66 * 31.
+inline constexpr float kLargestOutlierQuery = 66.0F;
+
 inline size_t outlier_spread_offset(size_t lane, size_t head_dim) {
   return bounds_origin_offset(head_dim, head_dim) + lane * 2;
 }

@@ -2,11 +2,13 @@
 // dimensions of a step are exact integers.
 #include <hwy/cache_control.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/check.h"
 #include "kernels/block_outlier.h"
 #include "kernels/block_outlier_layout.h"
+#include "kernels/hadamard.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/block_outlier_scores.cc"
@@ -22,6 +24,9 @@ namespace HWY_NAMESPACE {
 constexpr size_t kMostQueries = 4;    // scored together: with two sums each they fit the registers
 constexpr size_t kMostPrepared = 16;  // rounded at once, for one reading of the descriptors
 
+constexpr int kLastMean = static_cast<int>(kLastMeanCode);
+constexpr int kLastOutlier = static_cast<int>(kLastOutlierCode);
+
 // A query, its length, and what its scores begin with.
 struct OutlierQuery : Query {
   float length;  // times the scale of the scores
@@ -29,7 +34,10 @@ struct OutlierQuery : Query {
 
 HWY_INLINE void Prepare(const OutlierQueries& queries, size_t index, size_t head_dim,
                         OutlierQuery& query) {
-  RoundQuery(queries.q + index * head_dim, head_dim, query);
+  HWY_ALIGN float rotated[kMaxHeadDim];
+  std::copy_n(queries.q + index * head_dim, head_dim, rotated);
+  rotate_dims(rotated, head_dim);
+  RoundQuery(rotated, head_dim, kLargestOutlierQuery, query);
   double squares = 0.0;
   for (size_t chunk = 0; chunk < head_dim / kScaleDims; ++chunk) {
     int32_t sum = 0;
@@ -53,8 +61,8 @@ HWY_INLINE void ChunkSums(const std::byte* HWY_RESTRICT rows, const std::byte* H
   const hn::Repartition<int16_t, DI> dw;
   const hn::Repartition<uint16_t, DI> duw;
   const hn::Repartition<uint8_t, DI> db;
-  const auto nibbles = hn::Set(db, uint8_t{15});
-  // 16 bits hold the products of 16 dimensions: 16 * 127 * 15.
+  const auto mean_bits = hn::Set(db, uint8_t{kLastMean});
+  const auto outlier_bits = hn::Set(db, uint8_t{kLastOutlier});
   hn::VFromD<decltype(dw)> m[kN];
   hn::VFromD<decltype(dw)> o[kN];
   LH_UNROLL for (size_t h = 0; h < kN; ++h) m[h] = o[h] = hn::Zero(dw);
@@ -63,8 +71,8 @@ HWY_INLINE void ChunkSums(const std::byte* HWY_RESTRICT rows, const std::byte* H
     if constexpr (kFetch) hwy::Prefetch(ahead + i * kBoundsRowBytes);
     const auto* row = reinterpret_cast<const int32_t*>(rows + i * kBoundsRowBytes);
     const auto codes = hn::BitCast(duw, hn::LoadU(di, row));
-    const auto mean = hn::And(hn::BitCast(db, codes), nibbles);
-    const auto outlier = hn::And(hn::BitCast(db, hn::ShiftRight<4>(codes)), nibbles);
+    const auto mean = hn::And(hn::BitCast(db, codes), mean_bits);
+    const auto outlier = hn::And(hn::BitCast(db, hn::ShiftRight<kMeanBits>(codes)), outlier_bits);
     const size_t dim = chunk * kScaleDims + i * 4;
     LH_UNROLL for (size_t h = 0; h < kN; ++h) {
       const auto q = Quad(queries[h].q + dim);
@@ -74,9 +82,10 @@ HWY_INLINE void ChunkSums(const std::byte* HWY_RESTRICT rows, const std::byte* H
   }
   const auto two = hn::Set(dw, int16_t{2});
   LH_UNROLL for (size_t h = 0; h < kN; ++h) {
-    const VI start = hn::Set(di, queries[h].centre_start[chunk]);
-    means[h] = hn::Add(mul_pairs(di, m[h], two), start);
-    outliers[h] = hn::Add(mul_pairs(di, o[h], two), start);
+    // Takes back what every code has too much.
+    const int32_t sum = queries[h].sum[chunk];
+    means[h] = hn::Sub(mul_pairs(di, m[h], two), hn::Set(di, kLastMean * sum));
+    outliers[h] = hn::Sub(mul_pairs(di, o[h], two), hn::Set(di, kLastOutlier * sum));
   }
 }
 
@@ -132,13 +141,14 @@ HWY_INLINE void ScoreGroup(const std::byte* group, const std::byte* /*ahead*/,
       float outlier = 0.0F;
       float mean = query.length * read_f16(group + outlier_spread_offset(lane, head_dim)) + log_n;
       for (size_t chunk = 0; chunk < head_dim / kScaleDims; ++chunk) {
-        int32_t sums[3] = {0, query.centre_start[chunk], query.centre_start[chunk]};
+        int32_t sums[3] = {0, -kLastMean * query.sum[chunk], -kLastOutlier * query.sum[chunk]};
         for (size_t dim = chunk * kScaleDims; dim < (chunk + 1) * kScaleDims; ++dim) {
           const int32_t q = query.q[dim];
-          const auto codes = group[outlier_codes_offset(lane, dim / 4 * 4, head_dim) + dim % 4];
+          const auto codes = std::to_integer<int32_t>(
+              group[outlier_codes_offset(lane, dim / 4 * 4, head_dim) + dim % 4]);
           sums[0] += q * static_cast<int8_t>(group[bounds_origin_offset(dim, head_dim)]);
-          sums[1] += 2 * q * std::to_integer<int32_t>(codes & std::byte{15});
-          sums[2] += 2 * q * std::to_integer<int32_t>(codes >> 4);
+          sums[1] += 2 * q * (codes & kLastMean);
+          sums[2] += 2 * q * (codes >> kMeanBits);
         }
         const float origin = OriginStep(group, chunk, head_dim) * static_cast<float>(sums[0]);
         const float steps[2] = {read_f16(group + bounds_centre_step_offset(lane, chunk)),

@@ -63,21 +63,24 @@ TEST_P(BlockOutlier, PointsAreThoseOfTheDefinition) {
       const size_t lane = b % kBoundsGroupBlocks;
       const auto kept = reference::block_points(blocks.group(b), lane, dim);
       EXPECT_NEAR(kept.spread, exact.spread, 1e-3 * exact.spread);
-      const auto origin = reference::points_of(blocks.block_keys(b - lane), kBlockSize, dim).mean;
+      const auto origin = reference::rotated(
+          reference::points_of(blocks.block_keys(b - lane), kBlockSize, dim).mean);
+      const auto mean = reference::rotated(exact.mean);
+      const auto outlier = reference::rotated(exact.outlier);
       for (size_t first = 0; first < dim; first += kScaleDims) {
         double farthest[2] = {0, 0};
         double largest = 0;
         for (size_t j = first; j < first + kScaleDims; ++j) {
-          farthest[0] = std::max(farthest[0], std::fabs(exact.mean[j] - origin[j]));
-          farthest[1] = std::max(farthest[1], std::fabs(exact.outlier[j] - origin[j]));
+          farthest[0] = std::max(farthest[0], std::fabs(mean[j] - origin[j]));
+          farthest[1] = std::max(farthest[1], std::fabs(outlier[j] - origin[j]));
           largest = std::max(largest, std::fabs(origin[j]));
         }
         const double rounded = largest / 254 * 1.01;  // of the origin
         for (size_t j = first; j < first + kScaleDims; ++j) {
-          ASSERT_NEAR(kept.mean[j], exact.mean[j], kept.mean_step[j] * 1.001 + 1e-5);
-          ASSERT_NEAR(kept.outlier[j], exact.outlier[j], kept.outlier_step[j] * 1.001 + 1e-5);
-          ASSERT_LE(kept.mean_step[j], (farthest[0] + rounded) / 15 * 1.002 + 1e-7);
-          ASSERT_LE(kept.outlier_step[j], (farthest[1] + rounded) / 15 * 1.002 + 1e-7);
+          ASSERT_NEAR(kept.mean[j], mean[j], kept.mean_step[j] * 1.001 + 1e-5);
+          ASSERT_NEAR(kept.outlier[j], outlier[j], kept.outlier_step[j] * 1.001 + 1e-5);
+          ASSERT_LE(kept.mean_step[j], (farthest[0] + rounded) / 31 * 1.002 + 1e-7);
+          ASSERT_LE(kept.outlier_step[j], (farthest[1] + rounded) / 7 * 1.002 + 1e-7);
         }
       }
     }
@@ -86,7 +89,7 @@ TEST_P(BlockOutlier, PointsAreThoseOfTheDefinition) {
 
 // How far rounding q and adding in f32 may move a score: half a step of q for every dimension of
 // both points and the length of q, and f32 sums of their magnitudes.
-double score_error(const std::vector<float>& q, const reference::BlockPoints& points,
+double score_error(const std::vector<double>& q, const reference::BlockPoints& points,
                    double scale) {
   double error = 0.0;
   double squares = 0.0;
@@ -100,8 +103,8 @@ double score_error(const std::vector<float>& q, const reference::BlockPoints& po
       sum_k += k;
       sum += std::fabs(q[d]) * (k + 20.0 * std::max(points.mean_step[d], points.outlier_step[d]));
     }
-    error += largest / 254.0 * sum_k * 1.001;
-    squares += std::pow(largest / 254.0, 2) * static_cast<double>(kScaleDims);
+    error += largest / 132.0 * sum_k * 1.001;
+    squares += std::pow(largest / 132.0, 2) * static_cast<double>(kScaleDims);
   }
   return scale * (error + std::sqrt(squares) * points.spread * 1.001 + sum * 1e-5) + 1e-5;
 }
@@ -124,13 +127,13 @@ TEST_P(BlockOutlier, ScoresAreThoseOfTheDefinition) {
         score_blocks(blocks.view(), {q.data(), n_queries, scale, kBlockSize}, scores.data(),
                      stride);
         for (size_t h = 0; h < n_queries; ++h) {
-          const std::vector<float> one(q.begin() + static_cast<std::ptrdiff_t>(h * dim),
-                                       q.begin() + static_cast<std::ptrdiff_t>((h + 1) * dim));
+          const auto at = q.begin() + static_cast<std::ptrdiff_t>(h * dim);
+          const auto one = reference::rotated({at, at + static_cast<std::ptrdiff_t>(dim)});
           for (size_t b = 0; b < n_blocks; ++b) {
             const auto points =
                 reference::block_points(blocks.group(b), b % kBoundsGroupBlocks, dim);
             const double exact =
-                reference::block_log_mass(blocks.view(), b, one.data(), scale, kBlockSize);
+                reference::block_log_mass(blocks.view(), b, one, scale, kBlockSize);
             ASSERT_NEAR(scores[h * stride + b], exact, score_error(one, points, scale));
             double outlier = 0;
             for (size_t d = 0; d < dim; ++d) outlier += one[d] * points.outlier[d];

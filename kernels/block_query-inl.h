@@ -27,13 +27,13 @@ constexpr size_t kBytesAhead = 10240;  // fetched before they are scored; 5 KB w
 struct Query {
   HWY_ALIGN int8_t q[kMaxHeadDim];
   HWY_ALIGN int8_t magnitude[kMaxHeadDim];
-  int32_t centre_start[kMaxHeadDim / kScaleDims];  // of the sums: takes back the 15 in every centre
-  int32_t radius_start[kMaxHeadDim / kScaleDims];  // adds the floor of every radius
+  int32_t sum[kMaxHeadDim / kScaleDims];            // of q over 32 dimensions
+  int32_t sum_magnitude[kMaxHeadDim / kScaleDims];  // likewise
   float scale[kMaxHeadDim / kScaleDims];
 };
 
-HWY_INLINE void RoundQuery(const float* HWY_RESTRICT q, size_t head_dim, Query& query) {
-  constexpr float kLargest = 127.0F;
+// To integers of at most `most`.
+HWY_INLINE void RoundQuery(const float* HWY_RESTRICT q, size_t head_dim, float most, Query& query) {
   for (size_t chunk = 0; chunk < head_dim / kScaleDims; ++chunk) {
     float largest = 0.0F;
     bool finite = true;
@@ -41,20 +41,21 @@ HWY_INLINE void RoundQuery(const float* HWY_RESTRICT q, size_t head_dim, Query& 
       finite &= std::isfinite(q[i]);
       largest = HWY_MAX(largest, std::fabs(q[i]));
     }
-    const float steps = kLargest / largest;
+    const float steps = most / largest;
     const bool usable = finite && std::isfinite(steps);  // neither zero nor too small to divide by
     int32_t sum = 0;
     int32_t sum_magnitude = 0;
     for (size_t i = chunk * kScaleDims; i < (chunk + 1) * kScaleDims; ++i) {
       const auto n = usable ? static_cast<int32_t>(std::lrint(q[i] * steps)) : 0;
-      query.q[i] = static_cast<int8_t>(HWY_MIN(HWY_MAX(n, -127), 127));
+      const auto last = static_cast<int32_t>(most);
+      query.q[i] = static_cast<int8_t>(HWY_MIN(HWY_MAX(n, -last), last));
       query.magnitude[i] = static_cast<int8_t>(std::abs(query.q[i]));
       sum += query.q[i];
       sum_magnitude += query.magnitude[i];
     }
-    query.centre_start[chunk] = -15 * sum;
-    query.radius_start[chunk] = kRadiusFloor * sum_magnitude;
-    query.scale[chunk] = usable ? largest / kLargest : 0.0F;
+    query.sum[chunk] = sum;
+    query.sum_magnitude[chunk] = sum_magnitude;
+    query.scale[chunk] = usable ? largest / most : 0.0F;
   }
 }
 

@@ -40,9 +40,9 @@ HWY_INLINE void ChunkSums(const std::byte* HWY_RESTRICT rows, const std::byte* H
     radii = hn::Add(radii, multiply_bytes(dw, r, Quad(query.magnitude + dim)));
   }
   centre = mul_pairs(di, centres, hn::Set(dw, int16_t{2}));
-  centre = hn::Add(centre, hn::Set(di, query.centre_start[chunk]));
+  centre = hn::Add(centre, hn::Set(di, -15 * query.sum[chunk]));
   radius = hn::Add(mul_pairs(di, radii, hn::Set(dw, int16_t{1})),
-                   hn::Set(di, query.radius_start[chunk]));
+                   hn::Set(di, kRadiusFloor * query.sum_magnitude[chunk]));
 }
 
 // scores[16] of one group; `ahead` is one that will be wanted soon.
@@ -75,8 +75,8 @@ HWY_INLINE void ScoreGroup(const std::byte* HWY_RESTRICT group, const std::byte*
 HWY_INLINE float ChunkScore(const std::byte* group, size_t lane, const Query& query, size_t chunk,
                             size_t head_dim) {
   int32_t origin = 0;
-  int32_t centre = query.centre_start[chunk];
-  int32_t radius = query.radius_start[chunk];
+  int32_t centre = -15 * query.sum[chunk];
+  int32_t radius = kRadiusFloor * query.sum_magnitude[chunk];
   for (size_t i = 0; i < kScaleDims; ++i) {
     const size_t dim = chunk * kScaleDims + i;
     const int32_t q = query.q[dim];
@@ -107,7 +107,7 @@ HWY_INLINE void ScoreGroup(const std::byte* group, const std::byte* /*ahead*/, c
 void ScoreBlocks(const BoundsView& bounds, const float* HWY_RESTRICT q,
                  float* HWY_RESTRICT scores) {
   Query query;
-  RoundQuery(q, bounds.head_dim, query);
+  RoundQuery(q, bounds.head_dim, 127.0F, query);
   const size_t n_groups = (bounds.n_blocks + kBoundsGroupBlocks - 1) / kBoundsGroupBlocks;
   const size_t groups_ahead = kBytesAhead / bounds_group_bytes(bounds.head_dim);
   for (size_t g = 0; g < n_groups; ++g) {

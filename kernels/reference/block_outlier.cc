@@ -1,13 +1,30 @@
 #include "kernels/reference/block_outlier.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
 #include "kernels/block_outlier_layout.h"
+#include "kernels/hadamard.h"
 #include "quant/half.h"
 
 namespace longhaul::reference {
+
+std::vector<double> rotated(const std::vector<double>& x) {
+  size_t n = 1;
+  while (x.size() % (2 * n) == 0) n *= 2;
+  std::vector<double> y(x.size(), 0.0);
+  for (size_t i = 0; i < x.size(); ++i) {
+    const size_t first = i / n * n;
+    for (size_t j = first; j < first + n; ++j) {
+      const bool minus = std::popcount((i - first) & (j - first)) % 2 != 0;
+      y[i] += (minus ? -1.0 : 1.0) * double{rotation_sign(j)} * x[j];
+    }
+    y[i] /= std::sqrt(static_cast<double>(n));
+  }
+  return y;
+}
 
 BlockPoints block_points(const std::byte* group, size_t lane, size_t head_dim) {
   BlockPoints points;
@@ -22,8 +39,8 @@ BlockPoints block_points(const std::byte* group, size_t lane, size_t head_dim) {
         std::to_integer<int>(group[outlier_codes_offset(lane, dim / 4 * 4, head_dim) + dim % 4]);
     const double mean_step = read_f16(group + bounds_centre_step_offset(lane, chunk));
     const double outlier_step = read_f16(group + bounds_radius_step_offset(lane, chunk));
-    points.mean.push_back(origin + mean_step * (2 * (codes % 16) - 15));
-    points.outlier.push_back(origin + outlier_step * (2 * (codes / 16) - 15));
+    points.mean.push_back(origin + mean_step * (2 * (codes % 32) - 31));
+    points.outlier.push_back(origin + outlier_step * (2 * (codes / 32) - 7));
     points.mean_step.push_back(mean_step);
     points.outlier_step.push_back(outlier_step);
   }
@@ -62,8 +79,8 @@ BlockPoints points_of(const float* keys, size_t n_keys, size_t head_dim) {
   return points;
 }
 
-double block_log_mass(const BoundsView& blocks, size_t block, const float* q, double scale,
-                      size_t block_size) {
+double block_log_mass(const BoundsView& blocks, size_t block, const std::vector<double>& rotated_q,
+                      double scale, size_t block_size) {
   const BlockPoints points =
       block_points(blocks.base + blocks.pages[block / kBoundsGroupBlocks] * blocks.page_stride,
                    block % kBoundsGroupBlocks, blocks.head_dim);
@@ -71,9 +88,9 @@ double block_log_mass(const BoundsView& blocks, size_t block, const float* q, do
   double outlier = 0.0;
   double squares = 0.0;
   for (size_t j = 0; j < blocks.head_dim; ++j) {
-    mean += q[j] * points.mean[j];
-    outlier += q[j] * points.outlier[j];
-    squares += double{q[j]} * q[j];
+    mean += rotated_q[j] * points.mean[j];
+    outlier += rotated_q[j] * points.outlier[j];
+    squares += rotated_q[j] * rotated_q[j];
   }
   const double cloud = scale * (mean + std::sqrt(squares) * points.spread);
   return std::max(cloud + std::log(static_cast<double>(block_size - 1)), scale * outlier);
