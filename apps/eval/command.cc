@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -49,11 +50,32 @@ nlohmann::ordered_json document(const Plan& plan, const ModelInfo& model, const 
   return json;
 }
 
+// The tokens that the prompts of each file begin with, from its worked examples.
+std::map<std::string, size_t> shared_tokens(const std::vector<Item>& items) {
+  std::map<std::string, size_t> shared;
+  for (const Item& item : items) {
+    if (item.n_shared > 0) shared[item.task] = item.n_shared;
+  }
+  return shared;
+}
+
+void print_shared(const Plan& plan, const std::vector<Item>& items, const RunCounts& counts) {
+  const auto shared = shared_tokens(items);
+  for (const auto& [task, n_tokens] : shared) {
+    fmt::print("{}: its last {} as worked examples, the first {} tokens of every prompt.\n", task,
+               plan.n_shots == 1 ? "line" : fmt::format("{} lines", plan.n_shots), n_tokens);
+  }
+  if (!shared.empty()) {
+    fmt::print("Of what prompts share {} tokens were read in this run.\n", counts.n_prefix_tokens);
+  }
+}
+
 Status report(const Plan& plan, const Prepared& prepared, const std::vector<Setting>& settings,
               const Store& store) {
   const auto recalls = make_recall_settings(plan);
   const Summary summary = summarize(store.records(), prepared.items, settings, recalls);
-  const auto json = document(plan, prepared.model, summary);
+  auto json = document(plan, prepared.model, summary);
+  if (plan.n_shots > 0) json["shared_tokens"] = shared_tokens(prepared.items);
   LH_RETURN_IF_ERROR(store.write_file("report.json", json.dump(2) + "\n"));
   LH_RETURN_IF_ERROR(store.write_file(
       "report.html", html_report(to_json(plan), prepared.model, summary, settings, recalls)));
@@ -78,13 +100,14 @@ Result<int> run_eval(Plan& plan) {
   LH_ASSIGN_OR_RETURN(const Prepared prepared, prepare(plan));
   LH_ASSIGN_OR_RETURN(const auto store, Store::open(plan));
   const Interrupt interrupt;
-  const Status status = run(
+  const auto counts = run(
       plan, prepared.items, settings, [&] { return !interrupt.requested(); }, *store);
-  if (!status && status.error().code == ErrorCode::kCancelled && !plan.out.empty()) {
+  if (!counts && counts.error().code == ErrorCode::kCancelled && !plan.out.empty()) {
     return make_error(ErrorCode::kCancelled, "stopped; the same command goes on from {}", plan.out);
   }
-  LH_RETURN_IF_ERROR(status);
+  LH_RETURN_IF_ERROR(counts);
   LH_RETURN_IF_ERROR(report(plan, prepared, settings, *store));
+  if (!plan.json) print_shared(plan, prepared.items, *counts);
   return 0;
 }
 
@@ -109,6 +132,8 @@ void add_item_options(CLI::App& command, Plan& plan) {
       .add_option("--questions", plan.questions,
                   "JSONL files with prompt (or question), answer, perhaps choices")
       ->type_name("FILE");
+  add_count(command, "--shots", plan.n_shots,
+            "last lines of each file that stand before every question, with their answers");
   command.add_option("--check", plan.check, "of their answers: exact, boxed or choice")
       ->check(CLI::IsMember({"exact", "boxed", "choice"}))
       ->type_name("KIND");

@@ -1,6 +1,7 @@
 // The evaluation on a tiny random model: every answer is wrong, but every number is there, an
 // interrupted run goes on to the same end, and files are what they should be.
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -61,7 +62,8 @@ class EvalTest : public testing::Test {
 
   Status run_all(
       Store& store, const std::function<bool()>& go_on = [] { return true; }) const {
-    return run(plan_, *items(), *make_settings(plan_), go_on, store);
+    LH_RETURN_IF_ERROR(run(plan_, *items(), *make_settings(plan_), go_on, store));
+    return {};
   }
 
   Summary summary(const Store& store) const {
@@ -326,6 +328,132 @@ TEST_F(EvalTest, QuestionsOfTheUsersOwn) {
   EXPECT_FALSE(right(2, " y"));
 }
 
+TEST_F(EvalTest, CaseMattersOnlyAmongChoicesThatDifferByIt) {
+  plan_.tasks.clear();
+  plan_.questions = {
+      write("q.jsonl",
+            "{\"prompt\": \"a\", \"answer\": \"Paris\"}\n"
+            "{\"prompt\": \"a\", \"choices\": [\"x\", \"y\"], \"answer\": \"Y\"}\n"
+            "{\"prompt\": \"a\", \"choices\": [\"x\", \"X\"], \"answer\": \"X\"}\n")};
+  const auto made = items();
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_TRUE((*made)[0].score(" paris.").exact);
+  EXPECT_FALSE((*made)[0].score(" pari").exact);
+  EXPECT_TRUE((*made)[1].score(" b").exact);
+  EXPECT_FALSE((*made)[1].score(" a").exact);
+  EXPECT_EQ((*made)[2].answer, "B");
+}
+
+// Questions of the user's own with the last two as worked examples, whose tokens all prompts share.
+class ShotsTest : public EvalTest {
+ protected:
+  void SetUp() override {
+    EvalTest::SetUp();
+    plan_.tasks.clear();
+    plan_.n_items = 20;
+    plan_.n_shots = 2;
+    plan_.max_tokens = 12;
+    plan_.measures = {Measure::kAnswers, Measure::kForced};
+    plan_.selectors = {"minmax"};
+    std::string text;
+    for (int i = 0; i < 5; ++i) {
+      text += fmt::format(
+          "{{\"question\": \"How much is {0} and {0}, counted twice over?\", \"answer\": \"It is "
+          "{0} and "
+          "{0},\\nso {1}.\\n#### {1}\"}}\n",
+          i, 2 * i);
+    }
+    plan_.questions = {write("q.jsonl", text)};
+  }
+
+  std::string prompt_of(const Item& item) const {
+    return Engine::load(plan_.engine).value()->detokenize(item.context);
+  }
+};
+
+TEST_F(ShotsTest, TheLastLinesStandBeforeEveryQuestionAndAreNone) {
+  const auto made = items();
+  ASSERT_TRUE(made) << made.error().message;
+  ASSERT_EQ(made->size(), 3U);
+  const std::string examples =
+      "Question: How much is 3 and 3, counted twice over?\nAnswer: It is 3 and 3,\nso 6.\n#### "
+      "6\n\n"
+      "Question: How much is 4 and 4, counted twice over?\nAnswer: It is 4 and 4,\nso 8.\n#### "
+      "8\n\n";
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(prompt_of((*made)[i]),
+              examples + fmt::format(
+                             "Question: How much is {0} and {0}, counted twice over?\nAnswer:", i));
+    EXPECT_EQ((*made)[i].stop, std::vector<std::string>{"\n\n"});
+    EXPECT_EQ((*made)[i].n_shared, (*made)[0].n_shared);
+  }
+  EXPECT_GT((*made)[0].n_shared, examples.size() / 8);
+  plan_.n_items = 1;  // changes no prompt
+  EXPECT_EQ((*items())[0].context, (*made)[0].context);
+  EXPECT_EQ((*items())[0].n_shared, (*made)[0].n_shared);
+  plan_.n_shots = 5;
+  expect_refused("more than 5 for --shots, found 5");
+  plan_.questions.clear();
+  expect_refused("--shots 5");
+}
+
+TEST_F(ShotsTest, WhatIsSharedIsReadOnceAndChangesNothing) {
+  std::vector<Item> shared = *items();
+  std::vector<Item> apart = shared;
+  for (Item& item : apart) item.n_shared = 0;
+  const auto settings = *make_settings(plan_);
+  const auto go_on = [] { return true; };
+  const auto one = Store::open(plan_).value();
+  const auto other = Store::open(plan_).value();
+  const auto counts = run(plan_, shared, settings, go_on, *one);
+  ASSERT_TRUE(counts) << counts.error().message;
+  EXPECT_EQ(counts->n_prefix_tokens, shared[0].n_shared);
+  EXPECT_EQ(run(plan_, apart, settings, go_on, *other)->n_prefix_tokens, 0U);
+  std::map<std::string, nlohmann::ordered_json> expected;
+  const auto without_time = [](const Record& record) {
+    auto json = to_json(record);
+    if (record.answer) json["answer"].erase("decode_s");
+    return json;
+  };
+  for (const Record& record : other->records()) expected[record.key()] = without_time(record);
+  ASSERT_EQ(one->records().size(), expected.size());
+  for (const Record& record : one->records()) {
+    EXPECT_EQ(without_time(record), expected[record.key()]);
+  }
+}
+
+TEST_F(ShotsTest, ARunThatGoesOnDoesNotReadItAgain) {
+  plan_.out = (folder_ / "out").string();
+  plan_.n_jobs = 1;
+  const std::vector<Item> all = *items();
+  const auto settings = *make_settings(plan_);
+  const auto kept = folder_ / "out" / "prefix-f16-b4-q.jsonl.state";
+  {
+    const auto store = Store::open(plan_).value();
+    const auto stopped = run(
+        plan_, all, settings, [&] { return store->records().size() < 4; }, *store);
+    ASSERT_FALSE(stopped);
+    EXPECT_EQ(stopped.error().code, ErrorCode::kCancelled);
+    EXPECT_TRUE(fs::exists(kept));
+  }
+  {
+    std::vector<Item> others = all;  // as if the file of questions had changed
+    for (Item& item : others) --item.n_shared;
+    const auto store = Store::open(plan_).value();
+    const auto refused = run(
+        plan_, others, settings, [] { return true; }, *store);
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find(kept.string()), std::string::npos);
+  }
+  const auto store = Store::open(plan_).value();
+  const auto counts = run(
+      plan_, all, settings, [] { return true; }, *store);
+  ASSERT_TRUE(counts) << counts.error().message;
+  EXPECT_EQ(counts->n_prefix_tokens, 0U);
+  EXPECT_EQ(store->records().size(), 3U * (4 + 3));
+  EXPECT_FALSE(fs::exists(kept));
+}
+
 TEST_F(EvalTest, BadQuestionsAreNamedWithTheirLine) {
   plan_.tasks.clear();
   const auto refused = [&](const std::string& text, const std::string& part) {
@@ -339,6 +467,8 @@ TEST_F(EvalTest, BadQuestionsAreNamedWithTheirLine) {
   refused("{\"prompt\": \"a\", \"choices\": [\"x\"], \"answer\": \"x\"}\n", "2 to 26");
   refused("{\"prompt\": \"a\", \"choices\": [\"x\", \"y\"], \"answer\": \"z\"}\n", "'z'");
   refused("", "none");
+  plan_.questions = {write("a.jsonl", good), write("a.jsonl", good)};
+  expect_refused("two named a.jsonl");
   plan_.questions = {"/nonexistent.jsonl"};
   expect_refused("/nonexistent.jsonl");
 }

@@ -25,6 +25,7 @@ struct Plan {
   EngineOptions engine;
   std::vector<std::string> tasks;
   std::vector<std::string> questions;  // JSONL files
+  size_t n_shots = 0;                  // last lines of each, shown before every question
   std::string check;                   // of their answers; empty: by the file
   std::string text_file;               // of `text` and `perplexity`
   std::vector<Measure> measures = {Measure::kAnswers};
