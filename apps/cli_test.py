@@ -349,6 +349,33 @@ class Eval(unittest.TestCase):
         for part in (b"95% interval", b"sparse outlier 10% b4 f16", b"0/2", b"lost/won"):
             self.assertIn(part, out)
 
+    def test_wrong_items_and_notes(self):
+        short = [*self.COMMON[:-3], "1000", "--block-size", "4", "--attention", "dense,sparse", "--wrong", "1"]
+        status, out, err = run(*short)
+        self.assertEqual(status, 0, err)
+        for part in (b"sparse outlier 10% b4 f16 [1]", b"[1] 100% read: the text is too short to tell", b"wrongly: 2", b"the first 1",
+                     b"path, 600 tokens, item 0", b"got from dense f16, sparse"):
+            self.assertIn(part, out)
+        self.assertNotIn(b"item 1", out)
+        report = json.loads(run(*short, "--json")[1])
+        self.assertEqual(len(report["wrong"]), 1)
+        self.assertIn("--min-blocks 1000", report["answers"][1]["note"])
+
+    def test_worked_examples(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
+            for i in range(5):
+                file.write(json.dumps({"question": f"How much is {i} and {i}?", "answer": f"#### {2 * i}"}) + "\n")
+            file.flush()
+            questions = ["--questions", file.name, "--max-tokens", "4", "--attention", "dense,sparse", "--shots"]
+            command = ["eval", "-m", MODEL, "-c", "1K", *questions, "3"]
+            status, out, err = run(*command)
+            self.assertEqual(status, 0, err)
+            self.assertIn(b"its last 3 lines as worked examples, the first ", out)
+            report = json.loads(run(*command, "--json")[1])
+            self.assertEqual([row["n"] for row in report["answers"]], [2, 2])
+            self.assertGreater(list(report["shared_tokens"].values())[0], 30)
+            self.refused([*questions, "5"], "more than 5 for --shots", "5")
+
     def test_refused_before_any_work(self):
         self.refused(["--tasks", "pth"], "--tasks", "path", "pth")
         self.refused(["--attention", "dense,x"], "--attention", "sparse", "x")

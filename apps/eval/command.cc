@@ -12,6 +12,7 @@
 #include "apps/eval/report.h"
 #include "apps/eval/run.h"
 #include "apps/eval/tables.h"
+#include "apps/eval/wrong.h"
 #include "apps/interrupt.h"
 #include "apps/options.h"
 #include "apps/output.h"
@@ -74,8 +75,10 @@ Status report(const Plan& plan, const Prepared& prepared, const std::vector<Sett
               const Store& store) {
   const auto recalls = make_recall_settings(plan);
   const Summary summary = summarize(store.records(), prepared.items, settings, recalls);
+  const auto wrong = wrong_items(store.records(), prepared.items, settings);
   auto json = document(plan, prepared.model, summary);
   if (plan.n_shots > 0) json["shared_tokens"] = shared_tokens(prepared.items);
+  if (plan.n_wrong > 0) json["wrong"] = to_json(wrong, plan.n_wrong);
   LH_RETURN_IF_ERROR(store.write_file("report.json", json.dump(2) + "\n"));
   LH_RETURN_IF_ERROR(store.write_file(
       "report.html", html_report(to_json(plan), prepared.model, summary, settings, recalls)));
@@ -84,6 +87,7 @@ Status report(const Plan& plan, const Prepared& prepared, const std::vector<Sett
     return {};
   }
   fmt::print("{}\n", plain_text(tables(summary)));
+  if (plan.n_wrong > 0) fmt::print("{}\n", plain_text(wrong, plan.n_wrong));
   fmt::print("{} items at once on {} threads; the speeds are those of one among them.\n",
              plan.n_jobs, plan.engine.n_threads);
   if (!plan.out.empty()) fmt::print("{0}/report.html and {0}/report.json hold it all.\n", plan.out);
@@ -211,6 +215,8 @@ void add_eval(CLI::App& app, CommandBody& chosen) {
       .add_option("--out", plan->out,
                   "a directory for results as they come and the report; the same command goes on")
       ->type_name("DIR");
+  add_count(command, "--wrong", plan->n_wrong,
+            "list so many items with wrong answers, first those that dense has right");
   command.add_flag("--json", plan->json, "print one JSON document");
   command.callback([&chosen, plan] { chosen = [plan] { return run_eval(*plan); }; });
 }

@@ -273,7 +273,7 @@ TEST_F(StoreTest, BehindHalfARecordNoneIsWritten) {
       ASSERT_FALSE(status);
       EXPECT_EQ(status.error().code, ErrorCode::kIo);
     }
-    EXPECT_FALSE((*store)->has(record));
+    EXPECT_FALSE((*store)->has(record.key()));
     record.item = 2;
     EXPECT_FALSE((*store)->add(record));
   }

@@ -38,16 +38,6 @@ size_t work_of(const Item& item, Measure measure) {
   return measure == Measure::kAnswers ? item.max_tokens : item.target.size();
 }
 
-bool is_done(const Store& store, const Item& item, Measure measure, const std::string& setting) {
-  Record record;
-  record.measure = measure;
-  record.setting = setting;
-  record.task = item.task;
-  record.length = item.length;
-  record.item = item.index;
-  return store.has(record);
-}
-
 // What is left of the plan, by engine; items in their order.
 class Schedule {
  public:
@@ -80,7 +70,7 @@ class Schedule {
 
   void add(const Item& item, const Trial& trial, const EngineKey& key, const std::string& name) {
     if (!applies(item, trial)) return;
-    if (is_done(store_, item, trial.measure, name)) return;
+    if (store_.has(record_key(trial.measure, name, item.task, item.length, item.index))) return;
     work_ += work_of(item, trial.measure);
     Group& group = groups_[key];
     if (group.batches.empty() || group.batches.back().item != &item) {

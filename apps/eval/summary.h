@@ -24,7 +24,9 @@ struct AnswerRow {
   double blocks_read = 0;        // share of what dense steps read
   double accepted = -1;          // share of drafts; below 0: none were made
   size_t n_lost = 0, n_won = 0;  // items that dense has right and this not, and the other way round
+  size_t n_same = 0;             // texts that are dense's
   bool beside_dense = false;     // dense ran too
+  std::string note;              // about its budget; empty: it was what its name says
 };
 
 struct ForcedRow {
@@ -40,6 +42,7 @@ struct ForcedRow {
     size_t n = 0;
   };
   std::vector<Point> curve;  // mean KL by tokens since the last dense pass
+  std::string note;          // as AnswerRow's
 };
 
 struct RecallRow {
