@@ -12,10 +12,12 @@
 #include "apps/eval/report.h"
 #include "apps/eval/run.h"
 #include "apps/eval/tables.h"
+#include "apps/eval/verdict.h"
 #include "apps/eval/wrong.h"
 #include "apps/interrupt.h"
 #include "apps/options.h"
 #include "apps/output.h"
+#include "apps/version.h"
 #include "base/result.h"
 
 namespace longhaul {
@@ -43,10 +45,9 @@ Result<Prepared> prepare(Plan& plan) {
 }
 
 nlohmann::ordered_json document(const Plan& plan, const ModelInfo& model, const Summary& summary) {
-  nlohmann::ordered_json json = {{"model", model.name},
-                                 {"threads", plan.engine.n_threads},
-                                 {"jobs", plan.n_jobs},
-                                 {"plan", to_json(plan)}};
+  nlohmann::ordered_json json = {{"model", model.name},       {"program", program_version()},
+                                 {"command", command_line()}, {"threads", plan.engine.n_threads},
+                                 {"jobs", plan.n_jobs},       {"plan", to_json(plan)}};
   json.update(to_json(summary));
   return json;
 }
@@ -80,13 +81,23 @@ Status report(const Plan& plan, const Prepared& prepared, const std::vector<Sett
   if (plan.n_shots > 0) json["shared_tokens"] = shared_tokens(prepared.items);
   if (plan.n_wrong > 0) json["wrong"] = to_json(wrong, plan.n_wrong);
   LH_RETURN_IF_ERROR(store.write_file("report.json", json.dump(2) + "\n"));
+  const auto asked = to_json(plan);
   LH_RETURN_IF_ERROR(store.write_file(
-      "report.html", html_report(to_json(plan), prepared.model, summary, settings, recalls)));
+      "report.html", html_report({asked,
+                                  prepared.model,
+                                  summary,
+                                  settings,
+                                  recalls,
+                                  wrong,
+                                  {date_now(), program_version(), command_line()}})));
   if (plan.json) {
     print_json(json);
     return {};
   }
   fmt::print("{}\n", plain_text(tables(summary)));
+  if (const std::string words = verdict(summary, settings); !words.empty()) {
+    fmt::print("{}\n\n", words);
+  }
   if (plan.n_wrong > 0) fmt::print("{}\n", plain_text(wrong, plan.n_wrong));
   fmt::print("{} items at once on {} threads; the speeds are those of one among them.\n",
              plan.n_jobs, plan.engine.n_threads);

@@ -16,6 +16,7 @@
 #include "apps/eval/plot.h"
 #include "apps/eval/report.h"
 #include "apps/eval/run.h"
+#include "apps/eval/svg.h"
 #include "apps/options.h"
 #include "tests/tiny_model.h"
 
@@ -519,19 +520,64 @@ TEST_F(EvalTest, TheReportIsWellFormedAndNeedsNothingElse) {
   ASSERT_TRUE(run_all(**store));
   const Summary all = summary(**store);
   EXPECT_EQ(all.depths.size(), 14U);  // two depths of seven settings
-  const std::string html =
-      html_report(to_json(plan_), {}, all, *make_settings(plan_), make_recall_settings(plan_));
+  const auto settings = *make_settings(plan_);
+  const auto recalls = make_recall_settings(plan_);
+  const auto wrong = wrong_items((*store)->records(), *items(), settings);
+  ASSERT_FALSE(wrong.empty());
+  const auto asked = to_json(plan_);
+  const std::string html = html_report(
+      {asked, {}, all, settings, recalls, wrong, {"today", "1 <2>", "longhaul eval '&'"}});
   expect_well_formed(html);
   EXPECT_NE(html.find("&lt;a&amp;b&gt;.jsonl"), std::string::npos);
-  for (const char* part :
-       {"<svg", "polyline", "Recall of attention mass", "since the last dense"}) {
+  for (const char* part : {"<svg", "polyline", "Recall of attention mass", "since the last dense",
+                           "At a glance", "class=\"verdict\"", "1 &lt;2&gt;", "'&amp;'",
+                           "<details>", "Got from dense f16", "prefers-color-scheme: dark"}) {
     EXPECT_NE(html.find(part), std::string::npos) << part;
   }
 }
 
 TEST(Plot, DrawsNothingAndOnePoint) {
-  expect_well_formed(svg({"<none>", "x", "y", {}, 0}));
-  expect_well_formed(svg({"one", "x", "y", {{"a & b", {{1, 2, 1, 3}}}}, 0}));
+  expect_well_formed(svg(LinePlot{"<none>", "x", "y", {}}));
+  expect_well_formed(svg(LinePlot{"one", "x", "y", {{"a & b", "dense", 0, {{1, 2, 1, 3}}}}}));
+  expect_well_formed(svg(DotPlot{"none", "x", {}}));
+  expect_well_formed(svg(DotPlot{"one", "x", {{"a & b", "dense", 1, 0, 2}}}));
+}
+
+TEST(Plot, NamesStandAtTheEndsOfFewLinesAndBelowMany) {
+  LinePlot plot{"lines", "x", "y", {}};
+  for (size_t i = 0; i < 8; ++i) {
+    plot.series.push_back({"line " + std::to_string(i), "dense", i, {{1, 5, 5, 5}, {2, 5, 5, 5}}});
+  }
+  const auto count = [](const std::string& text, const std::string& part) {
+    size_t n = 0;
+    for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
+    return n;
+  };
+  EXPECT_EQ(count(svg(plot), "leader"), 8U);
+  plot.series.push_back({"line 8", "dense", 8, {{1, 5, 5, 5}}});
+  EXPECT_EQ(count(svg(plot), "leader"), 0U);
+  EXPECT_EQ(count(svg(plot), ">line "), 9U);
+}
+
+TEST(Plot, AxesBeginAtZeroAndEndAtARoundNumber) {
+  const Axis axis = axis_from_zero(0.034, 0, 100);
+  EXPECT_DOUBLE_EQ(axis.first, 0);
+  EXPECT_NEAR(axis.last, 0.04, 1e-12);
+  EXPECT_EQ(axis.ticks.size(), 5U);
+  EXPECT_NEAR(axis.at(0.01), 25, 1e-9);
+  const Axis log = log_axis(512, 65536, 0, 70);
+  EXPECT_EQ(log.ticks.front(), 512);
+  EXPECT_EQ(log.ticks.back(), 32768);
+  EXPECT_NEAR(log.at(1024), 10, 1e-9);
+}
+
+TEST(Plot, WhatAllNamesSayIsSaidOnce) {
+  std::string a = "sparse b16 f16", b = "exact b16 f32 f16", c = "dense";
+  EXPECT_EQ(take_common_words({&a, &b}), "b16 f16");
+  EXPECT_EQ(a, "sparse");
+  EXPECT_EQ(b, "exact f32");
+  EXPECT_EQ(take_common_words({&c, &c}), "");
+  EXPECT_EQ(c, "dense");
 }
 
 }  // namespace

@@ -34,19 +34,18 @@ using AnswersByItem = std::map<size_t, const AnswerRecord*>;
 AnswerRow answer_row(const Records& records, const Setting& setting, const AnswersByItem& dense) {
   AnswerRow row;
   std::vector<size_t> lengths;
-  size_t n_tokens = 0, n_decoded = 0, n_limit = 0, n_read = 0, n_total = 0;
-  size_t n_drafted = 0, n_accepted = 0;
-  double seconds = 0, steps = 0;
+  size_t n_tokens = 0, n_limit = 0, n_drafted = 0, n_accepted = 0;
+  double steps = 0;
   for (const Record* record : records) {
     const AnswerRecord& answer = *record->answer;
     row.n_right += answer.right ? 1 : 0;
     steps += share(answer.n_right_steps, answer.n_steps);
     n_tokens += answer.n_tokens;
     n_limit += answer.hit_limit ? 1 : 0;
-    n_decoded += answer.n_decoded;
-    seconds += answer.decode_s;
-    n_read += answer.blocks_read;
-    n_total += answer.blocks_total;
+    row.n_decoded += answer.n_decoded;
+    row.decode_s += answer.decode_s;
+    row.n_blocks_read += answer.blocks_read;
+    row.n_blocks += answer.blocks_total;
     n_drafted += answer.n_drafted;
     n_accepted += answer.n_accepted;
     lengths.push_back(record->n_context + answer.n_tokens);
@@ -62,10 +61,10 @@ AnswerRow answer_row(const Records& records, const Setting& setting, const Answe
   row.right_steps = steps / static_cast<double>(row.n);
   row.mean_tokens = share(n_tokens, row.n);
   row.hit_limit = share(n_limit, row.n);
-  row.tokens_per_s = seconds > 0 ? static_cast<double>(n_decoded) / seconds : 0;
-  row.blocks_read = share(n_read, n_total);
+  row.tokens_per_s = row.decode_s > 0 ? static_cast<double>(row.n_decoded) / row.decode_s : 0;
+  row.blocks_read = share(row.n_blocks_read, row.n_blocks);
   if (n_drafted > 0) row.accepted = share(n_accepted, n_drafted);
-  row.note = budget_note(setting, lengths, n_total > 0 && n_read == n_total);
+  row.note = budget_note(setting, lengths, row.n_blocks > 0 && row.n_blocks_read == row.n_blocks);
   return row;
 }
 
@@ -79,13 +78,14 @@ size_t curve_bin(size_t stale) {
 ForcedRow forced_row(const Records& records, const Setting& setting) {
   ForcedRow row;
   std::vector<size_t> lengths;
-  std::vector<double> kl, nll, key_errors, value_errors;
+  std::vector<double> kl, item_kl, nll, key_errors, value_errors;
   size_t n_same = 0;
   std::map<size_t, ForcedRow::Point> bins;
   for (const Record* record : records) {
     const ForcedRecord& forced = *record->forced;
     lengths.push_back(record->n_context + forced.kl.size());
     kl.insert(kl.end(), forced.kl.begin(), forced.kl.end());
+    item_kl.push_back(mean(forced.kl));
     nll.insert(nll.end(), forced.nll.begin(), forced.nll.end());
     if (forced.key_error >= 0) {
       key_errors.push_back(forced.key_error);
@@ -101,6 +101,7 @@ ForcedRow forced_row(const Records& records, const Setting& setting) {
   }
   row.n_tokens = kl.size();
   row.mean_kl = mean(kl);
+  row.kl_interval = mean_interval(item_kl);
   row.perplexity = std::exp(mean(nll));
   if (!key_errors.empty()) {
     row.key_error = mean(key_errors);
@@ -243,6 +244,8 @@ Json to_json(const Summary& summary) {
                               {"setting", row.setting},
                               {"tokens", row.n_tokens},
                               {"mean_kl", row.mean_kl},
+                              {"mean_kl_low", row.kl_interval.low},
+                              {"mean_kl_high", row.kl_interval.high},
                               {"kl_99.9", row.high_kl},
                               {"same_top", row.same_top},
                               {"perplexity", row.perplexity},
