@@ -114,8 +114,9 @@ Result<int> bench(BenchArguments& arguments) {
   const bool uses_auto =
       std::find(plan.modes.begin(), plan.modes.end(), AttentionMode::kAuto) != plan.modes.end();
   if (uses_auto) {
-    LH_ASSIGN_OR_RETURN(report.calibration_was_stored,
+    LH_ASSIGN_OR_RETURN(const CalibrationSource source,
                         use_calibration(*engine, calibration_path()));
+    report.calibration_was_stored = source.stored;
     LH_ASSIGN_OR_RETURN(report.calibration, engine->calibration());
   }
   report.model = engine->model_info();

@@ -280,6 +280,12 @@ class OtherCommands(unittest.TestCase):
             second = attention()
             self.assertEqual(first, second)  # the same numbers, to the last digit
             self.assertEqual(stored.read_text(), text)
+            again = [argument for argument in generate if argument != "--json"]
+            done = subprocess.run([PROGRAM, *again], capture_output=True, timeout=120, env=environment)
+            self.assertIn(b"calibration of less than an hour ago; --calibrate", done.stderr)
+            done = subprocess.run([PROGRAM, *again, "--calibrate"], capture_output=True, timeout=120, env=environment)
+            self.assertIn(b"calibration measured now", done.stderr)
+            self.assertNotEqual(stored.read_text(), text)
             stored.write_text("no JSON")  # costs a measurement and nothing else
             self.assertIn("auto", attention())
         self.assertEqual(run("generate", "-m", MODEL, "-p", "x", "--auto-may", "exact")[0], 2)
