@@ -5,38 +5,19 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <sstream>
 
 #include "apps/eval/svg.h"
 
 namespace longhaul::eval {
 namespace {
 
-// As wide as a phone's page, so that text is never scaled below its size; wider places enlarge it.
-constexpr double kWidth = 360;
-constexpr double kLeft = 44, kTop = 46, kPlotHeight = 170, kBottom = 40;
+constexpr double kWidth = kPlotWidth, kTop = kPlotTop;
+constexpr double kLeft = 44, kPlotHeight = 170, kBottom = 40;
 constexpr double kLine = 15;           // of text
 constexpr size_t kMostAtEnds = 8;      // lines that bear their names
 constexpr double kMostEndWidth = 130;  // of such a name
 constexpr double kLogSpan = 8;
 constexpr std::array kDashes = {"none", "6 3", "2 3", "8 3 2 3"};
-
-std::string open_svg(double height, const std::string& title) {
-  return fmt::format(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {:.0f} {:.0f}\" role=\"img\" "
-      "aria-label=\"{}\">\n",
-      kWidth, height, escape_xml(title));
-}
-
-// The title over two lines where one does not hold it.
-std::string draw_title(const std::string& title) {
-  constexpr double kTitleScale = 1.08;  // bold, and a little larger
-  const size_t colon = title.find(": ");
-  if (colon == std::string::npos || text_width(title) * kTitleScale < kWidth)
-    return svg_text(0, 14, Anchor::kStart, title, "title");
-  return svg_text(0, 14, Anchor::kStart, title.substr(0, colon), "title") +
-         svg_text(0, 29, Anchor::kStart, title.substr(colon + 2), "label");
-}
 
 Axis x_axis_of(const LinePlot& plot, double right) {
   double low = INFINITY, high = 0;
@@ -136,40 +117,7 @@ std::string draw_legend(const LinePlot& plot, double y) {
   return out;
 }
 
-std::vector<std::string> words_of(const std::string& text) {
-  std::istringstream in(text);
-  std::vector<std::string> words;
-  for (std::string word; in >> word;) words.push_back(word);
-  return words;
-}
-
 }  // namespace
-
-std::string take_common_words(std::vector<std::string*> names) {
-  if (names.size() < 2) return "";
-  std::string common;
-  for (const std::string& word : words_of(*names.front())) {
-    const bool everywhere = std::all_of(names.begin(), names.end(), [&](const std::string* name) {
-      const auto words = words_of(*name);
-      return words.size() > 1 && std::find(words.begin(), words.end(), word) != words.end();
-    });
-    if (!everywhere) continue;
-    common += (common.empty() ? "" : " ") + word;
-    for (std::string* name : names) {
-      std::string rest;
-      bool taken = false;
-      for (const std::string& other : words_of(*name)) {
-        if (!taken && other == word) {
-          taken = true;
-        } else {
-          rest += (rest.empty() ? "" : " ") + other;
-        }
-      }
-      *name = rest;
-    }
-  }
-  return common;
-}
 
 std::string svg(const LinePlot& plot) {
   double name_width = 0;
@@ -183,41 +131,9 @@ std::string svg(const LinePlot& plot) {
   const double legend = kTop + kPlotHeight + kBottom + 10;
   const double height = at_ends ? kTop + kPlotHeight + kBottom
                                 : legend + kLine * static_cast<double>(plot.series.size());
-  std::string out = open_svg(height, plot.title) + draw_title(plot.title) + draw_axes(plot, x, y);
+  std::string out = open_svg(height, plot.title) + svg_title(plot.title) + draw_axes(plot, x, y);
   for (const Series& series : plot.series) out += draw_series(series, x, y);
   return out + (at_ends ? draw_names(plot, x, y) : draw_legend(plot, legend)) + "</svg>\n";
-}
-
-std::string svg(const DotPlot& plot) {
-  constexpr double kRow = 34;  // a name and below it its value
-  double high = plot.x_top;
-  for (const auto& row : plot.rows) {
-    if (plot.x_top == 0) high = std::max({high, row.value, row.high});
-  }
-  const double bottom = kTop + kRow * static_cast<double>(plot.rows.size());
-  const Axis x = axis_from_zero(high, 6, kWidth - 14);
-  std::string out = open_svg(bottom + kBottom, plot.title) + draw_title(plot.title);
-  for (const double tick : x.ticks) {
-    out += svg_line(x.at(tick), kTop, x.at(tick), bottom, tick == 0 ? "axis" : "grid");
-    out += svg_text(x.at(tick), bottom + 15, Anchor::kMiddle, axis_number(tick), "label");
-  }
-  out += svg_text((x.from + x.to) / 2, bottom + 32, Anchor::kMiddle, plot.x_label, "label");
-  if (!plot.rows.empty() && plot.rows.front().color == "dense") {
-    const auto& first = plot.rows.front();
-    out += fmt::format("<g class=\"series {}\">\n", first.color) +
-           svg_line(x.at(first.value), kTop, x.at(first.value), bottom, "rule") + "</g>\n";
-  }
-  double y = kTop;
-  for (const auto& row : plot.rows) {
-    out += fmt::format("<g class=\"series {}\">\n", row.color);
-    out += svg_text(x.from + 3, y + 13, Anchor::kStart, row.name, "name");
-    if (row.low < row.high)
-      out += svg_line(x.at(row.low), y + 23, x.at(row.high), y + 23, "interval");
-    out += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\"/>\n</g>\n", x.at(row.value),
-                       y + 23);
-    y += kRow;
-  }
-  return out + "</svg>\n";
 }
 
 }  // namespace longhaul::eval

@@ -71,6 +71,22 @@ std::string svg_line(double x1, double y1, double x2, double y2, std::string_vie
                      class_of(css_class), x1, y1, x2, y2);
 }
 
+std::string open_svg(double height, std::string_view title) {
+  return fmt::format(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {:.0f} {:.0f}\" role=\"img\" "
+      "aria-label=\"{}\">\n",
+      kPlotWidth, height, escape_xml(title));
+}
+
+std::string svg_title(const std::string& title) {
+  constexpr double kTitleScale = 1.08;  // bold, and a little larger
+  const size_t colon = title.find(": ");
+  if (colon == std::string::npos || text_width(title) * kTitleScale < kPlotWidth)
+    return svg_text(0, 14, Anchor::kStart, title, "title");
+  return svg_text(0, 14, Anchor::kStart, title.substr(0, colon), "title") +
+         svg_text(0, 29, Anchor::kStart, title.substr(colon + 2), "label");
+}
+
 std::string axis_number(double value) {
   const double kilo = value / 1024;
   if (value >= 1024 && kilo == std::floor(kilo)) return fmt::format("{:.0f}K", kilo);

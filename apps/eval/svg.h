@@ -31,6 +31,13 @@ std::string svg_line(double x1, double y1, double x2, double y2, std::string_vie
 // "1,024", "0.05", "16K": a number for an axis.
 std::string axis_number(double value);
 
+// Plots are as wide as a phone's page, so that text is never scaled below its size; wider places
+// enlarge them. Above kPlotTop stands the title.
+inline constexpr double kPlotWidth = 360, kPlotTop = 46;
+std::string open_svg(double height, std::string_view title);
+// "What: of what" over two lines where one does not hold it.
+std::string svg_title(const std::string& title);
+
 // How wide a text of the plot's size is, about: 6.1 for each character.
 double text_width(std::string_view content);
 
