@@ -11,7 +11,7 @@
 namespace longhaul {
 namespace {
 
-std::string quoted(const std::string& argument) {
+std::string shell_quoted(const std::string& argument) {
   constexpr const char* kPlain =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,%@";
   if (!argument.empty() && argument.find_first_not_of(kPlain) == std::string::npos) return argument;
@@ -30,7 +30,7 @@ std::string command_line() {
   std::ifstream in("/proc/self/cmdline", std::ios::binary);
   std::string line;
   for (std::string argument; std::getline(in, argument, '\0');) {
-    line += (line.empty() ? "" : " ") + quoted(argument);
+    line += (line.empty() ? "" : " ") + shell_quoted(argument);
   }
   return line;
 }

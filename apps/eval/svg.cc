@@ -90,7 +90,7 @@ std::string svg_title(const std::string& title) {
 std::string axis_number(double value) {
   const double kilo = value / 1024;
   if (value >= 1024 && kilo == std::floor(kilo)) return fmt::format("{:.0f}K", kilo);
-  return fmt::format("{:.4g}", value);
+  return fmt::format("{:.6g}", value);
 }
 
 double text_width(std::string_view content) {

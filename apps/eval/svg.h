@@ -28,7 +28,7 @@ std::string svg_text(double x, double y, Anchor anchor, std::string_view content
                      std::string_view css_class = {});
 std::string svg_line(double x1, double y1, double x2, double y2, std::string_view css_class);
 
-// "1,024", "0.05", "16K": a number for an axis.
+// "0.05", "300", "16K": a number for an axis.
 std::string axis_number(double value);
 
 // Plots are as wide as a phone's page, so that text is never scaled below its size; wider places
