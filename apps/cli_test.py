@@ -283,9 +283,9 @@ class OtherCommands(unittest.TestCase):
             self.assertEqual(stored.read_text(), text)
             again = [argument for argument in generate if argument != "--json"]
             done = subprocess.run([PROGRAM, *again], capture_output=True, timeout=120, env=environment)
-            self.assertIn(b"calibration of less than an hour ago; --calibrate", done.stderr)
+            self.assertIn(b"measured less than an hour ago; --calibrate", done.stderr)
             done = subprocess.run([PROGRAM, *again, "--calibrate"], capture_output=True, timeout=120, env=environment)
-            self.assertIn(b"calibration measured now", done.stderr)
+            self.assertIn(b"costs of passes: measured now", done.stderr)
             self.assertNotEqual(stored.read_text(), text)
             stored.write_text("no JSON")  # costs a measurement and nothing else
             self.assertIn("auto", attention())
