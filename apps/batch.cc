@@ -23,6 +23,7 @@ struct BatchArguments {
   std::string input, output;
   GenerateRequest defaults;
   size_t n_parallel = 0;
+  bool calibrate = false;
 };
 
 // What the input asks for; its lines that cannot be read become errors in the output.
@@ -81,7 +82,7 @@ Result<int> batch(BatchArguments& arguments) {
   const bool calibrates = std::any_of(
       input.requests.begin(), input.requests.end(),
       [](const BatchRequest& request) { return needs_calibration(request.request.attention); });
-  if (calibrates) LH_RETURN_IF_ERROR(use_calibration(*engine, calibration_path()));
+  if (calibrates) LH_RETURN_IF_ERROR(prepare_calibration(*engine, arguments.calibrate, false));
   const size_t n_parallel = engine->options().max_sessions / n_each;
   if (n_parallel < arguments.n_parallel) {
     fmt::print(stderr, "longhaul: warning: memory has room for {} texts at once, not {}\n",
@@ -121,6 +122,7 @@ void add_batch(CLI::App& app, CommandBody& chosen) {
   command.add_flag("--ignore-eos", defaults.ignore_eos, "go on after the end of the text");
   add_mode_option(command, defaults.attention.mode);
   add_selection_options(command, arguments->engine, defaults.attention);
+  add_calibrate_flag(command, arguments->calibrate);
   add_sampling_options(command, defaults.sampling);
   command.callback([&chosen, arguments] { chosen = [arguments] { return batch(*arguments); }; });
 }

@@ -118,8 +118,9 @@ Result<int> bench(BenchArguments& arguments) {
         return needs_calibration(attention);
       });
   if (calibrates) {
-    LH_ASSIGN_OR_RETURN(report.calibration_was_stored,
+    LH_ASSIGN_OR_RETURN(const CalibrationSource source,
                         use_calibration(*engine, calibration_path()));
+    report.calibration_was_stored = source.stored;
     LH_ASSIGN_OR_RETURN(report.calibration, engine->calibration());
   }
   report.model = engine->model_info();

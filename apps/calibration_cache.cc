@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -68,6 +70,13 @@ std::optional<Calibration> find(const Json& document, const std::string& key) {
   return calibration_from(*entry);
 }
 
+constexpr const char* kTimeName = "measured_at";  // beside a calibration's numbers
+
+int64_t time_of(const Json& entry) {
+  const auto found = entry.find(kTimeName);
+  return found != entry.end() && found->is_number_integer() ? found->get<int64_t>() : 0;
+}
+
 // Replaces the file as a whole, so that a reader never finds half of it.
 void write_file(const std::string& path, const Json& document) {
   std::error_code error;
@@ -91,20 +100,52 @@ std::string calibration_path() {
   return "";
 }
 
-Result<bool> use_calibration(Engine& engine, const std::string& path) {
+Result<CalibrationSource> use_calibration(Engine& engine, const std::string& path, bool renew) {
   const std::string key =
       fmt::format("{}; {}; {}", engine.calibration_key(), cpu_name(), program_stamp());
-  if (const auto stored = path.empty() ? std::nullopt : find(read_file(path), key)) {
-    engine.set_calibration(*stored);
-    return true;
+  if (!renew && !path.empty()) {
+    const Json document = read_file(path);
+    if (const auto stored = find(document, key)) {
+      engine.set_calibration(*stored);
+      return CalibrationSource{true, time_of(document[key])};
+    }
   }
   LH_ASSIGN_OR_RETURN(const Calibration measured, engine.calibration());
+  const CalibrationSource source{false, static_cast<int64_t>(std::time(nullptr))};
   if (!path.empty()) {
     Json document = read_file(path);
     document[key] = to_json(measured);
+    document[key][kTimeName] = source.measured_at;
     write_file(path, document);
   }
-  return false;
+  return source;
+}
+
+std::string in_words(const CalibrationSource& source, int64_t now) {
+  if (!source.stored) return "costs of passes: measured now";
+  constexpr int64_t kHour = 3600, kDay = 24 * kHour;
+  const int64_t age = now - source.measured_at;
+  std::string when = "at an unknown time";
+  if (source.measured_at > 0 && age >= 0) {
+    when = age < kHour      ? "less than an hour ago"
+           : age < 2 * kDay ? fmt::format("{} h ago", age / kHour)
+                            : fmt::format("{} days ago", age / kDay);
+  }
+  return fmt::format("costs of passes: measured {}; --calibrate measures anew", when);
+}
+
+Status prepare_calibration(Engine& engine, bool renew, bool quiet) {
+  LH_ASSIGN_OR_RETURN(const CalibrationSource source,
+                      use_calibration(engine, calibration_path(), renew));
+  if (!quiet) {
+    fmt::print(stderr, "[{}]\n", in_words(source, static_cast<int64_t>(std::time(nullptr))));
+  }
+  return {};
+}
+
+void add_calibrate_flag(CLI::App& app, bool& renew) {
+  app.add_flag("--calibrate", renew,
+               "auto, exact: measure the costs they decide by anew, and keep them");
 }
 
 nlohmann::ordered_json to_json(const Calibration& calibration) {

@@ -22,6 +22,7 @@ struct ChatArguments {
   EngineOptions engine;
   GenerateRequest request;
   std::string system;
+  bool calibrate = false;
 };
 
 constexpr const char* kHelp =
@@ -146,7 +147,7 @@ Result<int> chat(ChatArguments& arguments) {
   LH_ASSIGN_OR_RETURN(const auto engine, Engine::load(arguments.engine));
   print_warnings(*engine);
   if (needs_calibration(arguments.request.attention))
-    LH_RETURN_IF_ERROR(use_calibration(*engine, calibration_path()));
+    LH_RETURN_IF_ERROR(prepare_calibration(*engine, arguments.calibrate, false));
   LH_ASSIGN_OR_RETURN(Conversation conversation, Conversation::start(*engine, arguments.system));
   fmt::print(stderr, "{}, context {} tokens. /help lists the commands.\n",
              engine->model_info().name, engine->options().ctx_size);
@@ -166,6 +167,7 @@ void add_chat(CLI::App& app, CommandBody& chosen) {
   add_count(command, "-n,--max-tokens", arguments->request.max_tokens, "longest answer", 1);
   add_mode_option(command, arguments->request.attention.mode);
   add_selection_options(command, arguments->engine, arguments->request.attention);
+  add_calibrate_flag(command, arguments->calibrate);
   add_sampling_options(command, arguments->request.sampling);
   command.callback([&chosen, arguments] { chosen = [arguments] { return chat(*arguments); }; });
 }

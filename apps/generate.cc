@@ -24,6 +24,7 @@ struct GenerateArguments {
   GenerateRequest request;
   std::string save_state, load_state;
   size_t n_samples = 1;
+  bool calibrate = false;
   bool json = false;
   bool quiet = false;
 };
@@ -86,7 +87,8 @@ Result<int> generate(GenerateArguments& arguments) {
                       load_for_texts(arguments.engine, arguments.n_samples, has_samples ? 2 : 1));
   print_warnings(*engine);
   if (needs_calibration(arguments.request.attention))
-    LH_RETURN_IF_ERROR(use_calibration(*engine, calibration_path()));
+    LH_RETURN_IF_ERROR(
+        prepare_calibration(*engine, arguments.calibrate, arguments.quiet || arguments.json));
   LH_ASSIGN_OR_RETURN(Session session, engine->new_session());
   const bool continues = !arguments.load_state.empty();
   if (continues) {
@@ -126,6 +128,7 @@ void add_generate(CLI::App& app, CommandBody& chosen) {
                    "go on after the end of the text");
   add_mode_option(command, arguments->request.attention.mode);
   add_selection_options(command, arguments->engine, arguments->request.attention);
+  add_calibrate_flag(command, arguments->calibrate);
   add_sampling_options(command, arguments->request.sampling);
   command.add_option("--load-state", arguments->load_state, "start from a saved text and cache")
       ->check(CLI::ExistingFile)

@@ -5,6 +5,7 @@
 
 #include "apps/commands.h"
 #include "apps/output.h"
+#include "apps/version.h"
 #include "base/result.h"
 
 namespace longhaul {
@@ -42,6 +43,7 @@ Status check_command(const CLI::App& app, int argc, const char* const* argv) {
 int run_program(int argc, const char* const* argv) {
   CLI::App app("Long generation with language models on the CPU.", "longhaul");
   app.require_subcommand(1);
+  app.set_version_flag("--version", program_version());
   app.get_formatter()->column_width(28);
   app.option_defaults()->always_capture_default(false);
   CommandBody chosen;

@@ -10,6 +10,7 @@ namespace {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+char capital(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
 bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 bool is_word(char c) { return is_letter(c) || is_digit(c) || c == '-' || c == '_'; }
 
@@ -63,6 +64,17 @@ std::optional<std::string_view> last_number(std::string_view text) {
   return text.substr(negative ? first - 1 : first, end - first + (negative ? 1 : 0));
 }
 
+// 'B' of a text that is nothing but "b", perhaps in brackets or with a full stop.
+std::optional<char> lone_small_letter(std::string_view text, char last) {
+  std::string rest;
+  for (const char c : bare(text)) {
+    if (c != '(' && c != ')') rest += c;
+  }
+  if (rest.size() != 1 || capital(rest[0]) == rest[0] || capital(rest[0]) > last)
+    return std::nullopt;
+  return capital(rest[0]);
+}
+
 std::optional<double> as_number(std::string_view text) {
   std::string digits;
   for (const char c : bare(text)) {
@@ -114,6 +126,13 @@ std::string_view bare(std::string_view text) {
   return text;
 }
 
+bool same_text(std::string_view a, std::string_view b) {
+  a = bare(a);
+  b = bare(b);
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](char x, char y) { return capital(x) == capital(y); });
+}
+
 std::optional<std::string> final_result(std::string_view text) {
   if (const auto inside = boxed(text)) return std::string(bare(*inside));
   if (const size_t mark = text.rfind("####"); mark != std::string_view::npos) {
@@ -128,7 +147,7 @@ bool same_result(std::string_view a, std::string_view b) {
   const auto x = as_number(a);
   const auto y = as_number(b);
   if (x && y) return std::abs(*x - *y) <= 1e-9 * std::max(std::abs(*x), std::abs(*y));
-  return bare(a) == bare(b);
+  return same_text(a, b);
 }
 
 std::optional<char> chosen_letter(std::string_view text, size_t n_choices) {
@@ -144,7 +163,7 @@ std::optional<char> chosen_letter(std::string_view text, size_t n_choices) {
     if (c == 'A' && word_follows) continue;
     return c;
   }
-  return std::nullopt;
+  return lone_small_letter(text, last);
 }
 
 }  // namespace longhaul

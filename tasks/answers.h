@@ -30,15 +30,19 @@ TaskScore score_words(const Task& task, std::string_view generated,
 // final full stop.
 std::string_view bare(std::string_view text);
 
+// True if both are the same bare text but for the case of the letters A to Z.
+bool same_text(std::string_view a, std::string_view b);
+
 // The result a worked answer ends with: inside the last \boxed{...}, else after the last "####",
 // else the last number of the text (with its sign, commas and decimals). Bare.
 std::optional<std::string> final_result(std::string_view text);
 
-// True if both are numbers of equal value ("1,000", "$1000.0"), or the same bare text.
+// True if both are numbers of equal value ("1,000", "$1000.0"), or the same_text().
 bool same_result(std::string_view a, std::string_view b);
 
 // The first capital letter from A on, of `n_choices`, that stands alone: "B", "(B)", "B.", "is B".
-// "A" that begins a sentence ("A man") does not count.
+// "A" that begins a sentence ("A man") does not count. A small letter is one where it is all there
+// is: "b", "(b)", "b.".
 std::optional<char> chosen_letter(std::string_view text, size_t n_choices);
 
 }  // namespace longhaul

@@ -50,6 +50,7 @@ TEST(SameResult, ComparesValues) {
   EXPECT_FALSE(same_result("18", "19"));
   EXPECT_FALSE(same_result("18", "eighteen"));
   EXPECT_FALSE(same_result("-18", "18"));
+  EXPECT_TRUE(same_result("East", "east."));
 }
 
 TEST(ChosenLetter, StandsAlone) {
@@ -60,6 +61,10 @@ TEST(ChosenLetter, StandsAlone) {
   EXPECT_EQ(chosen_letter("A. A man", 4), 'A');
   EXPECT_EQ(chosen_letter("DNA", 4), std::nullopt);
   EXPECT_EQ(chosen_letter("E", 4), std::nullopt);
+  EXPECT_EQ(chosen_letter(" b", 4), 'B');
+  EXPECT_EQ(chosen_letter("(c).", 4), 'C');
+  EXPECT_EQ(chosen_letter("e", 4), std::nullopt);
+  EXPECT_EQ(chosen_letter("a man chooses b", 4), std::nullopt);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -11,9 +12,12 @@
 #include "apps/eval/report.h"
 #include "apps/eval/run.h"
 #include "apps/eval/tables.h"
+#include "apps/eval/verdict.h"
+#include "apps/eval/wrong.h"
 #include "apps/interrupt.h"
 #include "apps/options.h"
 #include "apps/output.h"
+#include "apps/version.h"
 #include "base/result.h"
 
 namespace longhaul {
@@ -41,27 +45,60 @@ Result<Prepared> prepare(Plan& plan) {
 }
 
 nlohmann::ordered_json document(const Plan& plan, const ModelInfo& model, const Summary& summary) {
-  nlohmann::ordered_json json = {{"model", model.name},
-                                 {"threads", plan.engine.n_threads},
-                                 {"jobs", plan.n_jobs},
-                                 {"plan", to_json(plan)}};
+  nlohmann::ordered_json json = {{"model", model.name},       {"program", program_version()},
+                                 {"command", command_line()}, {"threads", plan.engine.n_threads},
+                                 {"jobs", plan.n_jobs},       {"plan", to_json(plan)}};
   json.update(to_json(summary));
   return json;
+}
+
+// The tokens that the prompts of each file begin with, from its worked examples.
+std::map<std::string, size_t> shared_tokens(const std::vector<Item>& items) {
+  std::map<std::string, size_t> shared;
+  for (const Item& item : items) {
+    if (item.n_shared > 0) shared[item.task] = item.n_shared;
+  }
+  return shared;
+}
+
+void print_shared(const Plan& plan, const std::vector<Item>& items, const RunCounts& counts) {
+  const auto shared = shared_tokens(items);
+  for (const auto& [task, n_tokens] : shared) {
+    fmt::print("{}: its last {} as worked examples, the first {} tokens of every prompt.\n", task,
+               plan.n_shots == 1 ? "line" : fmt::format("{} lines", plan.n_shots), n_tokens);
+  }
+  if (!shared.empty()) {
+    fmt::print("Of what prompts share {} tokens were read in this run.\n", counts.n_prefix_tokens);
+  }
 }
 
 Status report(const Plan& plan, const Prepared& prepared, const std::vector<Setting>& settings,
               const Store& store) {
   const auto recalls = make_recall_settings(plan);
   const Summary summary = summarize(store.records(), prepared.items, settings, recalls);
-  const auto json = document(plan, prepared.model, summary);
+  const auto wrong = wrong_items(store.records(), prepared.items, settings);
+  auto json = document(plan, prepared.model, summary);
+  if (plan.n_shots > 0) json["shared_tokens"] = shared_tokens(prepared.items);
+  if (plan.n_wrong > 0) json["wrong"] = to_json(wrong, plan.n_wrong);
   LH_RETURN_IF_ERROR(store.write_file("report.json", json.dump(2) + "\n"));
+  const auto asked = to_json(plan);
   LH_RETURN_IF_ERROR(store.write_file(
-      "report.html", html_report(to_json(plan), prepared.model, summary, settings, recalls)));
+      "report.html", html_report({asked,
+                                  prepared.model,
+                                  summary,
+                                  settings,
+                                  recalls,
+                                  wrong,
+                                  {date_now(), program_version(), command_line()}})));
   if (plan.json) {
     print_json(json);
     return {};
   }
   fmt::print("{}\n", plain_text(tables(summary)));
+  if (const std::string words = verdict(summary, settings); !words.empty()) {
+    fmt::print("{}\n\n", words);
+  }
+  if (plan.n_wrong > 0) fmt::print("{}\n", plain_text(wrong, plan.n_wrong));
   fmt::print("{} items at once on {} threads; the speeds are those of one among them.\n",
              plan.n_jobs, plan.engine.n_threads);
   if (!plan.out.empty()) fmt::print("{0}/report.html and {0}/report.json hold it all.\n", plan.out);
@@ -78,13 +115,14 @@ Result<int> run_eval(Plan& plan) {
   LH_ASSIGN_OR_RETURN(const Prepared prepared, prepare(plan));
   LH_ASSIGN_OR_RETURN(const auto store, Store::open(plan));
   const Interrupt interrupt;
-  const Status status = run(
+  const auto counts = run(
       plan, prepared.items, settings, [&] { return !interrupt.requested(); }, *store);
-  if (!status && status.error().code == ErrorCode::kCancelled && !plan.out.empty()) {
+  if (!counts && counts.error().code == ErrorCode::kCancelled && !plan.out.empty()) {
     return make_error(ErrorCode::kCancelled, "stopped; the same command goes on from {}", plan.out);
   }
-  LH_RETURN_IF_ERROR(status);
+  LH_RETURN_IF_ERROR(counts);
   LH_RETURN_IF_ERROR(report(plan, prepared, settings, *store));
+  if (!plan.json) print_shared(plan, prepared.items, *counts);
   return 0;
 }
 
@@ -109,6 +147,8 @@ void add_item_options(CLI::App& command, Plan& plan) {
       .add_option("--questions", plan.questions,
                   "JSONL files with prompt (or question), answer, perhaps choices")
       ->type_name("FILE");
+  add_count(command, "--shots", plan.n_shots,
+            "last lines of each file that stand before every question, with their answers");
   command.add_option("--check", plan.check, "of their answers: exact, boxed or choice")
       ->check(CLI::IsMember({"exact", "boxed", "choice"}))
       ->type_name("KIND");
@@ -186,6 +226,8 @@ void add_eval(CLI::App& app, CommandBody& chosen) {
       .add_option("--out", plan->out,
                   "a directory for results as they come and the report; the same command goes on")
       ->type_name("DIR");
+  add_count(command, "--wrong", plan->n_wrong,
+            "list so many items with wrong answers, first those that dense has right");
   command.add_flag("--json", plan->json, "print one JSON document");
   command.callback([&chosen, plan] { chosen = [plan] { return run_eval(*plan); }; });
 }

@@ -1,6 +1,7 @@
 // The evaluation on a tiny random model: every answer is wrong, but every number is there, an
 // interrupted run goes on to the same end, and files are what they should be.
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -15,6 +16,7 @@
 #include "apps/eval/plot.h"
 #include "apps/eval/report.h"
 #include "apps/eval/run.h"
+#include "apps/eval/svg.h"
 #include "apps/options.h"
 #include "tests/tiny_model.h"
 
@@ -61,7 +63,8 @@ class EvalTest : public testing::Test {
 
   Status run_all(
       Store& store, const std::function<bool()>& go_on = [] { return true; }) const {
-    return run(plan_, *items(), *make_settings(plan_), go_on, store);
+    LH_RETURN_IF_ERROR(run(plan_, *items(), *make_settings(plan_), go_on, store));
+    return {};
   }
 
   Summary summary(const Store& store) const {
@@ -271,7 +274,7 @@ TEST_F(StoreTest, BehindHalfARecordNoneIsWritten) {
       ASSERT_FALSE(status);
       EXPECT_EQ(status.error().code, ErrorCode::kIo);
     }
-    EXPECT_FALSE((*store)->has(record));
+    EXPECT_FALSE((*store)->has(record.key()));
     record.item = 2;
     EXPECT_FALSE((*store)->add(record));
   }
@@ -326,6 +329,132 @@ TEST_F(EvalTest, QuestionsOfTheUsersOwn) {
   EXPECT_FALSE(right(2, " y"));
 }
 
+TEST_F(EvalTest, CaseMattersOnlyAmongChoicesThatDifferByIt) {
+  plan_.tasks.clear();
+  plan_.questions = {
+      write("q.jsonl",
+            "{\"prompt\": \"a\", \"answer\": \"Paris\"}\n"
+            "{\"prompt\": \"a\", \"choices\": [\"x\", \"y\"], \"answer\": \"Y\"}\n"
+            "{\"prompt\": \"a\", \"choices\": [\"x\", \"X\"], \"answer\": \"X\"}\n")};
+  const auto made = items();
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_TRUE((*made)[0].score(" paris.").exact);
+  EXPECT_FALSE((*made)[0].score(" pari").exact);
+  EXPECT_TRUE((*made)[1].score(" b").exact);
+  EXPECT_FALSE((*made)[1].score(" a").exact);
+  EXPECT_EQ((*made)[2].answer, "B");
+}
+
+// Questions of the user's own with the last two as worked examples, whose tokens all prompts share.
+class ShotsTest : public EvalTest {
+ protected:
+  void SetUp() override {
+    EvalTest::SetUp();
+    plan_.tasks.clear();
+    plan_.n_items = 20;
+    plan_.n_shots = 2;
+    plan_.max_tokens = 12;
+    plan_.measures = {Measure::kAnswers, Measure::kForced};
+    plan_.selectors = {"minmax"};
+    std::string text;
+    for (int i = 0; i < 5; ++i) {
+      text += fmt::format(
+          "{{\"question\": \"How much is {0} and {0}, counted twice over?\", \"answer\": \"It is "
+          "{0} and "
+          "{0},\\nso {1}.\\n#### {1}\"}}\n",
+          i, 2 * i);
+    }
+    plan_.questions = {write("q.jsonl", text)};
+  }
+
+  std::string prompt_of(const Item& item) const {
+    return Engine::load(plan_.engine).value()->detokenize(item.context);
+  }
+};
+
+TEST_F(ShotsTest, TheLastLinesStandBeforeEveryQuestionAndAreNone) {
+  const auto made = items();
+  ASSERT_TRUE(made) << made.error().message;
+  ASSERT_EQ(made->size(), 3U);
+  const std::string examples =
+      "Question: How much is 3 and 3, counted twice over?\nAnswer: It is 3 and 3,\nso 6.\n#### "
+      "6\n\n"
+      "Question: How much is 4 and 4, counted twice over?\nAnswer: It is 4 and 4,\nso 8.\n#### "
+      "8\n\n";
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(prompt_of((*made)[i]),
+              examples + fmt::format(
+                             "Question: How much is {0} and {0}, counted twice over?\nAnswer:", i));
+    EXPECT_EQ((*made)[i].stop, std::vector<std::string>{"\n\n"});
+    EXPECT_EQ((*made)[i].n_shared, (*made)[0].n_shared);
+  }
+  EXPECT_GT((*made)[0].n_shared, examples.size() / 8);
+  plan_.n_items = 1;  // changes no prompt
+  EXPECT_EQ((*items())[0].context, (*made)[0].context);
+  EXPECT_EQ((*items())[0].n_shared, (*made)[0].n_shared);
+  plan_.n_shots = 5;
+  expect_refused("more than 5 for --shots, found 5");
+  plan_.questions.clear();
+  expect_refused("--shots 5");
+}
+
+TEST_F(ShotsTest, WhatIsSharedIsReadOnceAndChangesNothing) {
+  std::vector<Item> shared = *items();
+  std::vector<Item> apart = shared;
+  for (Item& item : apart) item.n_shared = 0;
+  const auto settings = *make_settings(plan_);
+  const auto go_on = [] { return true; };
+  const auto one = Store::open(plan_).value();
+  const auto other = Store::open(plan_).value();
+  const auto counts = run(plan_, shared, settings, go_on, *one);
+  ASSERT_TRUE(counts) << counts.error().message;
+  EXPECT_EQ(counts->n_prefix_tokens, shared[0].n_shared);
+  EXPECT_EQ(run(plan_, apart, settings, go_on, *other)->n_prefix_tokens, 0U);
+  std::map<std::string, nlohmann::ordered_json> expected;
+  const auto without_time = [](const Record& record) {
+    auto json = to_json(record);
+    if (record.answer) json["answer"].erase("decode_s");
+    return json;
+  };
+  for (const Record& record : other->records()) expected[record.key()] = without_time(record);
+  ASSERT_EQ(one->records().size(), expected.size());
+  for (const Record& record : one->records()) {
+    EXPECT_EQ(without_time(record), expected[record.key()]);
+  }
+}
+
+TEST_F(ShotsTest, ARunThatGoesOnDoesNotReadItAgain) {
+  plan_.out = (folder_ / "out").string();
+  plan_.n_jobs = 1;
+  const std::vector<Item> all = *items();
+  const auto settings = *make_settings(plan_);
+  const auto kept = folder_ / "out" / "prefix-f16-b4-q.jsonl.state";
+  {
+    const auto store = Store::open(plan_).value();
+    const auto stopped = run(
+        plan_, all, settings, [&] { return store->records().size() < 4; }, *store);
+    ASSERT_FALSE(stopped);
+    EXPECT_EQ(stopped.error().code, ErrorCode::kCancelled);
+    EXPECT_TRUE(fs::exists(kept));
+  }
+  {
+    std::vector<Item> others = all;  // as if the file of questions had changed
+    for (Item& item : others) --item.n_shared;
+    const auto store = Store::open(plan_).value();
+    const auto refused = run(
+        plan_, others, settings, [] { return true; }, *store);
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find(kept.string()), std::string::npos);
+  }
+  const auto store = Store::open(plan_).value();
+  const auto counts = run(
+      plan_, all, settings, [] { return true; }, *store);
+  ASSERT_TRUE(counts) << counts.error().message;
+  EXPECT_EQ(counts->n_prefix_tokens, 0U);
+  EXPECT_EQ(store->records().size(), 3U * (4 + 3));
+  EXPECT_FALSE(fs::exists(kept));
+}
+
 TEST_F(EvalTest, BadQuestionsAreNamedWithTheirLine) {
   plan_.tasks.clear();
   const auto refused = [&](const std::string& text, const std::string& part) {
@@ -339,6 +468,8 @@ TEST_F(EvalTest, BadQuestionsAreNamedWithTheirLine) {
   refused("{\"prompt\": \"a\", \"choices\": [\"x\"], \"answer\": \"x\"}\n", "2 to 26");
   refused("{\"prompt\": \"a\", \"choices\": [\"x\", \"y\"], \"answer\": \"z\"}\n", "'z'");
   refused("", "none");
+  plan_.questions = {write("a.jsonl", good), write("a.jsonl", good)};
+  expect_refused("two named a.jsonl");
   plan_.questions = {"/nonexistent.jsonl"};
   expect_refused("/nonexistent.jsonl");
 }
@@ -389,19 +520,64 @@ TEST_F(EvalTest, TheReportIsWellFormedAndNeedsNothingElse) {
   ASSERT_TRUE(run_all(**store));
   const Summary all = summary(**store);
   EXPECT_EQ(all.depths.size(), 14U);  // two depths of seven settings
-  const std::string html =
-      html_report(to_json(plan_), {}, all, *make_settings(plan_), make_recall_settings(plan_));
+  const auto settings = *make_settings(plan_);
+  const auto recalls = make_recall_settings(plan_);
+  const auto wrong = wrong_items((*store)->records(), *items(), settings);
+  ASSERT_FALSE(wrong.empty());
+  const auto asked = to_json(plan_);
+  const std::string html = html_report(
+      {asked, {}, all, settings, recalls, wrong, {"today", "1 <2>", "longhaul eval '&'"}});
   expect_well_formed(html);
   EXPECT_NE(html.find("&lt;a&amp;b&gt;.jsonl"), std::string::npos);
-  for (const char* part :
-       {"<svg", "polyline", "Recall of attention mass", "since the last dense"}) {
+  for (const char* part : {"<svg", "polyline", "Recall of attention mass", "since the last dense",
+                           "At a glance", "class=\"verdict\"", "1 &lt;2&gt;", "'&amp;'",
+                           "<details>", "Got from dense f16", "prefers-color-scheme: dark"}) {
     EXPECT_NE(html.find(part), std::string::npos) << part;
   }
 }
 
 TEST(Plot, DrawsNothingAndOnePoint) {
-  expect_well_formed(svg({"<none>", "x", "y", {}, 0}));
-  expect_well_formed(svg({"one", "x", "y", {{"a & b", {{1, 2, 1, 3}}}}, 0}));
+  expect_well_formed(svg(LinePlot{"<none>", "x", "y", {}}));
+  expect_well_formed(svg(LinePlot{"one", "x", "y", {{"a & b", "dense", 0, {{1, 2, 1, 3}}}}}));
+  expect_well_formed(svg(DotPlot{"none", "x", {}}));
+  expect_well_formed(svg(DotPlot{"one", "x", {{"a & b", "dense", 1, 0, 2}}}));
+}
+
+TEST(Plot, NamesStandAtTheEndsOfFewLinesAndBelowMany) {
+  LinePlot plot{"lines", "x", "y", {}};
+  for (size_t i = 0; i < 8; ++i) {
+    plot.series.push_back({"line " + std::to_string(i), "dense", i, {{1, 5, 5, 5}, {2, 5, 5, 5}}});
+  }
+  const auto count = [](const std::string& text, const std::string& part) {
+    size_t n = 0;
+    for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
+    return n;
+  };
+  EXPECT_EQ(count(svg(plot), "leader"), 8U);
+  plot.series.push_back({"line 8", "dense", 8, {{1, 5, 5, 5}}});
+  EXPECT_EQ(count(svg(plot), "leader"), 0U);
+  EXPECT_EQ(count(svg(plot), ">line "), 9U);
+}
+
+TEST(Plot, AxesBeginAtZeroAndEndAtARoundNumber) {
+  const Axis axis = axis_from_zero(0.034, 0, 100);
+  EXPECT_DOUBLE_EQ(axis.first, 0);
+  EXPECT_NEAR(axis.last, 0.04, 1e-12);
+  EXPECT_EQ(axis.ticks.size(), 5U);
+  EXPECT_NEAR(axis.at(0.01), 25, 1e-9);
+  const Axis log = log_axis(512, 65536, 0, 70);
+  EXPECT_EQ(log.ticks.front(), 512);
+  EXPECT_EQ(log.ticks.back(), 32768);
+  EXPECT_NEAR(log.at(1024), 10, 1e-9);
+}
+
+TEST(Plot, WhatAllNamesSayIsSaidOnce) {
+  std::string a = "sparse b16 f16", b = "exact b16 f32 f16", c = "dense";
+  EXPECT_EQ(take_common_words({&a, &b}), "b16 f16");
+  EXPECT_EQ(a, "sparse");
+  EXPECT_EQ(b, "exact f32");
+  EXPECT_EQ(take_common_words({&c, &c}), "");
+  EXPECT_EQ(c, "dense");
 }
 
 }  // namespace

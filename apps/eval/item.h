@@ -15,8 +15,11 @@ struct Item {
   size_t length = 0;             // tokens asked for; 0 where a file decides
   double depth = -1;             // of a needle; below 0: none
   size_t index = 0;              // in (task, length)
+  std::string question, answer;  // as text, for readers; empty where there is no answer to judge
   std::vector<int32_t> context;  // at least one token
-  std::vector<int32_t> target;   // the right answer or the text that follows
+  size_t n_shared = 0;  // first tokens of context that are those of every item of the task; fewer
+                        // than all
+  std::vector<int32_t> target;  // the right answer or the text that follows
   size_t max_tokens = 0;
   std::vector<std::string> stop;
   std::function<TaskScore(std::string_view)> score;  // null: there is no answer to judge

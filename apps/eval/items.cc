@@ -1,6 +1,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <set>
 
 #include "apps/answer.h"
 #include "apps/eval/item.h"
@@ -82,6 +84,8 @@ class TaskFitter {
     LH_ASSIGN_OR_RETURN(Task task, kind_.make(spec));
     Item item;
     item.task = kind_.name;
+    item.question = task.prompt;
+    item.answer = task.answer;
     LH_ASSIGN_OR_RETURN(item.context, prompt_tokens(plan_, engine_, task.prompt));
     LH_ASSIGN_OR_RETURN(item.target, engine_.tokenize(task.answer, false, false));
     item.max_tokens =
@@ -159,7 +163,15 @@ Result<std::vector<Item>> make_items(const Plan& plan, const Engine& engine) {
       LH_RETURN_IF_ERROR(add_task_items(plan, engine, name, items));
     }
   }
+  if (plan.n_shots > 0 && plan.questions.empty()) {
+    return bad_input("--shots {}: expected a file in --questions, found none", plan.n_shots);
+  }
+  std::set<std::string> names;  // what results go by
   for (const std::string& path : plan.questions) {
+    const std::string name = std::filesystem::path(path).filename().string();
+    if (!names.insert(name).second) {
+      return bad_input("--questions: expected files of different names, found two named {}", name);
+    }
     LH_RETURN_IF_ERROR(add_question_items(plan, engine, path, items));
   }
   for (const Item& item : items) LH_RETURN_IF_ERROR(check_fits(item, ctx_size));

@@ -136,6 +136,7 @@ nlohmann::ordered_json to_json(const Plan& plan) {
       {"local-blocks", plan.attention.local_blocks},
       {"sink-blocks", plan.attention.sink_blocks},
   };
+  if (plan.n_shots > 0) json["shots"] = plan.n_shots;
   if (!plan.gate_thresholds.empty()) json["gate-threshold"] = plan.gate_thresholds;
   for (const auto& [block_size, path] : plan.gates) {
     json["gates"].push_back({{"file", std::filesystem::path(path).filename().string()},

@@ -25,6 +25,7 @@ struct Plan {
   EngineOptions engine;
   std::vector<std::string> tasks;
   std::vector<std::string> questions;  // JSONL files
+  size_t n_shots = 0;                  // last lines of each, shown before every question
   std::string check;                   // of their answers; empty: by the file
   std::string text_file;               // of `text` and `perplexity`
   std::vector<Measure> measures = {Measure::kAnswers};
@@ -55,7 +56,8 @@ struct Plan {
   // These do not change any result.
   std::string out;
   bool json = false;
-  size_t n_jobs = 0;  // items at once; 0: chosen by the size of the model
+  size_t n_wrong = 0;  // items that are listed
+  size_t n_jobs = 0;   // items at once; 0: chosen by the size of the model
 
   bool measures_any(Measure measure) const;
   // The gate file for a block size; empty: none. For a settled plan.

@@ -6,132 +6,134 @@
 #include <array>
 #include <cmath>
 
+#include "apps/eval/svg.h"
+
 namespace longhaul::eval {
 namespace {
 
-constexpr double kWidth = 900, kHeight = 340;
-constexpr double kLeft = 70, kRight = 330, kTop = 34, kBottom = 46;  // margins; right: the legend
-constexpr size_t kTicks = 5;
-constexpr std::array kColors = {"#4477aa", "#ee6677", "#228833", "#ccbb44",
-                                "#66ccee", "#aa3377", "#777777", "#000000"};
+constexpr double kWidth = kPlotWidth, kTop = kPlotTop;
+constexpr double kLeft = 44, kPlotHeight = 170, kBottom = 40;
+constexpr double kLine = 15;           // of text
+constexpr size_t kMostAtEnds = 8;      // lines that bear their names
+constexpr double kMostEndWidth = 130;  // of such a name
+constexpr double kLogSpan = 8;
+constexpr std::array kDashes = {"none", "6 3", "2 3", "8 3 2 3"};
 
-// Where a value stands on an axis.
-struct Axis {
-  double first = 0, last = 1;  // values
-  double from = 0, to = 1;     // pixels
-  double at(double value) const { return from + (value - first) / (last - first) * (to - from); }
-};
-
-std::string number(double value) { return fmt::format("{:.4g}", value); }
-
-struct Axes {
-  Axis x, y;
-};
-
-Axes axes_of(const Plot& plot) {
-  double x_low = INFINITY, x_high = -INFINITY, y_high = plot.y_top;
+Axis x_axis_of(const LinePlot& plot, double right) {
+  double low = INFINITY, high = 0;
   for (const Series& series : plot.series) {
     for (const auto& point : series.points) {
-      x_low = std::min(x_low, point.x);
-      x_high = std::max(x_high, point.x);
-      if (plot.y_top == 0) y_high = std::max({y_high, point.y, point.high});
+      low = std::min(low, point.x);
+      high = std::max(high, point.x);
     }
   }
-  if (!(x_low < x_high)) {
-    x_low = std::isfinite(x_low) ? x_low - 1 : 0;
-    x_high = x_low + 2;
+  if (low > 0 && std::isfinite(low) && high / low > kLogSpan) {
+    return log_axis(low, high, kLeft, right);
   }
-  if (!(y_high > 0)) y_high = 1;
-  return {{x_low, x_high, kLeft, kWidth - kRight}, {0, y_high, kHeight - kBottom, kTop}};
+  return axis_from_zero(high, kLeft, right, 4);
 }
 
-std::string text(double x, double y, const char* anchor, const std::string& content) {
-  return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>\n", x, y, anchor,
-                     escape_xml(content));
-}
-
-std::string line(double x1, double y1, double x2, double y2, const char* color) {
-  return fmt::format(
-      "<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\"/>\n", x1, y1, x2,
-      y2, color);
-}
-
-std::string draw_axes(const Plot& plot, const Axes& axes) {
-  std::string out = text(kLeft, 18, "start", plot.title);
-  for (size_t i = 0; i <= kTicks; ++i) {
-    const double share = static_cast<double>(i) / kTicks;
-    const double y = axes.y.first + share * (axes.y.last - axes.y.first);
-    out += line(axes.x.from, axes.y.at(y), axes.x.to, axes.y.at(y), "#dddddd");
-    out += text(kLeft - 6, axes.y.at(y) + 4, "end", number(y));
-    const double x = axes.x.first + share * (axes.x.last - axes.x.first);
-    out += text(axes.x.at(x), kHeight - kBottom + 18, "middle", number(x));
+Axis y_axis_of(const LinePlot& plot) {
+  double high = plot.y_top;
+  for (const Series& series : plot.series) {
+    for (const auto& point : series.points) {
+      if (plot.y_top == 0) high = std::max({high, point.y, point.high});
+    }
   }
-  out += line(axes.x.from, axes.y.from, axes.x.to, axes.y.from, "#000000");
-  out += line(axes.x.from, axes.y.from, axes.x.from, axes.y.to, "#000000");
-  out += text((axes.x.from + axes.x.to) / 2, kHeight - 8, "middle", plot.x_label);
-  out += text(kLeft, kTop - 4, "end", plot.y_label);
+  return axis_from_zero(high, kTop + kPlotHeight, kTop);
+}
+
+std::string draw_axes(const LinePlot& plot, const Axis& x, const Axis& y) {
+  std::string out;
+  for (const double tick : y.ticks) {
+    out += svg_line(x.from, y.at(tick), x.to, y.at(tick), tick == 0 ? "axis" : "grid");
+    out += svg_text(kLeft - 6, y.at(tick) + 4, Anchor::kEnd, axis_number(tick), "label");
+  }
+  for (const double tick : x.ticks) {
+    out += svg_line(x.at(tick), y.from, x.at(tick), y.from + 4, "axis");
+    out += svg_text(x.at(tick), y.from + 17, Anchor::kMiddle, axis_number(tick), "label");
+  }
+  out += svg_text((x.from + x.to) / 2, y.from + 34, Anchor::kMiddle, plot.x_label, "label");
+  return out + svg_text(kLeft, kTop - 7, Anchor::kEnd, plot.y_label, "label");
+}
+
+std::string draw_series(const Series& series, const Axis& x, const Axis& y) {
+  std::string path, marks;
+  for (const auto& point : series.points) {
+    const double px = x.at(point.x), py = y.at(point.y);
+    path += fmt::format("{}{:.1f},{:.1f}", path.empty() ? "" : " ", px, py);
+    if (point.low < point.high) {
+      marks += svg_line(px, y.at(point.low), px, y.at(point.high), "interval");
+    }
+    marks += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2.6\"/>\n", px, py);
+  }
+  return fmt::format("<g class=\"series {}\">\n<polyline points=\"{}\" stroke-dasharray=\"{}\"/>\n",
+                     series.color, path, kDashes[series.dash % kDashes.size()]) +
+         marks + "</g>\n";
+}
+
+// Names at the ends of their lines, moved apart where they would overlap.
+std::string draw_names(const LinePlot& plot, const Axis& x, const Axis& y) {
+  struct Name {
+    const Series* series;
+    double end, place;  // where the line ends, where the name stands
+  };
+  std::vector<Name> names;
+  for (const Series& series : plot.series) {
+    if (series.points.empty()) continue;
+    const double end = y.at(series.points.back().y);
+    names.push_back({&series, end, end});
+  }
+  std::stable_sort(names.begin(), names.end(),
+                   [](const Name& a, const Name& b) { return a.end < b.end; });
+  // Downwards, then up again from the lower edge.
+  double least = kTop;
+  for (Name& name : names) least = (name.place = std::max(name.place, least)) + kLine;
+  double most = y.from;
+  for (auto name = names.rbegin(); name != names.rend(); ++name) {
+    most = (name->place = std::min(name->place, most)) - kLine;
+  }
+  std::string out;
+  for (const Name& name : names) {
+    out += fmt::format("<g class=\"series {}\">\n", name.series->color);
+    out +=
+        svg_line(x.at(name.series->points.back().x) + 4, name.end, x.to + 12, name.place, "leader");
+    out +=
+        svg_text(x.to + 15, name.place + 4, Anchor::kStart, name.series->name, "name") + "</g>\n";
+  }
   return out;
 }
 
-std::string draw_series(const Series& series, const Axes& axes, size_t index) {
-  const char* color = kColors[index % kColors.size()];
-  const char* dash = index < kColors.size() ? "none" : index < 2 * kColors.size() ? "6 3" : "2 3";
-  std::string path, marks;
-  for (const auto& point : series.points) {
-    const double x = axes.x.at(point.x);
-    const double y = axes.y.at(std::min(point.y, axes.y.last));
-    path += fmt::format("{}{:.1f},{:.1f}", path.empty() ? "" : " ", x, y);
-    marks +=
-        fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2.5\" fill=\"{}\"/>\n", x, y, color);
-    if (point.low < point.high) {
-      marks +=
-          line(x, axes.y.at(point.low), x, axes.y.at(std::min(point.high, axes.y.last)), color);
-    }
+std::string draw_legend(const LinePlot& plot, double y) {
+  std::string out;
+  for (const Series& series : plot.series) {
+    out += fmt::format(
+        "<g class=\"series {}\">\n<polyline points=\"{:.0f},{:.0f} {:.0f},{:.0f}\" "
+        "stroke-dasharray=\"{}\"/>\n",
+        series.color, kLeft, y, kLeft + 24, y, kDashes[series.dash % kDashes.size()]);
+    out += svg_text(kLeft + 30, y + 4, Anchor::kStart, series.name, "name") + "</g>\n";
+    y += kLine;
   }
-  const double y = kTop + 6 + 15 * static_cast<double>(index);
-  const double x = kWidth - kRight + 14;
-  return fmt::format(
-             "<polyline points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.5\" "
-             "stroke-dasharray=\"{}\"/>\n",
-             path, color, dash) +
-         marks + line(x, y - 4, x + 18, y - 4, color) + text(x + 24, y, "start", series.name);
+  return out;
 }
 
 }  // namespace
 
-std::string escape_xml(std::string_view content) {
-  std::string out;
-  for (const char c : content) {
-    switch (c) {
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '&':
-        out += "&amp;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        if (static_cast<unsigned char>(c) >= 0x20 || c == '\n' || c == '\t') out += c;
-    }
+std::string svg(const LinePlot& plot) {
+  double name_width = 0;
+  for (const Series& series : plot.series) {
+    name_width = std::max(name_width, text_width(series.name));
   }
-  return out;
-}
-
-std::string svg(const Plot& plot) {
-  const Axes axes = axes_of(plot);
-  const double legend = kTop + 20 + 15 * static_cast<double>(plot.series.size());
-  std::string out = fmt::format(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} "
-      "{1}\" font-family=\"sans-serif\" font-size=\"12\">\n",
-      kWidth, std::max(kHeight, legend));
-  out += draw_axes(plot, axes);
-  for (size_t i = 0; i < plot.series.size(); ++i) out += draw_series(plot.series[i], axes, i);
-  return out + "</svg>\n";
+  const bool at_ends = plot.series.size() <= kMostAtEnds && name_width <= kMostEndWidth;
+  const double right = at_ends ? kWidth - 18 - name_width : kWidth - 10;
+  const Axis x = x_axis_of(plot, right);
+  const Axis y = y_axis_of(plot);
+  const double legend = kTop + kPlotHeight + kBottom + 10;
+  const double height = at_ends ? kTop + kPlotHeight + kBottom
+                                : legend + kLine * static_cast<double>(plot.series.size());
+  std::string out = open_svg(height, plot.title) + svg_title(plot.title) + draw_axes(plot, x, y);
+  for (const Series& series : plot.series) out += draw_series(series, x, y);
+  return out + (at_ends ? draw_names(plot, x, y) : draw_legend(plot, legend)) + "</svg>\n";
 }
 
 }  // namespace longhaul::eval

@@ -1,138 +1,114 @@
 // Questions of the user's own: a JSON object per line with a prompt and the right answer, and
-// perhaps choices.
-#include <fmt/ranges.h>
-
+// perhaps choices. With --shots the last lines of the file are worked examples that stand before
+// every question, and no question themselves: whatever --items is, they are the same.
+#include <algorithm>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "apps/answer.h"
 #include "apps/eval/item.h"
+#include "apps/eval/question.h"
 #include "apps/options.h"
 #include "base/result.h"
-#include "tasks/answers.h"
 
 namespace longhaul::eval {
 namespace {
 
-using Json = nlohmann::ordered_json;
+constexpr size_t kWorkedTokens = 512;     // for an answer with its working
+constexpr const char* kBetween = "\n\n";  // behind a worked example
 
-constexpr size_t kWorkedTokens = 512;  // for an answer with its working
-
-struct Question {
-  std::string prompt;
-  std::string answer;
-  std::string check;  // "exact", "boxed" or "choice"
-  size_t n_choices = 0;
+struct Line {
+  size_t number = 0;  // from 1
+  std::string_view text;
 };
 
-// The string of the first of these fields that the object has.
-Result<std::string> text_field(const Json& object, std::initializer_list<const char*> names) {
-  for (const char* name : names) {
-    const auto found = object.find(name);
-    if (found == object.end()) continue;
-    if (found->is_string()) return found->get<std::string>();
-    if (found->is_number()) return found->dump();
-    return bad_input("field '{}': expected text, found {}", name, found->type_name());
+// All lines with something in them.
+std::vector<Line> lines_of(std::string_view text) {
+  std::vector<Line> lines;
+  size_t number = 0;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    const std::string_view line = text.substr(at, end - at);
+    at = end + 1;
+    ++number;
+    if (line.find_first_not_of(" \t\r") != std::string_view::npos) lines.push_back({number, line});
   }
-  std::vector<std::string> keys;
-  for (const auto& [key, value] : object.items()) keys.push_back(key);
-  return bad_input("expected a field {}, found {}", fmt::join(names, " or "),
-                   keys.empty() ? "none" : fmt::format("{}", fmt::join(keys, ", ")));
+  return lines;
 }
 
-// The letter of the right choice, which the file may give as a letter, a number from 0 or a text.
-Result<std::string> right_letter(const Json& object, const std::vector<std::string>& choices) {
-  LH_ASSIGN_OR_RETURN(const std::string answer, text_field(object, {"answer"}));
-  const auto letter = [](size_t i) { return std::string(1, static_cast<char>('A' + i)); };
-  for (size_t i = 0; i < choices.size(); ++i) {
-    if (answer == letter(i) || answer == choices[i]) return letter(i);
-    if (object["answer"].is_number() && answer == std::to_string(i)) return letter(i);
-  }
-  return bad_input("field 'answer': expected one of the {} choices, found '{}'", choices.size(),
-                   answer);
-}
+// Makes the items of one file, whose prompts all begin with the same examples.
+class ItemMaker {
+ public:
+  ItemMaker(const Plan& plan, const Engine& engine, std::vector<Question> examples)
+      : plan_(plan), engine_(engine), examples_(std::move(examples)) {}
 
-Status read_choices(const Json& object, Question& question) {
-  std::vector<std::string> choices;
-  for (const Json& choice : object["choices"]) {
-    if (!choice.is_string()) {
-      return bad_input("field 'choices': expected a list of texts, found {}", choice.type_name());
+  Result<Item> make(const Question& question) const {
+    Item item;
+    item.question = question.prompt;
+    item.answer = question.answer;
+    LH_ASSIGN_OR_RETURN(item.context, prompt(question.prompt));
+    LH_ASSIGN_OR_RETURN(
+        item.target, engine_.tokenize(std::string(question.gap()) + question.answer, false, false));
+    item.max_tokens = plan_.max_tokens > 0   ? plan_.max_tokens
+                      : question.is_worked() ? kWorkedTokens
+                                             : item.target.size() + kSpareAnswerTokens;
+    item.stop = stops(question);
+    item.score = question.score();
+    LH_ASSIGN_OR_RETURN(item.n_shared, shared_tokens(item.context));
+    return item;
+  }
+
+ private:
+  // The tokens of all examples and a last prompt.
+  Result<std::vector<int32_t>> prompt(const std::string& last) const {
+    if (!plan_.chat) {
+      std::string text;
+      for (const Question& example : examples_) {
+        text += example.prompt;
+        text += example.gap();
+        text += example.answer + kBetween;
+      }
+      return engine_.tokenize(text + last, true, false);
     }
-    choices.push_back(choice);
-  }
-  if (choices.size() < 2 || choices.size() > 26) {
-    return bad_input("field 'choices': expected 2 to 26, found {}", choices.size());
-  }
-  LH_ASSIGN_OR_RETURN(question.answer, right_letter(object, choices));
-  question.n_choices = choices.size();
-  for (size_t i = 0; i < choices.size(); ++i) {
-    question.prompt += fmt::format("\n{}. {}", static_cast<char>('A' + i), choices[i]);
-  }
-  question.prompt += "\nAnswer with the letter.\nAnswer:";
-  return {};
-}
-
-Result<Question> read_question(const Plan& plan, std::string_view line) {
-  const Json object = Json::parse(line, nullptr, false);
-  if (!object.is_object()) return bad_input("expected a JSON object");
-  Question question;
-  LH_ASSIGN_OR_RETURN(question.prompt, text_field(object, {"prompt", "question"}));
-  const bool has_choices = object.contains("choices");
-  if (has_choices && !object["choices"].is_array()) return bad_input("field 'choices': no list");
-  if (has_choices) {
-    LH_RETURN_IF_ERROR(read_choices(object, question));
-  } else {
-    LH_ASSIGN_OR_RETURN(question.answer, text_field(object, {"answer"}));
-    if (!object.contains("prompt") && !plan.chat) {
-      question.prompt = "Question: " + question.prompt + "\nAnswer:";
+    std::vector<ChatTurn> turns;
+    for (const Question& example : examples_) {
+      turns.push_back({"user", example.prompt});
+      turns.push_back({"assistant", example.answer});
     }
+    turns.push_back({"user", last});
+    return engine_.tokenize_chat(turns);
   }
-  const bool worked = question.answer.find("####") != std::string::npos ||
-                      question.answer.find("\\boxed{") != std::string::npos;
-  question.check = !plan.check.empty() ? plan.check
-                   : has_choices       ? "choice"
-                   : worked            ? "boxed"
-                                       : "exact";
-  if (question.check == "choice" && !has_choices) return bad_input("expected a field 'choices'");
-  if (question.check == "boxed" && !final_result(question.answer)) {
-    return bad_input("field 'answer': expected a result to compare with, found none");
+
+  // Without a chat's marks, what ends an answer is what the text would go on with.
+  std::vector<std::string> stops(const Question& question) const {
+    if (plan_.chat) return {};
+    const bool one_line = question.answer.find('\n') == std::string::npos;
+    if (!question.is_worked() && one_line) return {"\n"};
+    const bool apart = std::none_of(
+        examples_.begin(), examples_.end(),
+        [](const Question& example) { return example.answer.find(kBetween) != std::string::npos; });
+    if (!examples_.empty() && apart) return {kBetween};
+    return {};
   }
+
+  // How many first tokens of a prompt are those of every other: found by its tokens, since the end
+  // of the examples may melt into the question.
+  Result<size_t> shared_tokens(const std::vector<int32_t>& context) const {
+    if (examples_.empty()) return size_t{0};
+    LH_ASSIGN_OR_RETURN(const auto examples, prompt(""));
+    const auto [end, other] =
+        std::mismatch(examples.begin(), examples.end(), context.begin(), context.end());
+    return std::min(static_cast<size_t>(end - examples.begin()), context.size() - 1);
+  }
+
+  const Plan& plan_;
+  const Engine& engine_;
+  const std::vector<Question> examples_;
+};
+
+Result<Question> question_of(const Plan& plan, const std::string& path, const Line& line) {
+  auto question = read_question(plan, line.text);
+  if (!question) return bad_input("{}:{}: {}", path, line.number, question.error().message);
   return question;
-}
-
-TaskScore one_step(bool right) { return {1, right ? 1 : 0, right}; }
-
-std::function<TaskScore(std::string_view)> checker(const Question& question) {
-  if (question.check == "boxed") {
-    return [wanted = *final_result(question.answer)](std::string_view text) {
-      const auto result = final_result(text);
-      return one_step(result && same_result(*result, wanted));
-    };
-  }
-  if (question.check == "choice") {
-    return [letter = question.answer[0], n = question.n_choices](std::string_view text) {
-      return one_step(chosen_letter(text, n) == letter);
-    };
-  }
-  return [answer = question.answer](std::string_view text) {
-    return one_step(bare(text) == bare(answer));
-  };
-}
-
-Result<Item> make_item(const Plan& plan, const Engine& engine, const Question& question) {
-  Item item;
-  LH_ASSIGN_OR_RETURN(item.context, prompt_tokens(plan, engine, question.prompt));
-  const bool space =
-      question.prompt.empty() || question.prompt.back() == ' ' || question.prompt.back() == '\n';
-  LH_ASSIGN_OR_RETURN(item.target,
-                      engine.tokenize((space ? "" : " ") + question.answer, false, false));
-  const bool worked = question.check == "boxed";
-  item.max_tokens = plan.max_tokens > 0 ? plan.max_tokens
-                    : worked            ? kWorkedTokens
-                                        : item.target.size() + kSpareAnswerTokens;
-  if (!worked && !plan.chat && question.answer.find('\n') == std::string::npos) item.stop = {"\n"};
-  item.score = checker(question);
-  return item;
 }
 
 }  // namespace
@@ -140,23 +116,30 @@ Result<Item> make_item(const Plan& plan, const Engine& engine, const Question& q
 Status add_question_items(const Plan& plan, const Engine& engine, const std::string& path,
                           std::vector<Item>& items) {
   LH_ASSIGN_OR_RETURN(const std::string text, read_text_file(path));
-  size_t n_line = 0;
-  size_t n_items = 0;
-  for (size_t at = 0; at < text.size() && n_items < plan.n_items;) {
-    const size_t end = std::min(text.find('\n', at), text.size());
-    const std::string_view line = std::string_view(text).substr(at, end - at);
-    at = end + 1;
-    ++n_line;
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    auto question = read_question(plan, line);
-    if (!question) return bad_input("{}:{}: {}", path, n_line, question.error().message);
-    auto item = make_item(plan, engine, *question);
-    if (!item) return bad_input("{}:{}: {}", path, n_line, item.error().message);
+  const std::vector<Line> lines = lines_of(text);
+  if (lines.size() <= plan.n_shots) {
+    return bad_input("{}: expected a question in each line, more than {} for --shots, found {}",
+                     path, plan.n_shots, lines.empty() ? "none" : std::to_string(lines.size()));
+  }
+  const size_t n_questions = lines.size() - plan.n_shots;
+  std::vector<Question> examples;
+  for (size_t i = n_questions; i < lines.size(); ++i) {
+    LH_ASSIGN_OR_RETURN(Question example, question_of(plan, path, lines[i]));
+    examples.push_back(std::move(example));
+  }
+  const ItemMaker maker(plan, engine, std::move(examples));
+  const size_t first = items.size();
+  size_t n_shared = SIZE_MAX;
+  for (size_t i = 0; i < std::min(plan.n_items, n_questions); ++i) {
+    LH_ASSIGN_OR_RETURN(const Question question, question_of(plan, path, lines[i]));
+    auto item = maker.make(question);
+    if (!item) return bad_input("{}:{}: {}", path, lines[i].number, item.error().message);
     item->task = std::filesystem::path(path).filename().string();
-    item->index = n_items++;
+    item->index = i;
+    n_shared = std::min(n_shared, item->n_shared);
     items.push_back(std::move(*item));
   }
-  if (n_items == 0) return bad_input("{}: expected a question in each line, found none", path);
+  for (size_t i = first; i < items.size(); ++i) items[i].n_shared = n_shared;
   return {};
 }
 

@@ -46,9 +46,12 @@ AnswerRecord answer_of(const Json& json) {
 
 }  // namespace
 
-std::string Record::key() const {
+std::string record_key(Measure measure, const std::string& setting, const std::string& task,
+                       size_t length, size_t item) {
   return fmt::format("{}|{}|{}|{}|{}", to_string(measure), setting, task, length, item);
 }
+
+std::string Record::key() const { return record_key(measure, setting, task, length, item); }
 
 Json to_json(const Record& record) {
   Json json = {{"measure", to_string(record.measure)},

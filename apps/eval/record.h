@@ -54,6 +54,9 @@ struct Record {
   std::string key() const;
 };
 
+std::string record_key(Measure measure, const std::string& setting, const std::string& task,
+                       size_t length, size_t item);
+
 nlohmann::ordered_json to_json(const Record& record);
 // Error: what is missing or of another kind.
 Result<Record> parse_record(std::string_view line);

@@ -1,144 +1,30 @@
 #include "apps/eval/report.h"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <map>
 #include <nlohmann/json.hpp>
 
-#include "apps/eval/plot.h"
+#include "apps/eval/report_plots.h"
+#include "apps/eval/report_style.h"
+#include "apps/eval/svg.h"
 #include "apps/eval/tables.h"
+#include "apps/eval/verdict.h"
 
 namespace longhaul::eval {
 namespace {
 
-// The budget as a number for an axis, and the setting's name without it: a line of a plot.
-struct Place {
-  double budget = 0;
-  std::string line;
-};
+constexpr size_t kMostWrong = 200;  // items; results.jsonl has them all
 
-Place place_of(const std::string& name, const AttentionOptions& attention) {
-  const std::string budget = budget_name(attention) + " ";
-  Place place{attention.token_budget > 0 ? static_cast<double>(attention.token_budget)
-                                         : attention.sparse_ratio * 100,
-              name};
-  const size_t at = place.line.find(budget);
-  if (at != std::string::npos) place.line.erase(at, budget.size());
-  return place;
+std::string percent_of(double share) { return fmt::format("{:.1f}%", 100 * share); }
+
+std::string dot(AttentionMode mode) {
+  return fmt::format("<span class=\"dot {}\"></span>", color_of(mode));
 }
 
-class Lines {
- public:
-  void add(const std::string& name, Series::Point point) {
-    if (points_.count(name) == 0) order_.push_back(name);
-    points_[name].push_back(point);
-  }
-  std::vector<Series> series() const {
-    std::vector<Series> all;
-    for (const std::string& name : order_) {
-      Series series{name, points_.at(name)};
-      std::sort(series.points.begin(), series.points.end(),
-                [](const auto& a, const auto& b) { return a.x < b.x; });
-      all.push_back(std::move(series));
-    }
-    return all;
-  }
-
- private:
-  std::map<std::string, std::vector<Series::Point>> points_;
-  std::vector<std::string> order_;
-};
-
-using Plots = std::map<std::string, Lines>;  // by task and length
-
-std::string text_name(const std::string& task, size_t length) {
-  return length == 0 ? task : fmt::format("{}, {} tokens", task, length);
-}
-
-// Every budget that was run; a line without one (dense) is drawn across all.
-std::vector<double> budgets_of(const std::vector<Setting>& settings) {
-  std::vector<double> budgets;
-  for (const Setting& setting : settings) {
-    if (!setting.is_dense()) budgets.push_back(place_of("", setting.attention).budget);
-  }
-  std::sort(budgets.begin(), budgets.end());
-  budgets.erase(std::unique(budgets.begin(), budgets.end()), budgets.end());
-  if (budgets.empty()) budgets.push_back(100);
-  return budgets;
-}
-
-const Setting* find(const std::vector<Setting>& settings, const std::string& name) {
-  for (const Setting& setting : settings) {
-    if (setting.name == name) return &setting;
-  }
-  return nullptr;
-}
-
-std::string draw(const Plots& plots, const std::string& title, const std::string& x_label,
-                 const std::string& y_label, double y_top) {
-  std::string out;
-  for (const auto& [text, lines] : plots) {
-    out += svg({title + ": " + text, x_label, y_label, lines.series(), y_top});
-  }
-  return out;
-}
-
-std::string answer_plots(const Summary& summary, const std::vector<Setting>& settings) {
-  Plots plots;
-  const std::vector<double> budgets = budgets_of(settings);
-  for (const AnswerRow& row : summary.answers) {
-    const Setting* setting = find(settings, row.setting);
-    if (setting == nullptr) continue;
-    const double y = 100 * static_cast<double>(row.n_right) / static_cast<double>(row.n);
-    Lines& lines = plots[text_name(row.task, row.length)];
-    if (setting->is_dense()) {
-      for (const double budget : budgets) lines.add(row.setting, {budget, y, y, y});
-    } else {
-      const Place place = place_of(row.setting, setting->attention);
-      lines.add(place.line, {place.budget, y, 100 * row.interval.low, 100 * row.interval.high});
-    }
-  }
-  return draw(plots, "Right answers", "budget (% of blocks, or tokens)", "%", 100);
-}
-
-std::string divergence_plots(const Summary& summary, const std::vector<Setting>& settings) {
-  Plots by_length, by_budget, curves;
-  for (const ForcedRow& row : summary.forced) {
-    const Setting* setting = find(settings, row.setting);
-    if (setting == nullptr || setting->is_dense()) continue;
-    const Place place = place_of(row.setting, setting->attention);
-    const double kl = row.mean_kl;
-    by_length[row.task].add(row.setting, {static_cast<double>(row.length), kl, kl, kl});
-    by_budget[text_name(row.task, row.length)].add(place.line, {place.budget, kl, kl, kl});
-    for (const auto& point : row.curve) {
-      curves[text_name(row.task, row.length)].add(row.setting,
-                                                  {point.stale, point.kl, point.kl, point.kl});
-    }
-  }
-  return draw(by_budget, "Mean KL divergence from dense", "budget (% of blocks, or tokens)", "nats",
-              0) +
-         draw(by_length, "Mean KL divergence from dense by depth", "tokens in the context", "nats",
-              0) +
-         draw(curves, "Mean KL divergence since the last dense pass", "tokens since", "nats", 0);
-}
-
-std::string recall_plots(const Summary& summary, const std::vector<RecallSetting>& recalls) {
-  Plots plots;
-  for (const RecallRow& row : summary.recall) {
-    for (const RecallSetting& setting : recalls) {
-      if (setting.name != row.setting) continue;
-      const Place place = place_of(row.setting, setting.attention);
-      const double y = 100 * row.recall;
-      plots[text_name(row.task, row.length)].add(row.selector + " " + place.line,
-                                                 {place.budget, y, y, y});
-    }
-  }
-  return draw(plots, "Recall of attention mass", "budget (% of blocks, or tokens)", "%", 100);
-}
-
-std::string html_table(const TableText& table) {
-  std::string out = "<h2>" + escape_xml(table.title) + "</h2>\n<table>\n<tr>";
+// `marks`: HTML before the first cell of each row; empty: none.
+std::string html_table(const TableText& table, const std::vector<std::string>& marks = {}) {
+  std::string out = "<div class=\"scroll\">\n<table>\n<tr>";
   const auto class_of = [&](size_t i) {
     return table.columns[i].starts_with('>') ? " class=\"number\"" : "";
   };
@@ -147,38 +33,120 @@ std::string html_table(const TableText& table) {
     out += fmt::format("<th{}>{}</th>", class_of(i), escape_xml(table.columns[i].substr(skip)));
   }
   out += "</tr>\n";
-  for (const auto& row : table.rows) {
+  for (size_t r = 0; r < table.rows.size(); ++r) {
     out += "<tr>";
-    for (size_t i = 0; i < row.size(); ++i) {
-      out += fmt::format("<td{}>{}</td>", class_of(i), escape_xml(row[i]));
+    for (size_t i = 0; i < table.rows[r].size(); ++i) {
+      out += fmt::format("<td{}>{}{}</td>", class_of(i), i == 0 && !marks.empty() ? marks[r] : "",
+                         escape_xml(table.rows[r][i]));
     }
     out += "</tr>\n";
   }
-  return out + "</table>\n";
+  out += "</table>\n</div>\n";
+  if (table.notes.empty()) return out;
+  out += "<ul class=\"notes\">\n";
+  for (size_t i = 0; i < table.notes.size(); ++i) {
+    out += fmt::format("<li>[{}] {}</li>\n", i + 1, escape_xml(table.notes[i]));
+  }
+  return out + "</ul>\n";
 }
 
-constexpr const char* kHead =
-    "<!DOCTYPE html>\n<html xmlns=\"http://www.w3.org/1999/xhtml\" lang=\"en\">\n<head>\n"
-    "<meta charset=\"utf-8\"/>\n<title>longhaul eval</title>\n<style>\n"
-    "body { font: 14px sans-serif; margin: 2em; }\n"
-    "table { border-collapse: collapse; }\n"
-    "th, td { padding: 2px 10px; text-align: left; border-bottom: 1px solid #dddddd; }\n"
-    ".number { text-align: right; }\nsvg { display: block; margin: 1em 0; }\n"
-    "</style>\n</head>\n<body>\n<h1>longhaul eval</h1>\n";
+// All tasks and lengths together, few columns: what a phone shows whole.
+std::string at_a_glance(const ReportInput& input) {
+  const std::vector<Total> all = totals(input.summary, input.settings);
+  if (all.empty()) return "";
+  const auto dense =
+      std::find_if(all.begin(), all.end(), [](const Total& total) { return total.is_reference; });
+  TableText table{
+      "", {"setting", ">right", ">to dense", ">dense's text", ">speed", ">KV read"}, {}, {}};
+  std::vector<std::string> marks;
+  for (const Total& total : all) {
+    const bool compared = total.beside_dense && !total.is_reference;
+    const bool timed = dense != all.end() && dense->tokens_per_s > 0;
+    table.rows.push_back({total.setting, fmt::format("{}/{}", total.n_right, total.n),
+                          compared ? difference_in_words(total) : "-",
+                          compared ? fmt::format("{}/{}", total.n_same, total.n) : "-",
+                          timed ? fmt::format("{:.2f}x", total.tokens_per_s / dense->tokens_per_s)
+                                : fmt::format("{:.0f} tokens/s", total.tokens_per_s),
+                          percent_of(total.blocks_read)});
+    marks.push_back(dot(total.mode));
+  }
+  return "<h2>At a glance</h2>\n" + html_table(table, marks);
+}
+
+std::string facts(const ReportInput& input) {
+  const ModelInfo& model = input.model;
+  const Provenance& from = input.provenance;
+  const auto fact = [](std::string_view name, const std::string& html) {
+    return html.empty() ? "" : fmt::format("<dt>{}</dt><dd>{}</dd>\n", name, html);
+  };
+  return "<dl>\n" +
+         fact("Model", escape_xml(fmt::format(
+                           "{} ({}, {:.1f} M parameters, {}, trained for {} tokens)", model.name,
+                           model.architecture, static_cast<double>(model.n_parameters) / 1e6,
+                           model.weight_type, model.context_length))) +
+         fact("Made", escape_xml(from.date)) + fact("By", escape_xml(from.version)) +
+         fact("Command",
+              from.command.empty() ? "" : "<code>" + escape_xml(from.command) + "</code>") +
+         "</dl>\n";
+}
+
+std::string html_of(const WrongItem& item) {
+  std::string out = fmt::format("<details>\n<summary>{}{}</summary>\n", escape_xml(name_of(item)),
+                                item.lost ? ": <span class=\"lost\">dense is right</span>" : "");
+  const auto text = [](const std::string& title, const std::string& body) {
+    return fmt::format("<div class=\"soft\">{}</div>\n<pre>{}</pre>\n", escape_xml(title),
+                       escape_xml(body));
+  };
+  out += text("Question", item.question) + text("Expected", item.expected);
+  for (const WrongAnswer& answer : item.wrong) {
+    out += text(fmt::format("Got from {}{}", fmt::join(answer.settings, ", "),
+                            answer.hit_limit ? " (cut off at its limit)" : ""),
+                answer.text);
+  }
+  if (!item.right.empty()) {
+    out += fmt::format("<div class=\"soft\">Right: {}</div>\n",
+                       escape_xml(fmt::format("{}", fmt::join(item.right, ", "))));
+  }
+  return out + "</details>\n";
+}
+
+std::string wrong_list(const std::vector<WrongItem>& wrong) {
+  if (wrong.empty()) return "";
+  std::string out = fmt::format(
+      "<h2>Wrong answers</h2>\n<p class=\"soft\">{} items that a setting answered wrongly; those "
+      "that dense has right come first.{}</p>\n",
+      wrong.size(),
+      wrong.size() > kMostWrong
+          ? fmt::format(" Here are {}; results.jsonl has all answers.", kMostWrong)
+          : "");
+  for (size_t i = 0; i < std::min(kMostWrong, wrong.size()); ++i) out += html_of(wrong[i]);
+  return out;
+}
 
 }  // namespace
 
-std::string html_report(const nlohmann::ordered_json& plan, const ModelInfo& model,
-                        const Summary& summary, const std::vector<Setting>& settings,
-                        const std::vector<RecallSetting>& recalls) {
-  std::string out = kHead;
-  out += fmt::format("<p>{}: {}, {:.1f} M parameters, trained for {} tokens.</p>\n",
-                     escape_xml(model.name), escape_xml(model.architecture),
-                     static_cast<double>(model.n_parameters) / 1e6, model.context_length);
-  out += answer_plots(summary, settings) + divergence_plots(summary, settings) +
-         recall_plots(summary, recalls);
-  for (const TableText& table : tables(summary)) out += html_table(table);
-  out += "<h2>What was asked for</h2>\n<pre>" + escape_xml(plan.dump(2)) + "</pre>\n";
+std::string html_report(const ReportInput& input) {
+  std::string out = fmt::format(
+      "<!DOCTYPE html>\n<html xmlns=\"http://www.w3.org/1999/xhtml\" lang=\"en\">\n<head>\n"
+      "<meta charset=\"utf-8\"/>\n<meta name=\"viewport\" content=\"width=device-width, "
+      "initial-scale=1\"/>\n"
+      "<title>{0}: longhaul eval</title>\n<style>{1}</style>\n</head>\n<body>\n"
+      "<h1>What each attention mode costs on {0}</h1>\n",
+      escape_xml(input.model.name.empty() ? "a model" : input.model.name), kReportStyle);
+  const std::string words = verdict(input.summary, input.settings);
+  if (!words.empty()) out += "<p class=\"verdict\">" + escape_xml(words) + "</p>\n";
+  out += at_a_glance(input) + facts(input);
+  out += "<h2>Plots</h2>\n<div class=\"plots\">\n";
+  for (const std::string& plot : plots(input.summary, input.settings, input.recalls)) {
+    out += "<div>" + plot + "</div>\n";
+  }
+  out += "</div>\n";
+  for (const TableText& table : tables(input.summary)) {
+    out += "<h2>" + escape_xml(table.title) + "</h2>\n" + html_table(table);
+  }
+  out += wrong_list(input.wrong);
+  out += "<h2>What was asked for</h2>\n<details><summary>Every option</summary>\n<pre>" +
+         escape_xml(input.plan.dump(2)) + "</pre>\n</details>\n";
   return out + "</body>\n</html>\n";
 }
 

@@ -1,16 +1,30 @@
-// The report as one HTML file that needs nothing else: tables and plots, no scripts, no network.
+// The summary as one HTML file: a verdict, plots, tables, wrong items and what was asked for.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "apps/eval/summary.h"
+#include "apps/eval/wrong.h"
 
 namespace longhaul::eval {
 
-// The plots the summary has numbers for: answers by budget, divergence by length and since the last
-// dense pass, recall by budget.
-std::string html_report(const nlohmann::ordered_json& plan, const ModelInfo& model,
-                        const Summary& summary, const std::vector<Setting>& settings,
-                        const std::vector<RecallSetting>& recalls);
+// Where and when a report was made.
+struct Provenance {
+  std::string date, version, command;
+};
+
+struct ReportInput {
+  const nlohmann::ordered_json& plan;
+  const ModelInfo& model;
+  const Summary& summary;
+  const std::vector<Setting>& settings;
+  const std::vector<RecallSetting>& recalls;
+  const std::vector<WrongItem>& wrong;
+  Provenance provenance;
+};
+
+// Well-formed XML too; fetches nothing and has no scripts.
+std::string html_report(const ReportInput& input);
 
 }  // namespace longhaul::eval

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <map>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "apps/eval/worker.h"
@@ -35,16 +36,6 @@ struct Group {
 
 size_t work_of(const Item& item, Measure measure) {
   return measure == Measure::kAnswers ? item.max_tokens : item.target.size();
-}
-
-bool is_done(const Store& store, const Item& item, Measure measure, const std::string& setting) {
-  Record record;
-  record.measure = measure;
-  record.setting = setting;
-  record.task = item.task;
-  record.length = item.length;
-  record.item = item.index;
-  return store.has(record);
 }
 
 // What is left of the plan, by engine; items in their order.
@@ -79,7 +70,7 @@ class Schedule {
 
   void add(const Item& item, const Trial& trial, const EngineKey& key, const std::string& name) {
     if (!applies(item, trial)) return;
-    if (is_done(store_, item, trial.measure, name)) return;
+    if (store_.has(record_key(trial.measure, name, item.task, item.length, item.index))) return;
     work_ += work_of(item, trial.measure);
     Group& group = groups_[key];
     if (group.batches.empty() || group.batches.back().item != &item) {
@@ -137,15 +128,25 @@ Status run_batch(Worker& worker, const Batch& batch, Shared& shared) {
   return {};
 }
 
-// Each worker takes the next item until none is left.
-Status run_group(const Plan& plan, const EngineKey& key, const Group& group,
-                 const std::function<bool()>& go_on, Shared& shared) {
-  LH_ASSIGN_OR_RETURN(
-      const Engines engines,
-      load_engines(plan, key, std::max<size_t>(1, plan.n_jobs), group.needs_reference));
+// How many tasks have prompts that begin alike.
+size_t count_prefixes(const Group& group) {
+  std::set<std::string> tasks;
+  for (const Batch& batch : group.batches) {
+    if (batch.item->n_shared > 0) tasks.insert(batch.item->task);
+  }
+  return tasks.size();
+}
+
+// Each worker takes the next item until none is left. Returns the tokens of shared prefixes read.
+Result<size_t> run_group(const Plan& plan, const EngineKey& key, const Group& group,
+                         const std::function<bool()>& go_on, Shared& shared) {
+  LH_ASSIGN_OR_RETURN(const Engines engines,
+                      load_engines(plan, key, std::max<size_t>(1, plan.n_jobs),
+                                   count_prefixes(group), group.needs_reference));
+  SharedPrefixes prefixes(plan.out);
   std::atomic<size_t> next = 0;
   const auto work = [&] {
-    Worker worker(plan, engines, [&] { return go_on() && !shared.failed(); });
+    Worker worker(plan, engines, prefixes, [&] { return go_on() && !shared.failed(); });
     Status status;
     while (status && !shared.failed()) {
       const size_t i = next++;
@@ -157,7 +158,9 @@ Status run_group(const Plan& plan, const EngineKey& key, const Group& group,
   std::vector<std::jthread> threads;
   threads.reserve(engines.n_jobs);
   for (size_t i = 0; i < engines.n_jobs; ++i) threads.emplace_back(work);
-  return {};
+  threads.clear();  // waits for them
+  if (!shared.failed()) prefixes.forget();
+  return prefixes.n_read();
 }
 
 }  // namespace
@@ -166,16 +169,20 @@ size_t default_jobs(const ModelInfo& model, size_t n_threads) {
   return model.weight_bytes <= kSmallModelBytes ? n_threads : 1;
 }
 
-Status run(const Plan& plan, const std::vector<Item>& items, const std::vector<Setting>& settings,
-           const std::function<bool()>& go_on, Store& store) {
+Result<RunCounts> run(const Plan& plan, const std::vector<Item>& items,
+                      const std::vector<Setting>& settings, const std::function<bool()>& go_on,
+                      Store& store) {
   const std::vector<RecallSetting> recalls = make_recall_settings(plan);
   const Schedule schedule(plan, items, settings, recalls, store);
   Shared shared(schedule.work(), store);
+  RunCounts counts;
   for (const auto& [key, group] : schedule.groups()) {
     if (shared.failed()) break;
-    LH_RETURN_IF_ERROR(run_group(plan, key, group, go_on, shared));
+    LH_ASSIGN_OR_RETURN(const size_t n_read, run_group(plan, key, group, go_on, shared));
+    counts.n_prefix_tokens += n_read;
   }
-  return shared.status();
+  LH_RETURN_IF_ERROR(shared.status());
+  return counts;
 }
 
 }  // namespace longhaul::eval

@@ -6,6 +6,16 @@
 namespace longhaul::eval {
 namespace {
 
+constexpr double kZ = 1.959963984540054;  // of the normal distribution, two-sided 95%
+
+// Student's quantile for the same, by the expansion in 1 / degrees of freedom (R. A. Fisher and
+// E. A. Cornish, 1960): within 1% from 3 degrees on.
+double student(double degrees) {
+  const double z3 = kZ * kZ * kZ, z5 = z3 * kZ * kZ, z7 = z5 * kZ * kZ;
+  return kZ + (z3 + kZ) / (4 * degrees) + (5 * z5 + 16 * z3 + 3 * kZ) / (96 * degrees * degrees) +
+         (3 * z7 + 19 * z5 + 17 * z3 - 15 * kZ) / (384 * degrees * degrees * degrees);
+}
+
 // log of the sum of exp(logits), and where the largest is.
 struct LogSum {
   double value = 0;
@@ -26,7 +36,6 @@ LogSum log_sum_exp(std::span<const float> logits) {
 
 Interval wilson(size_t n_right, size_t n) {
   if (n == 0) return {};
-  constexpr double kZ = 1.959963984540054;  // two-sided 95%
   const auto count = static_cast<double>(n);
   const double share = static_cast<double>(n_right) / count;
   const double scale = 1 + kZ * kZ / count;
@@ -34,6 +43,26 @@ Interval wilson(size_t n_right, size_t n) {
   const double half =
       kZ / scale * std::sqrt(share * (1 - share) / count + kZ * kZ / (4 * count * count));
   return {std::max(0.0, center - half), std::min(1.0, center + half)};
+}
+
+Interval paired_difference(size_t n_lost, size_t n_won, size_t n) {
+  if (n == 0) return {-1, 1};
+  const double lost = static_cast<double>(n_lost) + 0.5;
+  const double won = static_cast<double>(n_won) + 0.5;
+  const double count = static_cast<double>(n) + 2;
+  const double difference = (won - lost) / count;
+  const double half = kZ * std::sqrt((lost + won) - (won - lost) * (won - lost) / count) / count;
+  return {std::max(-1.0, difference - half), std::min(1.0, difference + half)};
+}
+
+Interval mean_interval(std::span<const double> values) {
+  const double center = mean(values);
+  if (values.size() < 4) return {center, center};
+  double squares = 0;
+  for (const double value : values) squares += (value - center) * (value - center);
+  const auto n = static_cast<double>(values.size());
+  const double half = student(n - 1) * std::sqrt(squares / (n - 1) / n);
+  return {center - half, center + half};
 }
 
 double quantile(std::vector<double> values, double p) {

@@ -73,5 +73,27 @@ TEST(CompareLogits, SurvivesLargeLogitsAndFindsTheTop) {
   EXPECT_FALSE(other.same_top);
 }
 
+TEST(PairedDifference, AgainstWorkedValues) {
+  // n = 100, 10 lost, 4 won: (4.5 - 10.5) / 102, half 1.96 sqrt(15 - 36 / 102) / 102.
+  const Interval some = paired_difference(10, 4, 100);
+  EXPECT_NEAR((some.low + some.high) / 2, -0.058824, 1e-6);
+  EXPECT_NEAR((some.high - some.low) / 2, 0.073540, 1e-6);
+  const Interval none = paired_difference(0, 0, 20);  // alike says little of few items
+  EXPECT_NEAR(none.low, -0.089089, 1e-6);
+  EXPECT_NEAR(none.high, 0.089089, 1e-6);
+  EXPECT_LT(paired_difference(12, 0, 20).high, 0);
+  EXPECT_EQ(paired_difference(0, 0, 0).low, -1);
+}
+
+TEST(MeanInterval, IsStudents) {
+  // Tabled quantiles: 3.182 for 3 degrees of freedom, 2.262 for 9.
+  const std::vector<double> four = {1, 2, 3, 4};  // deviation 1.290994
+  EXPECT_NEAR(mean_interval(four).high - 2.5, 3.182 * 1.290994 / 2, 0.03);
+  const std::vector<double> ten = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};  // deviation 3.027650
+  EXPECT_NEAR(5.5 - mean_interval(ten).low, 2.262 * 3.027650 / std::sqrt(10.0), 0.003);
+  const std::vector<double> two = {1, 3};
+  EXPECT_EQ(mean_interval(two).low, mean_interval(two).high);
+}
+
 }  // namespace
 }  // namespace longhaul::eval

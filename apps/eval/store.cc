@@ -57,11 +57,14 @@ Status Store::check_plan(const Plan& plan) {
   if (!text) return write_file("plan.json", asked.dump(2) + "\n");
   const Json held = Json::parse(*text, nullptr, false);
   if (!held.is_object()) return bad_input("{}: expected a JSON object", path);
-  for (const auto& [name, value] : asked.items()) {
-    const Json other = held.value(name, Json());
-    if (other == value) continue;
+  Json names = held;  // and those asked for: an option may be in one of the two alone
+  names.update(asked);
+  for (const auto& [name, unused] : names.items()) {
+    const Json was = held.value(name, Json());
+    const Json is = asked.value(name, Json());
+    if (was == is) continue;
     return bad_input("--out {}: it holds results for {} {}, asked for is {}", directory_, name,
-                     other.dump(), value.dump());
+                     was.dump(), is.dump());
   }
   return {};
 }

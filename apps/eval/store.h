@@ -21,7 +21,7 @@ class Store {
   // differs is named with both values); kIo where it cannot be read or written.
   static Result<std::unique_ptr<Store>> open(const Plan& plan);
 
-  bool has(const Record& record) const { return done_.count(record.key()) > 0; }
+  bool has(const std::string& key) const { return done_.count(key) > 0; }  // of a record
   // Once a record could not be written whole none is added: it would stand behind half a line.
   Status add(const Record& record);
   const std::vector<Record>& records() const { return records_; }

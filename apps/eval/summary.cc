@@ -6,7 +6,8 @@
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <set>
+
+#include "apps/eval/budget_note.h"
 
 namespace longhaul::eval {
 namespace {
@@ -28,28 +29,31 @@ std::vector<std::pair<std::string, size_t>> texts_of(const std::vector<Item>& it
   return texts;
 }
 
-AnswerRow answer_row(const Records& records, const std::map<size_t, bool>* dense) {
+using AnswersByItem = std::map<size_t, const AnswerRecord*>;
+
+AnswerRow answer_row(const Records& records, const Setting& setting, const AnswersByItem& dense) {
   AnswerRow row;
-  size_t n_tokens = 0, n_decoded = 0, n_limit = 0, n_read = 0, n_total = 0;
-  size_t n_drafted = 0, n_accepted = 0;
-  double seconds = 0, steps = 0;
+  std::vector<size_t> lengths;
+  size_t n_tokens = 0, n_limit = 0, n_drafted = 0, n_accepted = 0;
+  double steps = 0;
   for (const Record* record : records) {
     const AnswerRecord& answer = *record->answer;
     row.n_right += answer.right ? 1 : 0;
     steps += share(answer.n_right_steps, answer.n_steps);
     n_tokens += answer.n_tokens;
     n_limit += answer.hit_limit ? 1 : 0;
-    n_decoded += answer.n_decoded;
-    seconds += answer.decode_s;
-    n_read += answer.blocks_read;
-    n_total += answer.blocks_total;
+    row.n_decoded += answer.n_decoded;
+    row.decode_s += answer.decode_s;
+    row.n_blocks_read += answer.blocks_read;
+    row.n_blocks += answer.blocks_total;
     n_drafted += answer.n_drafted;
     n_accepted += answer.n_accepted;
-    if (dense != nullptr && dense->count(record->item) > 0) {
+    lengths.push_back(record->n_context + answer.n_tokens);
+    if (const auto other = dense.find(record->item); other != dense.end()) {
       row.beside_dense = true;
-      const bool dense_right = dense->at(record->item);
-      row.n_lost += dense_right && !answer.right ? 1 : 0;
-      row.n_won += !dense_right && answer.right ? 1 : 0;
+      row.n_lost += other->second->right && !answer.right ? 1 : 0;
+      row.n_won += !other->second->right && answer.right ? 1 : 0;
+      row.n_same += other->second->text == answer.text ? 1 : 0;
     }
   }
   row.n = records.size();
@@ -57,9 +61,10 @@ AnswerRow answer_row(const Records& records, const std::map<size_t, bool>* dense
   row.right_steps = steps / static_cast<double>(row.n);
   row.mean_tokens = share(n_tokens, row.n);
   row.hit_limit = share(n_limit, row.n);
-  row.tokens_per_s = seconds > 0 ? static_cast<double>(n_decoded) / seconds : 0;
-  row.blocks_read = share(n_read, n_total);
+  row.tokens_per_s = row.decode_s > 0 ? static_cast<double>(row.n_decoded) / row.decode_s : 0;
+  row.blocks_read = share(row.n_blocks_read, row.n_blocks);
   if (n_drafted > 0) row.accepted = share(n_accepted, n_drafted);
+  row.note = budget_note(setting, lengths, row.n_blocks > 0 && row.n_blocks_read == row.n_blocks);
   return row;
 }
 
@@ -70,14 +75,17 @@ size_t curve_bin(size_t stale) {
   return kSingles + static_cast<size_t>(std::log2(static_cast<double>(stale) / kSingles) * 2);
 }
 
-ForcedRow forced_row(const Records& records) {
+ForcedRow forced_row(const Records& records, const Setting& setting) {
   ForcedRow row;
-  std::vector<double> kl, nll, key_errors, value_errors;
+  std::vector<size_t> lengths;
+  std::vector<double> kl, item_kl, nll, key_errors, value_errors;
   size_t n_same = 0;
   std::map<size_t, ForcedRow::Point> bins;
   for (const Record* record : records) {
     const ForcedRecord& forced = *record->forced;
+    lengths.push_back(record->n_context + forced.kl.size());
     kl.insert(kl.end(), forced.kl.begin(), forced.kl.end());
+    item_kl.push_back(mean(forced.kl));
     nll.insert(nll.end(), forced.nll.begin(), forced.nll.end());
     if (forced.key_error >= 0) {
       key_errors.push_back(forced.key_error);
@@ -93,12 +101,14 @@ ForcedRow forced_row(const Records& records) {
   }
   row.n_tokens = kl.size();
   row.mean_kl = mean(kl);
+  row.kl_interval = mean_interval(item_kl);
   row.perplexity = std::exp(mean(nll));
   if (!key_errors.empty()) {
     row.key_error = mean(key_errors);
     row.value_error = mean(value_errors);
   }
   row.same_top = share(n_same, kl.size());
+  row.note = budget_note(setting, lengths, reads_all(setting, lengths));
   row.high_kl = quantile(std::move(kl), 0.999);
   for (auto& [index, bin] : bins) {
     bin.stale /= static_cast<double>(bin.n);
@@ -164,23 +174,23 @@ Summary summarize(const std::vector<Record>& records, const std::vector<Item>& i
   }
   Summary summary;
   for (const auto& text : texts_of(items)) {
-    std::map<size_t, bool> dense;  // by item: is the answer of the first dense setting right?
+    AnswersByItem dense;  // of the first dense setting
     for (const Setting& setting : settings) {
-      const Records& answers = group_of(Measure::kAnswers, setting.name, text);
-      if (!answers.empty()) {
-        if (setting.is_dense() && dense.empty()) {
-          for (const Record* record : answers) dense[record->item] = record->answer->right;
-        }
+      if (!setting.is_dense() || !dense.empty()) continue;
+      for (const Record* record : group_of(Measure::kAnswers, setting.name, text)) {
+        dense[record->item] = &*record->answer;
       }
     }
     for (const Setting& setting : settings) {
       const Records& answers = group_of(Measure::kAnswers, setting.name, text);
       if (!answers.empty()) {
-        summary.answers.push_back(named(answer_row(answers, &dense), *answers.front()));
+        summary.answers.push_back(named(answer_row(answers, setting, dense), *answers.front()));
         add_depths(answers, summary.depths);
       }
       const Records& forced = group_of(Measure::kForced, setting.name, text);
-      if (!forced.empty()) summary.forced.push_back(named(forced_row(forced), *forced.front()));
+      if (!forced.empty()) {
+        summary.forced.push_back(named(forced_row(forced, setting), *forced.front()));
+      }
     }
     for (const RecallSetting& recall : recalls) {
       const Records& group = group_of(Measure::kRecall, recall.name, text);
@@ -214,7 +224,9 @@ Json to_json(const Summary& summary) {
     if (row.beside_dense) {
       last["lost"] = row.n_lost;
       last["won"] = row.n_won;
+      last["same_text"] = row.n_same;
     }
+    if (!row.note.empty()) last["note"] = row.note;
   }
   for (const DepthCell& cell : summary.depths) {
     json["depths"].push_back({{"task", cell.task},
@@ -232,10 +244,13 @@ Json to_json(const Summary& summary) {
                               {"setting", row.setting},
                               {"tokens", row.n_tokens},
                               {"mean_kl", row.mean_kl},
+                              {"mean_kl_low", row.kl_interval.low},
+                              {"mean_kl_high", row.kl_interval.high},
                               {"kl_99.9", row.high_kl},
                               {"same_top", row.same_top},
                               {"perplexity", row.perplexity},
                               {"curve", std::move(curve)}});
+    if (!row.note.empty()) json["forced"].back()["note"] = row.note;
     if (row.key_error >= 0) {
       json["forced"].back()["key_error"] = row.key_error;
       json["forced"].back()["value_error"] = row.value_error;

@@ -24,7 +24,11 @@ struct AnswerRow {
   double blocks_read = 0;        // share of what dense steps read
   double accepted = -1;          // share of drafts; below 0: none were made
   size_t n_lost = 0, n_won = 0;  // items that dense has right and this not, and the other way round
-  bool beside_dense = false;     // dense ran too
+  double decode_s = 0;           // the sums behind them
+  size_t n_decoded = 0, n_blocks_read = 0, n_blocks = 0;
+  size_t n_same = 0;          // texts that are dense's
+  bool beside_dense = false;  // dense ran too
+  std::string note;           // about its budget; empty: it was what its name says
 };
 
 struct ForcedRow {
@@ -32,6 +36,7 @@ struct ForcedRow {
   size_t length = 0;
   size_t n_tokens = 0;
   double mean_kl = 0, high_kl = 0;          // nats; the latter the 99.9% quantile
+  Interval kl_interval;                     // of the items' means
   double same_top = 0;                      // share
   double perplexity = 0;                    // exp of the mean negative log likelihood
   double key_error = -1, value_error = -1;  // of the cache, relative, items' mean; below 0: none
@@ -40,6 +45,7 @@ struct ForcedRow {
     size_t n = 0;
   };
   std::vector<Point> curve;  // mean KL by tokens since the last dense pass
+  std::string note;          // as AnswerRow's
 };
 
 struct RecallRow {

@@ -12,6 +12,7 @@ struct TableText {
   std::string title;
   std::vector<std::string> columns;  // as Table takes them: '>' begins a column aligned right
   std::vector<std::vector<std::string>> rows;
+  std::vector<std::string> notes;  // note i stands behind cells as "[i + 1]"
 };
 
 // A table per measure, with something in it.

@@ -11,26 +11,28 @@ namespace {
 
 constexpr size_t kPiece = 32;  // tokens whose reference logits are held at once
 
-EngineOptions options_for(const Plan& plan, const EngineKey& key, size_t n_jobs) {
+EngineOptions options_for(const Plan& plan, const EngineKey& key, size_t n_sessions) {
   EngineOptions options = plan.engine;
   options.k_type = options.v_type = key.kv_type;
   options.block_size = key.block_size;
   options.gates_path = plan.gates_for(key.block_size);
   options.selectors = plan.selectors;
-  options.max_sessions = 2 * n_jobs;  // the one that is tested and its reference
+  options.max_sessions = n_sessions;
   return options;
 }
 
-Result<Engines> try_load(const Plan& plan, const EngineKey& key, size_t n_jobs,
+Result<Engines> try_load(const Plan& plan, const EngineKey& key, size_t n_jobs, size_t n_prefixes,
                          bool needs_reference) {
   Engines engines;
   engines.n_jobs = n_jobs;
-  LH_ASSIGN_OR_RETURN(engines.tested, Engine::load(options_for(plan, key, n_jobs)));
+  // Of a job the one that is tested and its reference.
+  const size_t n_sessions = 2 * n_jobs + n_prefixes;
+  LH_ASSIGN_OR_RETURN(engines.tested, Engine::load(options_for(plan, key, n_sessions)));
   if (!needs_reference) return engines;
   engines.reference = engines.tested.get();
   if (key.kv_type == plan.kv_types.front()) return engines;
   const EngineKey first{plan.kv_types.front(), key.block_size};
-  LH_ASSIGN_OR_RETURN(engines.other, Engine::load(options_for(plan, first, n_jobs)));
+  LH_ASSIGN_OR_RETURN(engines.other, Engine::load(options_for(plan, first, n_sessions)));
   engines.reference = engines.other.get();
   return engines;
 }
@@ -38,9 +40,9 @@ Result<Engines> try_load(const Plan& plan, const EngineKey& key, size_t n_jobs,
 }  // namespace
 
 Result<Engines> load_engines(const Plan& plan, const EngineKey& key, size_t n_jobs,
-                             bool needs_reference) {
+                             size_t n_prefixes, bool needs_reference) {
   for (;; n_jobs = (n_jobs + 1) / 2) {
-    auto engines = try_load(plan, key, n_jobs, needs_reference);
+    auto engines = try_load(plan, key, n_jobs, n_prefixes, needs_reference);
     if (engines || engines.error().code != ErrorCode::kOutOfMemory || n_jobs == 1) return engines;
   }
 }
@@ -48,10 +50,12 @@ Result<Engines> load_engines(const Plan& plan, const EngineKey& key, size_t n_jo
 // All of the prompt but its last token, which each setting adds itself: its pass gives the logits
 // of the first token of an answer.
 Result<Session> Worker::read_context(Engine& engine) {
-  LH_ASSIGN_OR_RETURN(Session session, engine.new_session());
-  if (item_->context.size() < 2) return session;
+  LH_ASSIGN_OR_RETURN(Session session, item_->n_shared > 0 ? prefixes_.fork(engine, *item_, go_on_)
+                                                           : engine.new_session());
+  if (item_->n_shared + 1 == item_->context.size()) return session;
   GenerateRequest request;
-  request.prompt.assign(item_->context.begin(), item_->context.end() - 1);
+  request.prompt.assign(item_->context.begin() + static_cast<std::ptrdiff_t>(item_->n_shared),
+                        item_->context.end() - 1);
   request.max_tokens = 0;
   request.on_progress = [this](size_t, size_t, size_t) { return go_on_(); };
   LH_RETURN_IF_ERROR(finished(session.generate(request)));

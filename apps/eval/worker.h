@@ -8,6 +8,7 @@
 #include "apps/eval/item.h"
 #include "apps/eval/record.h"
 #include "apps/eval/settings.h"
+#include "apps/eval/shared_prefix.h"
 
 namespace longhaul::eval {
 
@@ -21,16 +22,18 @@ struct Engines {
 
 // Loads the engine of a group of settings, and for what is compared with dense decoding that of the
 // plan's first KV type, if it is another: storage types and block sizes are an engine's own. Where
-// memory has no room for the cache of n_jobs jobs, for fewer.
+// memory has no room for the cache of n_jobs jobs, for fewer. n_prefixes shared prefixes have room
+// beside them.
 Result<Engines> load_engines(const Plan& plan, const EngineKey& key, size_t n_jobs,
-                             bool needs_reference);
+                             size_t n_prefixes, bool needs_reference);
 
 class Worker {
  public:
   // `go_on` is asked often; once it says no, run functions return kCancelled. The references must
   // outlive the worker.
-  Worker(const Plan& plan, const Engines& engines, std::function<bool()> go_on)
-      : plan_(plan), engines_(engines), go_on_(std::move(go_on)) {}
+  Worker(const Plan& plan, const Engines& engines, SharedPrefixes& prefixes,
+         std::function<bool()> go_on)
+      : plan_(plan), engines_(engines), prefixes_(prefixes), go_on_(std::move(go_on)) {}
 
   // Takes an item: its prompt is read once for all settings that follow.
   Status begin(const Item& item);
@@ -49,6 +52,7 @@ class Worker {
 
   const Plan& plan_;
   const Engines& engines_;
+  SharedPrefixes& prefixes_;
   std::function<bool()> go_on_;
   const Item* item_ = nullptr;
   std::optional<Session> session_;

@@ -41,9 +41,9 @@ struct AttentionOptions {
   // gate: every block whose share of the gate's softmax is above this, instead of a number of
   // blocks; 0 means use a number
   double gate_threshold = 0;
-  size_t min_blocks = 16;   // with a ratio never fewer than this many (or all there are)
-  size_t local_blocks = 1;  // newest blocks always selected
-  size_t sink_blocks = 0;   // first blocks always selected; `outlier`, `gate`, `window`: at least 1
+  size_t min_blocks = 16;     // with a ratio never fewer than this many (or all there are)
+  size_t local_blocks = 1;    // newest blocks always selected
+  size_t sink_blocks = 0;     // first blocks always selected; some selectors have 1 anyway
   size_t rectify_every = 32;  // resa: tokens between dense passes; exact: the longest draft
   // exact: draft by sparse steps though the calibration says that a dense step is cheaper.
   bool always_draft = false;

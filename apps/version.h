@@ -1,0 +1,18 @@
+// Which program this is and how it was called.
+#pragma once
+
+#include <string>
+
+namespace longhaul {
+
+// "longhaul 0.1.0 (a6d22ff)": the version and the commit it was built from, "-dirty" where files
+// differed from it.
+std::string program_version();
+
+// The command line of this process, quoted for a shell; empty where the system does not tell.
+std::string command_line();
+
+// "27 November 2026, 17:31", local time.
+std::string date_now();
+
+}  // namespace longhaul
