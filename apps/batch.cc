@@ -113,6 +113,7 @@ void add_batch(CLI::App& app, CommandBody& chosen) {
   add_count(command, "--parallel", arguments->n_parallel,
             "texts at once; 0: up to 8, as many as the cache fits in memory for", 0, 1024);
   add_engine_options(command, arguments->engine);
+  add_chat_template_option(command, arguments->engine);
   GenerateRequest& defaults = arguments->defaults;
   add_count(command, "-n,--max-tokens", defaults.max_tokens, "tokens to generate");
   command.add_option("--stop", defaults.stop, "text that ends an answer; repeatable")

@@ -12,7 +12,7 @@
 namespace longhaul {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;  // templates write tools in the order of their keys
 using Reader = std::function<Status(const Json&)>;
 
 constexpr size_t kMostSamples = 1024;
@@ -114,18 +114,28 @@ Status read_stop(const Json& value, std::vector<std::string>& stop) {
   return {};
 }
 
-Status read_messages(const Json& value, std::vector<ChatTurn>& turns) {
-  const auto is_text = [](const Json& turn, const char* key) {
-    return turn.is_object() && turn.contains(key) && turn[key].is_string();
+Status read_messages(const Json& value, std::string& messages) {
+  const auto has_role = [](const Json& turn) {
+    return turn.is_object() && turn.contains("role") && turn["role"].is_string();
   };
   if (!value.is_array() || value.empty())
     return bad_input("expected a list of turns, found {}", shown(value));
   for (const Json& turn : value) {
-    if (!is_text(turn, "role") || !is_text(turn, "content") || turn.size() != 2)
-      return bad_input("expected turns with texts `role` and `content`, found {}", shown(turn));
-    turns.push_back({turn["role"], turn["content"]});
+    if (!has_role(turn))
+      return bad_input("expected turns with a text `role`, found {}", shown(turn));
   }
+  messages = value.dump(-1, ' ', false, Json::error_handler_t::replace);
   return {};
+}
+
+// A list or an object, as it stands, for the chat template.
+Reader passed_on(std::string& target, bool is_list) {
+  return [&target, is_list](const Json& value) -> Status {
+    if (is_list ? !value.is_array() : !value.is_object())
+      return bad_input("expected {}, found {}", is_list ? "a list" : "an object", shown(value));
+    target = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+    return {};
+  };
 }
 
 Status read_tokens(const Json& value, std::vector<int32_t>& tokens) {
@@ -168,29 +178,40 @@ Result<BatchRequest> parse_batch_request(std::string_view text, size_t line,
   size_t seed = sampling.seed;
   constexpr double kMost = std::numeric_limits<float>::max();
   LH_RETURN_IF_ERROR(read_fields(
-      json, {{"id", [&](const Json& value) { return read_id(value, batch.id); }},
-             {"prompt", [&](const Json& value) { return read_prompt(value, batch.prompt); }},
-             {"messages", [&](const Json& value) { return read_messages(value, batch.messages); }},
-             {"tokens", [&](const Json& value) { return read_tokens(value, batch.tokens); }},
-             {"max_tokens", count(request.max_tokens)},
-             {"temperature", real(sampling.temperature, 0)},
-             {"top_k", count(sampling.top_k)},
-             {"top_p", real(sampling.top_p, 0, 1)},
-             {"min_p", real(sampling.min_p, 0, 1)},
-             {"repetition_penalty", real(sampling.repetition_penalty, 0)},
-             {"presence_penalty", real(sampling.presence_penalty, -kMost)},
-             {"frequency_penalty", real(sampling.frequency_penalty, -kMost)},
-             {"seed", count(seed, 0, std::numeric_limits<size_t>::max())},
-             {"n", count(batch.n, 1, kMostSamples)},
-             {"stop", [&](const Json& value) { return read_stop(value, request.stop); }},
-             {"ignore_eos", flag(request.ignore_eos)},
-             {"attention",
-              [&](const Json& value) { return read_attention(value, request.attention); }}}));
+      json,
+      {{"id", [&](const Json& value) { return read_id(value, batch.id); }},
+       {"prompt", [&](const Json& value) { return read_prompt(value, batch.prompt); }},
+       {"messages", [&](const Json& value) { return read_messages(value, batch.chat.messages); }},
+       {"tools", passed_on(batch.chat.tools, true)},
+       {"documents", passed_on(batch.chat.documents, true)},
+       {"chat_template_kwargs", passed_on(batch.chat.variables, false)},
+       {"tokens", [&](const Json& value) { return read_tokens(value, batch.tokens); }},
+       {"max_tokens", count(request.max_tokens)},
+       {"temperature", real(sampling.temperature, 0)},
+       {"top_k", count(sampling.top_k)},
+       {"top_p", real(sampling.top_p, 0, 1)},
+       {"min_p", real(sampling.min_p, 0, 1)},
+       {"repetition_penalty", real(sampling.repetition_penalty, 0)},
+       {"presence_penalty", real(sampling.presence_penalty, -kMost)},
+       {"frequency_penalty", real(sampling.frequency_penalty, -kMost)},
+       {"seed", count(seed, 0, std::numeric_limits<size_t>::max())},
+       {"n", count(batch.n, 1, kMostSamples)},
+       {"stop", [&](const Json& value) { return read_stop(value, request.stop); }},
+       {"ignore_eos", flag(request.ignore_eos)},
+       {"attention",
+        [&](const Json& value) { return read_attention(value, request.attention); }}}));
   sampling.seed = seed;
-  const int n_prompts = batch.prompt.has_value() + !batch.messages.empty() + !batch.tokens.empty();
+  const int n_prompts =
+      batch.prompt.has_value() + !batch.chat.messages.empty() + !batch.tokens.empty();
   if (n_prompts != 1) {
     return bad_input("prompt: expected one of the fields prompt, messages and tokens, found {}",
                      n_prompts);
+  }
+  const ChatPrompt& chat = batch.chat;
+  if (chat.messages.empty() &&
+      !(chat.tools.empty() && chat.documents.empty() && chat.variables.empty())) {
+    return bad_input(
+        "tools, documents, chat_template_kwargs: expected messages beside them, found none");
   }
   return batch;
 }

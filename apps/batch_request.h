@@ -15,7 +15,7 @@ struct BatchRequest {
   size_t line = 0;
   // Exactly one of these three is set.
   std::optional<std::string> prompt;
-  std::vector<ChatTurn> messages;
+  ChatPrompt chat;  // by its messages
   std::vector<int32_t> tokens;
   size_t n = 1;             // samples
   GenerateRequest request;  // without its prompt

@@ -102,8 +102,8 @@ Status BatchRun::read_prompt(Line& line) {
   request.cancel = stop_.get_token();
   if (batch.prompt) {
     LH_ASSIGN_OR_RETURN(request.prompt, engine_.tokenize(*batch.prompt, true, false));
-  } else if (!batch.messages.empty()) {
-    LH_ASSIGN_OR_RETURN(request.prompt, engine_.tokenize_chat(batch.messages));
+  } else if (!batch.chat.messages.empty()) {
+    LH_ASSIGN_OR_RETURN(request.prompt, engine_.tokenize_chat(batch.chat));
   } else {
     request.prompt = std::move(batch.tokens);
   }

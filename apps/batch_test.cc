@@ -42,10 +42,14 @@ TEST(BatchRequest, TakesEveryField) {
   EXPECT_EQ(other->id, "7");
   EXPECT_EQ(other->tokens, (std::vector<int32_t>{1, 2}));
   EXPECT_EQ(other->request.max_tokens, 4U);
-  const auto chat =
-      parse_batch_request(R"({"id": 3, "messages": [{"role": "user", "content": "hi"}]})", 7, {});
+  const auto chat = parse_batch_request(
+      R"({"id": 3, "messages": [{"role": "user", "content": "hi"}], "tools": [{"b": 1, "a": 2}],
+          "chat_template_kwargs": {"enable_thinking": false}})",
+      7, {});
   ASSERT_TRUE(chat);
-  EXPECT_EQ(chat->messages.front().content, "hi");
+  EXPECT_EQ(chat->chat.messages, R"([{"role":"user","content":"hi"}])");
+  EXPECT_EQ(chat->chat.tools, R"([{"b":1,"a":2}])");  // in their order
+  EXPECT_EQ(chat->chat.variables, R"({"enable_thinking":false})");
 }
 
 TEST(BatchRequest, RefusesByFieldExpectedAndFound) {
@@ -63,7 +67,9 @@ TEST(BatchRequest, RefusesByFieldExpectedAndFound) {
       {R"({"prompt": "a", "id": [1]})", "id: expected a text or a whole number"},
       {R"({"prompt": "a", "stop": [""]})", "stop: expected texts that are not empty"},
       {R"({"tokens": [1, -2]})", "tokens: expected token ids, found -2"},
-      {R"({"messages": [{"role": "user"}]})", "messages: expected turns with texts"},
+      {R"({"messages": [{"content": "a"}]})", "messages: expected turns with a text `role`"},
+      {R"({"messages": [{"role": "user"}], "tools": {}})", "tools: expected a list, found {}"},
+      {R"({"prompt": "a", "tools": [1]})", "expected messages beside them"},
       {R"({"prompt": "a", "attention": {"mode": "dnse"}})",
        "attention: mode: attention mode: expected"},
       {R"({"prompt": "a", "attention": {"ratio": 1}})",

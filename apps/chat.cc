@@ -163,6 +163,7 @@ void add_chat(CLI::App& app, CommandBody& chosen) {
   arguments->request.max_tokens = 1
                                   << 20;  // an answer ends by itself, by Ctrl-C or with the context
   add_engine_options(command, arguments->engine);
+  add_chat_template_option(command, arguments->engine);
   command.add_option("--system", arguments->system, "the system message")->type_name("TEXT");
   add_count(command, "-n,--max-tokens", arguments->request.max_tokens, "longest answer", 1);
   add_mode_option(command, arguments->request.attention.mode);

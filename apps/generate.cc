@@ -25,6 +25,7 @@ struct GenerateArguments {
   std::string save_state, load_state;
   size_t n_samples = 1;
   bool calibrate = false;
+  bool chat = false;  // the prompt is what a user says
   bool json = false;
   bool quiet = false;
 };
@@ -77,6 +78,17 @@ Result<int> generate_samples(GenerateArguments& arguments, Session session,
   return interrupt.requested() ? exit_status(ErrorCode::kCancelled) : 0;
 }
 
+// The prompt's tokens: as it stands, or as a user's turn with --chat.
+Result<std::vector<int32_t>> prompt_ids(const GenerateArguments& arguments, const Engine& engine,
+                                        bool continues) {
+  if (!arguments.chat) return read_prompt(arguments.prompt, engine, continues);
+  if (continues) return bad_input("--chat: expected a text from its beginning, found --load-state");
+  if (arguments.prompt.has_tokens) return bad_input("--chat: expected a text, found --tokens");
+  LH_ASSIGN_OR_RETURN(std::string text, prompt_text(arguments.prompt));
+  const ChatTurn turn{"user", std::move(text)};
+  return engine.tokenize_chat({&turn, 1});
+}
+
 Result<int> generate(GenerateArguments& arguments) {
   LH_RETURN_IF_ERROR(settle_block_size(arguments.engine));
   LH_RETURN_IF_ERROR(validate(arguments.request.attention, arguments.engine.block_size));
@@ -97,7 +109,7 @@ Result<int> generate(GenerateArguments& arguments) {
       fmt::print(stderr, "[{}: {} tokens restored]\n", arguments.load_state, n_tokens);
     }
   }
-  LH_ASSIGN_OR_RETURN(arguments.request.prompt, read_prompt(arguments.prompt, *engine, continues));
+  LH_ASSIGN_OR_RETURN(arguments.request.prompt, prompt_ids(arguments, *engine, continues));
 
   const Interrupt interrupt;
   if (has_samples) return generate_samples(arguments, std::move(session), interrupt);
@@ -117,6 +129,8 @@ void add_generate(CLI::App& app, CommandBody& chosen) {
   const auto arguments = std::make_shared<GenerateArguments>();
   add_engine_options(command, arguments->engine);
   add_prompt_options(command, arguments->prompt);
+  command.add_flag("--chat", arguments->chat, "the prompt is what a user says in a chat");
+  add_chat_template_option(command, arguments->engine);
   add_count(command, "--n", arguments->n_samples,
             "samples of one prompt, seeds from --seed on, all at once", 1, 1024);
   add_count(command, "-n,--max-tokens", arguments->request.max_tokens, "tokens to generate");

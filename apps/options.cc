@@ -110,6 +110,13 @@ void add_engine_options(CLI::App& app, EngineOptions& options) {
       ->default_str("16, or that of --gates");
 }
 
+void add_chat_template_option(CLI::App& app, EngineOptions& options) {
+  app.add_option("--chat-template", options.chat_template_path,
+                 "a chat template in Jinja, instead of the model's own")
+      ->check(CLI::ExistingFile)
+      ->type_name("FILE");
+}
+
 void add_sampling_options(CLI::App& app, SamplingOptions& options) {
   add_real(app, "--temp", options.temperature, "temperature; 0: greedy", 0, kNoLimit);
   add_count(app, "--top-k", options.top_k, "sample among the k most likely tokens; 0: off");

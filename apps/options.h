@@ -70,6 +70,9 @@ void add_machine_options(CLI::App& app, EngineOptions& options);
 // Those, and --kv-type, --k-type, --v-type, --block-size.
 void add_engine_options(CLI::App& app, EngineOptions& options);
 
+// --chat-template.
+void add_chat_template_option(CLI::App& app, EngineOptions& options);
+
 // --temp, --top-k, --top-p, --min-p, the penalties, --logit-bias, --seed.
 void add_sampling_options(CLI::App& app, SamplingOptions& options);
 

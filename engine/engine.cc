@@ -8,13 +8,13 @@
 #include "attention/gate/summary.h"
 #include "base/check.h"
 #include "engine/calibrate.h"
+#include "engine/chat.h"
 #include "engine/device.h"
 #include "engine/engine_impl.h"
 #include "engine/memory_check.h"
 #include "model/random_model.h"
 #include "model/tensors.h"
 #include "state/memory_plan.h"
-#include "tokenizer/chat_template.h"
 
 namespace longhaul {
 namespace {
@@ -143,6 +143,9 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
     LH_RETURN_IF_ERROR(check_file_fits(*impl->file, plan, effective, summaries, backend));
   LH_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::load(*impl->file));
   impl->tokenizer = std::make_unique<Tokenizer>(std::move(tokenizer));
+  impl->chat_template = load_chat_template(options.chat_template_path, *impl->tokenizer);
+  if (!options.chat_template_path.empty() && !impl->chat_template)
+    return tl::unexpected<Error>(impl->chat_template.error());
   LH_ASSIGN_OR_RETURN(impl->model, Model::load(*impl->file, backend, effective.prefill_chunk));
   impl->info = describe_model(*impl->model, *impl->file);
   if (impl->tokenizer->vocab_size() > impl->info.vocab_size) {
@@ -270,24 +273,6 @@ Result<std::vector<int32_t>> Engine::tokenize(std::string_view text, bool add_bo
 
 std::string Engine::detokenize(std::span<const int32_t> tokens) const {
   return impl_->tokenizer->decode(tokens);
-}
-
-Result<std::vector<int32_t>> Engine::tokenize_chat(std::span<const ChatTurn> turns) const {
-  const Tokenizer& tokenizer = *impl_->tokenizer;
-  const auto name_of = [&](std::optional<int32_t> id) {
-    return id ? tokenizer.piece(*id) : std::string_view();
-  };
-  LH_ASSIGN_OR_RETURN(const ChatTemplate format,
-                      ChatTemplate::detect(tokenizer.chat_template(), name_of(tokenizer.bos()),
-                                           name_of(tokenizer.eos())));
-  std::vector<ChatMessage> messages;
-  for (const ChatTurn& turn : turns) messages.push_back({turn.role, turn.content});
-  LH_ASSIGN_OR_RETURN(const ChatText chat, format.write(messages, true));
-  Tokenizer::EncodeOptions options;
-  options.add_bos = tokenizer.add_bos() && !format.writes_bos();
-  options.parse_special = true;
-  options.said = chat.said;  // what people say is never a control token
-  return tokenizer.encode(chat.text, options);
 }
 
 // Name, shape and size tell models apart; the bytes of the output norm tell apart two trainings of

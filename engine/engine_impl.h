@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "engine/scheduler.h"
 #include "engine/text.h"
 #include "io/gguf.h"
@@ -14,6 +15,7 @@
 #include "model/model.h"
 #include "parallel/thread_pool.h"
 #include "state/sequence_state.h"
+#include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
 
 namespace longhaul {
@@ -28,7 +30,8 @@ struct Engine::Impl {
   std::unique_ptr<Backend> backend;
   std::unique_ptr<Model> model;
   std::unique_ptr<Tokenizer> tokenizer;
-  std::vector<std::unique_ptr<Summary>> summaries;  // what selectors keep per block
+  Result<ChatTemplate> chat_template = bad_input("not loaded");  // models without one load, too
+  std::vector<std::unique_ptr<Summary>> summaries;               // what selectors keep per block
   std::unique_ptr<StatePool> states;
   std::unique_ptr<Scheduler> scheduler;
   std::optional<Calibration> calibration;  // guarded by an Alone

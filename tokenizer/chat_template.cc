@@ -1,167 +1,113 @@
-// Recognising a chat format and what a model's template does its own way. Writing: chat_render.cc.
 #include "tokenizer/chat_template.h"
+
+#include <algorithm>
 
 namespace longhaul {
 namespace {
 
-struct FormatNames {
-  ChatFormat format;
-  std::string_view name;
-  std::string_view bos;  // as published; empty: none that all models of the format share
-  std::string_view eos;
-};
+using jinja::Dict;
+using jinja::Entry;
+using jinja::List;
+using jinja::Text;
+using jinja::Value;
 
-constexpr FormatNames kFormats[] = {
-    {ChatFormat::kChatMl, "ChatML", "", ""},
-    {ChatFormat::kLlama2, "Llama 2", "<s>", "</s>"},
-    {ChatFormat::kLlama3, "Llama 3", "<|begin_of_text|>", "<|eot_id|>"},
-    {ChatFormat::kDeepSeekR1, "DeepSeek-R1", "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"},
-    {ChatFormat::kMistral, "Mistral", "<s>", "</s>"},
-    {ChatFormat::kGemma, "Gemma", "<bos>", "<eos>"},
-    {ChatFormat::kPhi, "Phi", "", ""},
-};
+// Who speaks, in the words of all formats. Some templates make a control token of it, such as
+// `<|user|>`: these names are the caller's choice of a turn and nobody's text.
+constexpr std::string_view kRoles[] = {"system", "developer", "user",     "assistant",  "model",
+                                       "tool",   "ipython",   "function", "observation"};
 
-const FormatNames& names_of(ChatFormat format) {
-  return kFormats[static_cast<size_t>(format)];  // in the order of the enum
+bool is_role(std::string_view text) {
+  return std::find(std::begin(kRoles), std::end(kRoles), text) != std::end(kRoles);
 }
 
-std::string supported_names() {
-  std::string names;
-  for (const FormatNames& row : kFormats) {
-    if (!names.empty()) names += ", ";
-    names += row.name;
-  }
-  return names;
+// A message whose role, if it is a known one, counts as the template's own text.
+Result<Value> with_own_role(const Value& message) {
+  const Dict* dict = message.as_dict();
+  const Value* role = dict == nullptr ? nullptr : dict->find("role");
+  if (role == nullptr || role->as_text() == nullptr || !is_role(role->as_text()->bytes()))
+    return message;
+  std::vector<Entry> entries = dict->entries;
+  entries.emplace_back(Value::data("role"), Value::own(role->as_text()->bytes()));
+  return Value::dict(std::move(entries));
 }
 
-class Markers {
- public:
-  explicit Markers(std::string_view text) : text_(text) {}
-  bool has(std::string_view marker) const { return text_.find(marker) != std::string_view::npos; }
-
- private:
-  std::string_view text_;
-};
-
-// Formats whose markers others share (Phi-4 and ChatML, Llama 2 and Mistral) come in the order in
-// which the narrower one is found first.
-bool find_format(const Markers& in, ChatFormat& format) {
-  const bool phi_roles = in.has("<|user|>") || (in.has("'<|'") && in.has("'|>'"));
-  if (in.has("<｜User｜>") && in.has("<｜Assistant｜>")) {
-    format = ChatFormat::kDeepSeekR1;
-  } else if (in.has("<|im_start|>")) {
-    format = in.has("<|im_sep|>") ? ChatFormat::kPhi : ChatFormat::kChatMl;
-  } else if (in.has("<|start_header_id|>") && in.has("<|end_header_id|>")) {
-    format = ChatFormat::kLlama3;
-  } else if (in.has("<start_of_turn>")) {
-    format = ChatFormat::kGemma;
-  } else if (in.has("[INST]")) {
-    format = in.has("<<SYS>>") ? ChatFormat::kLlama2 : ChatFormat::kMistral;
-  } else if (in.has("<|end|>") && phi_roles) {
-    format = ChatFormat::kPhi;
-  } else {
-    return false;
+Result<Value> with_own_roles(const Value& messages) {
+  const List* list = messages.as_list();
+  if (list == nullptr)
+    return bad_input("messages: expected a list, found {}", messages.type_name());
+  if (list->items.empty()) return bad_input("a conversation needs at least one message");
+  std::vector<Value> items;
+  for (const Value& message : list->items) {
+    if (message.as_dict() == nullptr)
+      return bad_input("message {}: expected an object, found {}", items.size(),
+                       message.type_name());
+    LH_ASSIGN_OR_RETURN(Value item, with_own_role(message));
+    items.push_back(std::move(item));
   }
-  return true;
-}
-
-// The system message that a ChatML template writes out where the conversation has none; empty if it
-// writes none. In the template it is a literal: '<|im_start|>system\nYou are ...<|im_end|>\n'.
-std::string find_default_system(std::string_view text) {
-  constexpr std::string_view kOpen = "<|im_start|>system";
-  for (size_t at = text.find(kOpen); at != std::string_view::npos; at = text.find(kOpen, at + 1)) {
-    std::string_view rest = text.substr(at + kOpen.size());
-    if (rest.substr(0, 2) == "\\n") {
-      rest.remove_prefix(2);
-    } else if (rest.substr(0, 1) == "\n") {
-      rest.remove_prefix(1);
-    } else {
-      continue;
-    }
-    const std::string_view literal = rest.substr(0, rest.find("<|im_end|>"));
-    const bool plain = literal.find_first_of("'\"{}\\") == std::string_view::npos;
-    if (plain && literal.size() < rest.size()) return std::string(literal);
-  }
-  return {};
+  return Value::list(std::move(items));
 }
 
 }  // namespace
 
-std::string_view chat_format_name(ChatFormat format) { return names_of(format).name; }
+ChatInput chat_input(std::span<const ChatMessage> messages) {
+  std::vector<Value> items;
+  for (const ChatMessage& message : messages) {
+    // Two texts are neither keys that cannot be nor nested too deep.
+    items.push_back(*Value::dict({{Value::data("role"), Value::data(message.role)},
+                                  {Value::data("content"), Value::data(message.content)}}));
+  }
+  ChatInput input;
+  input.messages = *Value::list(std::move(items));
+  return input;
+}
 
-Result<ChatTemplate> ChatTemplate::detect(std::string_view template_text, std::string_view bos_text,
-                                          std::string_view eos_text) {
-  if (template_text.empty()) {
+Result<ChatTemplate> ChatTemplate::parse(std::string_view source, const Tokenizer& tokenizer) {
+  if (source.empty()) {
     return unsupported(
-        "tokenizer.chat_template is missing: this model is not made for chat, or its "
-        "file does not say how");
+        "tokenizer.chat_template is missing: this model is not made for chat, or its file does not "
+        "say how; --chat-template names a file that does");
   }
-  ChatTemplate result;
-  if (!find_format(Markers(template_text), result.format_)) {
-    return unsupported("tokenizer.chat_template: not a format we know; supported: {}",
-                       supported_names());
-  }
-  const FormatNames& names = names_of(result.format_);
-  result.bos_ = bos_text.empty() ? names.bos : bos_text;
-  result.eos_ = eos_text.empty() ? names.eos : eos_text;
-  const bool names_bos = template_text.find("bos_token") != std::string_view::npos;
-  const bool spells_bos =
-      !result.bos_.empty() && template_text.find(result.bos_) != std::string_view::npos;
-  result.writes_bos_ = !result.bos_.empty() && (names_bos || spells_bos);
-  result.read_details(template_text);
-  return result;
+  auto parsed = jinja::Template::parse(source);
+  if (!parsed) return make_error(parsed.error().code, "chat template: {}", parsed.error().message);
+  std::vector<Entry> special_tokens;
+  const auto add = [&](std::string_view name, std::optional<int32_t> id) {
+    if (id) special_tokens.emplace_back(Value::own(name), Value::own(tokenizer.piece(*id)));
+  };
+  add("bos_token", tokenizer.bos());
+  add("eos_token", tokenizer.eos());
+  add("unk_token", tokenizer.unknown());
+  add("pad_token", tokenizer.padding());
+  return ChatTemplate(std::move(*parsed), std::move(special_tokens));
 }
 
-void ChatTemplate::read_details(std::string_view template_text) {
-  const Markers in(template_text);
-  drops_reasoning_ = in.has("</think>");
-  switch (format_) {
-    case ChatFormat::kChatMl:
-      default_system_ = find_default_system(template_text);
-      break;
-    case ChatFormat::kDeepSeekR1:
-      opens_reasoning_ = in.has("<｜Assistant｜><think>");
-      break;
-    case ChatFormat::kGemma:
-      // Gemma 1 and 2 refuse a system message, Gemma 3 puts it before the first user's text.
-      system_role_ =
-          in.has("System role not supported") ? SystemRole::kRefused : SystemRole::kFirstUserTurn;
-      break;
-    case ChatFormat::kMistral:
-      read_mistral_details(template_text);
-      break;
-    case ChatFormat::kPhi:
-      if (in.has("<|im_sep|>")) {  // Phi-4
-        role_open_ = "<|im_start|>", role_close_ = "<|im_sep|>", turn_end_ = "<|im_end|>";
-      } else if (in.has("'|>' + message['content']")) {  // Phi-4-mini: no newlines
-        role_open_ = "<|", role_close_ = "|>", turn_end_ = "<|end|>";
-      } else {
-        role_open_ = "<|", role_close_ = "|>\n", turn_end_ = "<|end|>\n";
-      }
-      break;
-    case ChatFormat::kLlama2:
-    case ChatFormat::kLlama3:
-      break;
-  }
+Result<ChatText> ChatTemplate::render(const ChatInput& input) const {
+  std::vector<Entry> variables = special_tokens_;
+  variables.insert(variables.end(), input.variables.begin(), input.variables.end());
+  LH_ASSIGN_OR_RETURN(Value messages, with_own_roles(input.messages));
+  variables.emplace_back(Value::own("messages"), std::move(messages));
+  variables.emplace_back(Value::own("tools"), input.tools);
+  variables.emplace_back(Value::own("documents"), input.documents);
+  variables.emplace_back(Value::own("add_generation_prompt"),
+                         Value::boolean(input.add_generation_prompt));
+  LH_ASSIGN_OR_RETURN(const Value dict, Value::dict(std::move(variables)));
+  auto text = template_.render(dict, {.limits = {}, .now = input.now});
+  if (!text) return make_error(text.error().code, "chat template: {}", text.error().message);
+  ChatText chat;
+  chat.said.assign(text->data().begin(), text->data().end());
+  chat.text = std::move(*text).release();
+  return chat;
 }
 
-void ChatTemplate::read_mistral_details(std::string_view template_text) {
-  const Markers in(template_text);
-  // The SentencePiece generations write blanks inside the brackets and before an answer, the first
-  // of them also before the bracket; the Tekken ones write none.
-  const bool spaced = in.has("[INST] ");
-  const bool leading = in.has("' [INST] ") || in.has("\" [INST] ");
-  inst_open_ = leading ? " [INST] " : spaced ? "[INST] " : "[INST]";
-  inst_close_ = in.has(" [/INST]") ? " [/INST]" : "[/INST]";
-  answer_prefix_ = spaced ? " " : "";
-  if (in.has("[SYSTEM_PROMPT]")) {
-    system_role_ = SystemRole::kOwnTurn;
-  } else if (in.has("system_message")) {
-    system_role_ = in.has("loop.last and system_message") ? SystemRole::kLastUserTurn
-                                                          : SystemRole::kFirstUserTurn;
-  } else {
-    system_role_ = SystemRole::kRefused;
-  }
+Result<std::vector<int32_t>> encode_chat(const Tokenizer& tokenizer, const ChatText& chat) {
+  const std::string_view bos =
+      tokenizer.bos() ? tokenizer.piece(*tokenizer.bos()) : std::string_view();
+  const bool is_own = chat.said.empty() || chat.said.front().begin >= bos.size();
+  const bool has_bos = !bos.empty() && chat.text.starts_with(bos) && is_own;
+  Tokenizer::EncodeOptions options;
+  options.add_bos = tokenizer.add_bos() && !has_bos;
+  options.parse_special = true;
+  options.said = chat.said;
+  return tokenizer.encode(chat.text, options);
 }
 
 }  // namespace longhaul

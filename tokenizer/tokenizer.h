@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/text_range.h"
 #include "tokenizer/encoder.h"
-#include "tokenizer/text_range.h"
 #include "tokenizer/token_matcher.h"
 #include "tokenizer/token_table.h"
 #include "tokenizer/vocabulary.h"

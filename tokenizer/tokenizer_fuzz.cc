@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "base/check.h"
-#include "tokenizer/chat_template.h"
 #include "tokenizer/stop_matcher.h"
 #include "tokenizer/stream_decoder.h"
 #include "tokenizer/test_vocabulary.h"
@@ -83,7 +82,6 @@ Vocabulary random_vocabulary(Input& in) {
   if ((flags & 16) != 0) v.eos = int64_t{in.byte()} - 1;
   if ((flags & 32) != 0) v.unknown = in.byte();
   if ((flags & 64) != 0 && !v.types.empty()) v.types.pop_back();
-  v.chat_template = in.text();
   return v;
 }
 
@@ -125,8 +123,6 @@ void fuzz(std::string_view bytes) {
     LH_CHECK(!tokenizer.error().message.empty());
     return;
   }
-  const auto chat = ChatTemplate::detect(tokenizer->chat_template());
-  if (chat) LH_CHECK(!chat->render(std::vector<ChatMessage>{{"user", "a"}}, true)->empty());
   check_text(*tokenizer, in.rest(), false);
 }
 

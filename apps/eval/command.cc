@@ -169,6 +169,7 @@ void add_item_options(CLI::App& command, Plan& plan) {
             "of an answer; 0: as many as the right one has, and a few");
   add_count(command, "--seed", plan.seed, "of the first item; the trainer's are above 2^32");
   command.add_flag("--chat", plan.chat, "ask in the model's chat format");
+  add_chat_template_option(command, plan.engine);
 }
 
 void add_setting_options(CLI::App& command, Plan& plan) {

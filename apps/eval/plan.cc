@@ -137,6 +137,10 @@ nlohmann::ordered_json to_json(const Plan& plan) {
       {"sink-blocks", plan.attention.sink_blocks},
   };
   if (plan.n_shots > 0) json["shots"] = plan.n_shots;
+  if (const std::string& path = plan.engine.chat_template_path; !path.empty()) {
+    json["chat-template"] = {{"file", std::filesystem::path(path).filename().string()},
+                             {"hash", sampled_hash(path)}};
+  }
   if (!plan.gate_thresholds.empty()) json["gate-threshold"] = plan.gate_thresholds;
   for (const auto& [block_size, path] : plan.gates) {
     json["gates"].push_back({{"file", std::filesystem::path(path).filename().string()},

@@ -40,6 +40,7 @@ struct EngineOptions {
   bool random_gates = false;   // with a shape: random gates, to measure their speed
   size_t prefill_chunk = 512;  // rows of a pass; changes nothing but --rectify wide, adaptive
   size_t max_sessions = 1;     // the cache has room for this many sessions of ctx_size tokens
+  std::string chat_template_path = {};  // a Jinja file instead of the model's template; empty: none
 };
 
 struct ModelInfo {
@@ -177,6 +178,16 @@ struct ChatTurn {
   std::string content;
 };
 
+// A conversation with all that a chat template may be given, as JSON in the shape of the OpenAI API.
+// Empty texts stand for what is not there.
+struct ChatPrompt {
+  std::string messages;   // a list of objects with `role`, `content`, `tool_calls` and so on
+  std::string tools;      // a list
+  std::string documents;  // a list
+  std::string variables;  // an object: {"enable_thinking": false}
+  bool add_generation_prompt = true;  // end where the assistant begins to speak
+};
+
 class Engine;
 
 // One growing text and its cache. Move-only; must not outlive its engine.
@@ -255,9 +266,13 @@ class Engine {
   Result<std::vector<int32_t>> tokenize(std::string_view text, bool add_bos,
                                         bool parse_special) const;
   std::string detokenize(std::span<const int32_t> tokens) const;
-  // The tokens of a conversation in the model's own chat format, ready for the answer. Error if the
-  // format is unknown.
+  // The tokens of a conversation as the model's chat template writes it, ready for the answer. What
+  // the conversation says is never read as a control token. Error: no template, what the template
+  // refuses (with line and column), what is no JSON.
   Result<std::vector<int32_t>> tokenize_chat(std::span<const ChatTurn> turns) const;
+  Result<std::vector<int32_t>> tokenize_chat(const ChatPrompt& prompt) const;
+  // The same as text, to look at: it does not tell what is data.
+  Result<std::string> render_chat(const ChatPrompt& prompt) const;
 
  private:
   friend class Session;
