@@ -272,6 +272,10 @@ std::string Engine::detokenize(std::span<const int32_t> tokens) const {
   return impl_->tokenizer->decode(tokens);
 }
 
+std::string Engine::token_text(int32_t token) const {
+  return std::string(impl_->tokenizer->piece(token));
+}
+
 Result<std::vector<int32_t>> Engine::tokenize_chat(std::span<const ChatTurn> turns) const {
   const Tokenizer& tokenizer = *impl_->tokenizer;
   const auto name_of = [&](std::optional<int32_t> id) {
