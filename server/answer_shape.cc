@@ -6,6 +6,8 @@
 #include <ctime>
 #include <random>
 
+#include "tokenizer/unicode.h"
+
 namespace longhaul {
 namespace {
 
@@ -16,15 +18,31 @@ std::string random_id(std::string_view prefix) {
   return fmt::format("{}-{:08x}{:08x}{:08x}", prefix, random(), random(), random());
 }
 
+// Half a character cannot stand in JSON: its bytes are spelled out, as "bytes:\\xe2\\x82".
+std::string json_name(const std::string& text) {
+  std::string spelled = "bytes:";
+  bool is_text = true;
+  for (size_t at = 0; at < text.size();) {
+    const Utf8Char c = decode_utf8(text, at);
+    is_text &= c.state == Utf8State::kValid;
+    at += c.n_bytes;
+  }
+  if (is_text) return text;
+  for (const char byte : text)
+    spelled += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
+  return spelled;
+}
+
 // /completions: parallel lists over the tokens.
 Json text_logprobs(const AnswerShape::Tokens& tokens, size_t offset) {
   Json texts = Json::array(), logprobs = Json::array(), tops = Json::array(),
        offsets = Json::array();
   for (const NamedToken& named : tokens) {
-    texts.push_back(named.text);
+    texts.push_back(json_name(named.text));
     logprobs.push_back(named.has_logprob ? Json(named.token.chosen.logprob) : Json());
     Json top = named.has_logprob ? Json::object() : Json();
-    for (size_t i = 0; i < named.top.size(); ++i) top[named.top[i]] = named.token.top[i].logprob;
+    for (size_t i = 0; i < named.top.size(); ++i)
+      top[json_name(named.top[i])] = named.token.top[i].logprob;
     tops.push_back(std::move(top));
     offsets.push_back(offset);
     offset += n_characters(named.text);

@@ -256,6 +256,7 @@ TEST_F(Serve, LogprobsOfAPromptAndItsAnswer) {
   start();
   Json body = request_of(40, 3, 2);
   body["echo"] = true;
+  body["cache_prompt"] = false;
   body["logprobs"] = 2;
   const Json choice = post(port_, "/v1/completions", body).json()["choices"][0];
   const Json logprobs = choice["logprobs"];
@@ -271,6 +272,7 @@ TEST_F(Serve, LogprobsOfAPromptAndItsAnswer) {
   }
   // The answer's are those of a request without echo, and of one that built on a kept prompt.
   body["echo"] = false;
+  body["cache_prompt"] = true;
   for (int turn = 0; turn < 2; ++turn) {
     const Json again = post(port_, "/v1/completions", body).json();
     EXPECT_EQ(again["usage"]["prompt_tokens_details"]["cached_tokens"], turn * 39);
@@ -367,17 +369,21 @@ TEST_F(Serve, KeysAreAskedForAndKeepPromptsApart) {
   EXPECT_EQ(cached("X-Api-Key: second\r\n"), 0U);
 }
 
-TEST_F(Serve, LimitsHold) {
+TEST_F(Serve, WhatIsTooLargeIsRefusedInWords) {
   ServerOptions options;
   options.connections.max_head_bytes = 1000;
   options.connections.max_body_bytes = 1000;
-  options.connections.head_timeout = std::chrono::milliseconds(50);
-  options.connections.body_timeout = std::chrono::milliseconds(50);
   start(options);
   EXPECT_EQ(ask(port_, post_text("/v1/completions", std::string(2000, 'x'))).status, 413U);
   EXPECT_EQ(get(port_, "/health", "X: " + std::string(2000, 'x') + "\r\n").status, 431U);
   EXPECT_EQ(ask(port_, "nonsense\r\n\r\n").status, 400U);
-  // Who is too slow gets nothing.
+}
+
+TEST_F(Serve, WhoIsTooSlowIsCutOff) {
+  ServerOptions options;
+  options.connections.head_timeout = std::chrono::milliseconds(50);
+  options.connections.body_timeout = std::chrono::milliseconds(50);
+  start(options);
   TestClient head(port_), body(port_);
   head.send("GET /health HT");
   body.send("POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{");
@@ -449,6 +455,7 @@ TEST_F(Serve, PagesOfOtherOriginsAreAllowedOnlyIfTold) {
 TEST_F(Serve, AStopLetsTextsEndAndASecondOneDoesNot) {
   ServerOptions options;
   options.connections.max_unsent_bytes = 512;
+  options.grace = std::chrono::minutes(10);
   start(options);
   Json body = request_of(20, 60, 2);
   const std::string expected = alone(body).text;
@@ -495,7 +502,7 @@ TEST_F(Serve, APingComesWhileThereIsNothingToSay) {
 TEST_F(Serve, NoRequestEndsTheProcess) {
   ServerOptions options;
   options.connections.head_timeout = options.connections.body_timeout =
-      std::chrono::milliseconds(30);
+      std::chrono::milliseconds(100);  // for requests that were cut
   options.defaults.max_tokens = 4;
   start(options);
   const std::string bodies[] = {
@@ -539,7 +546,10 @@ TEST_F(Serve, NoRequestEndsTheProcess) {
     client.send(bytes);
     if (random() % 8 != 0) client.receive_all();  // else it vanishes
   }
-  EXPECT_EQ(get(port_, "/health").status, 200U);
+  // On a machine that is busy this may come too late a few times.
+  unsigned status = 0;
+  for (int i = 0; i < 1000 && status != 200; ++i) status = get(port_, "/health").status;
+  EXPECT_EQ(status, 200U);
 }
 
 }  // namespace
