@@ -28,7 +28,6 @@ except ImportError:
 CHAT_MODEL = pathlib.Path(os.environ.get("LONGHAUL_MODELS", pathlib.Path.home() / ".cache/longhaul/models")) / "smollm2-135m-instruct.gguf"
 
 PROMPT = "path: bako tiru ; lemo end ; tiru lemo ; from bako :"
-ANSWER = " bako tiru ; tiru lemo ; lemo end ;"
 
 
 class Server:
@@ -82,7 +81,6 @@ class PlainHttp(WithServer):
         self.assertEqual(choice["finish_reason"], expected["finish_reason"])
         self.assertEqual(reply["usage"]["completion_tokens"], len(expected["tokens"]))
         self.assertEqual(len(choice["logprobs"]["tokens"]), len(expected["tokens"]))
-        self.assertTrue(choice["text"].startswith(ANSWER), choice["text"])
 
     def test_samples_and_modes_are_those_of_generate(self):
         for mode in ("sparse", "resa", "exact"):
@@ -100,8 +98,10 @@ class PlainHttp(WithServer):
         self.assertEqual(reply["usage"]["prompt_tokens"], 2 * len(tokens))
 
     def test_stop_texts_end_the_answer(self):
-        reply = self.server.complete(prompt=PROMPT, max_tokens=40, stop=["lemo ;"])
-        self.assertEqual(reply["choices"][0]["text"], ANSWER[:ANSWER.index("lemo ;")])
+        text = generated(PROMPT, "-n", "40")["text"]
+        stop = text[9:15]  # spans tokens
+        reply = self.server.complete(prompt=PROMPT, max_tokens=40, stop=[stop])
+        self.assertEqual(reply["choices"][0]["text"], text[:text.index(stop)])
         self.assertEqual(reply["choices"][0]["finish_reason"], "stop")
 
     def test_many_at_once_are_what_they_are_alone(self):
@@ -151,7 +151,7 @@ class OpenAiClient(WithServer):
 
     def test_completions_streamed_and_whole(self):
         whole = self.client.completions.create(model=self.model, prompt=PROMPT, max_tokens=40, temperature=0)
-        self.assertTrue(whole.choices[0].text.startswith(ANSWER))
+        self.assertEqual(whole.choices[0].text, generated(PROMPT, "-n", "40")["text"])
         chunks = list(self.client.completions.create(model=self.model, prompt=PROMPT, max_tokens=40, temperature=0,
                                                      stream=True, stream_options={"include_usage": True}))
         self.assertEqual("".join(c.choices[0].text for c in chunks if c.choices), whole.choices[0].text)
