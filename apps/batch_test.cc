@@ -54,7 +54,7 @@ TEST(BatchRequest, TakesEveryField) {
 
 TEST(BatchRequest, RefusesByFieldExpectedAndFound) {
   const std::pair<const char*, const char*> cases[] = {
-      {"{", "expected one JSON object"},
+      {"{", "expected JSON, found"},
       {"[1]", "expected an object, found [1]"},
       {"{}", "prompt: expected one of the fields prompt, messages and tokens, found 0"},
       {R"({"prompt": "a", "tokens": [1]})", "found 2"},

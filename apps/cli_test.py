@@ -36,7 +36,7 @@ class Usage(unittest.TestCase):
 
     def test_help_is_not_an_error(self):
         for arguments in (["--help"], *([c, "--help"] for c in
-                          ("generate", "batch", "chat", "inspect", "tokenize", "bench", "demo", "eval"))):
+                          ("generate", "batch", "serve", "chat", "inspect", "tokenize", "bench", "demo", "eval"))):
             status, out, err = run(*arguments)
             self.assertEqual((status, err), (0, ""))
             self.assertIn(b"Usage", out)

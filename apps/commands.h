@@ -14,6 +14,7 @@ using CommandBody = std::function<Result<int>()>;
 
 void add_generate(CLI::App& app, CommandBody& chosen);
 void add_batch(CLI::App& app, CommandBody& chosen);
+void add_serve(CLI::App& app, CommandBody& chosen);
 void add_chat(CLI::App& app, CommandBody& chosen);
 void add_inspect(CLI::App& app, CommandBody& chosen);
 void add_tokenize(CLI::App& app, CommandBody& chosen);

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "base/result.h"
+#include "server/generate_fields.h"
 
 namespace longhaul {
 namespace {
@@ -33,13 +34,6 @@ CLI::Option* add_real(CLI::App& app, const std::string& names, T& target, const 
 constexpr double kNoLimit = std::numeric_limits<double>::max();
 
 }  // namespace
-
-Result<AttentionMode> parse_auto_may(std::string_view name) {
-  for (const auto mode : {AttentionMode::kDense, AttentionMode::kResa, AttentionMode::kSparse}) {
-    if (to_string(mode) == name) return mode;
-  }
-  return bad_input("expected one of dense, resa, sparse, found '{}'", name);
-}
 
 Result<std::string> parse_selector(std::string_view text) {
   std::string known;

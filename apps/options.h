@@ -58,9 +58,6 @@ std::string default_selector(const EngineOptions& engine,
 // The name of a selector this build has.
 Result<std::string> parse_selector(std::string_view text);
 
-// One of the modes that --auto-may takes.
-Result<AttentionMode> parse_auto_may(std::string_view name);
-
 // -m.
 void add_model_path(CLI::App& app, std::string& path);
 

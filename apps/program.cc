@@ -49,6 +49,7 @@ int run_program(int argc, const char* const* argv) {
   CommandBody chosen;
   add_generate(app, chosen);
   add_batch(app, chosen);
+  add_serve(app, chosen);
   add_chat(app, chosen);
   add_inspect(app, chosen);
   add_tokenize(app, chosen);

@@ -275,6 +275,10 @@ std::string Engine::detokenize(std::span<const int32_t> tokens) const {
   return impl_->tokenizer->decode(tokens);
 }
 
+std::string Engine::token_text(int32_t token) const {
+  return std::string(impl_->tokenizer->piece(token));
+}
+
 // Name, shape and size tell models apart; the bytes of the output norm tell apart two trainings of
 // the same shape.
 std::string Engine::Impl::model_id() const {

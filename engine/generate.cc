@@ -6,6 +6,7 @@
 
 #include "engine/engine_impl.h"
 #include "engine/text_output.h"
+#include "sampling/logprobs.h"
 
 namespace longhaul {
 namespace {
@@ -46,6 +47,7 @@ class GenerateRun : public Run {
     }
     LH_ASSIGN_OR_RETURN(const int32_t token, draw(logits, text().size()));
     text().append(token);
+    if (request_.on_token) drawn_.push_back(with_logprobs(logits, token, request_.n_top_logprobs));
     return {};
   }
 
@@ -64,6 +66,10 @@ class GenerateRun : public Run {
     }
     while (next_ < text().size() && !is_over_at_) {
       const int32_t token = text().tokens()[next_++];
+      if (request_.on_token && !request_.on_token(drawn_[next_ - 1 - n_prompt_])) {
+        over_at(next_, FinishReason::kCancelled);
+        break;
+      }
       if (is_end(token)) {
         over_at(next_, FinishReason::kStop);
       } else if (!output_.add(token)) {
@@ -81,7 +87,8 @@ class GenerateRun : public Run {
   }
 
   bool has_callbacks() const override {
-    return request_.on_text != nullptr || request_.on_progress != nullptr;
+    return request_.on_text != nullptr || request_.on_token != nullptr ||
+           request_.on_progress != nullptr;
   }
   bool wants_cancel() const override { return request_.cancel.stop_requested(); }
   bool waits_for_room() const override { return request_.wait_for_room; }
@@ -126,11 +133,12 @@ class GenerateRun : public Run {
   const Tokenizer& tokenizer_;
   TextOutput output_;
   GenerateResult result_;
-  const size_t n_before_;             // the session's text
-  const size_t n_prompt_;             // that and the prompt
-  size_t next_;                       // token to be delivered
-  size_t n_told_ = 0;                 // of the prompt
-  std::optional<size_t> is_over_at_;  // length at which what was delivered ends the text
+  const size_t n_before_;              // the session's text
+  const size_t n_prompt_;              // that and the prompt
+  size_t next_;                        // token to be delivered
+  size_t n_told_ = 0;                  // of the prompt
+  std::optional<size_t> is_over_at_;   // length at which what was delivered ends the text
+  std::vector<GeneratedToken> drawn_;  // every one since the prompt, for on_token
 };
 
 }  // namespace

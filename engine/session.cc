@@ -1,4 +1,6 @@
 // Sessions: what changes a text without decoding it.
+#include <algorithm>
+
 #include "engine/engine_impl.h"
 
 namespace longhaul {
@@ -32,6 +34,8 @@ Session::Impl::~Impl() {
 }
 
 std::span<const int32_t> Session::tokens() const { return impl_->text.tokens(); }
+
+size_t Session::n_clean() const { return std::min(impl_->text.n_clean(), impl_->text.size()); }
 
 void Session::truncate(size_t n_tokens) {
   const Scheduler::Alone alone(*impl_->engine->scheduler);

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/random.h"
+#include "sampling/logprobs.h"
 
 namespace longhaul {
 namespace {
@@ -150,6 +151,23 @@ TEST(Steps, MinPIsRelativeToTheLargest) {
 TEST(Steps, ArgmaxTakesTheLowerIndexAndNeverNan) {
   EXPECT_EQ(argmax_token(Row{kNan, 1.0F, 2.0F, 2.0F}), 2U);
   EXPECT_EQ(argmax_token(Row{kNan, -kInf}), 0U);
+}
+
+TEST(Logprobs, AreTheLogarithmsOfTheSoftmax) {
+  const Row x = {std::log(0.5F), std::log(0.125F), std::log(0.25F), std::log(0.125F)};
+  const Logprobs logprobs(x);
+  EXPECT_NEAR(logprobs.of(0), std::log(0.5F), 1e-6F);
+  EXPECT_NEAR(logprobs.of(2), std::log(0.25F), 1e-6F);
+  EXPECT_EQ(logprobs.top(3), (std::vector<int32_t>{0, 2, 1}));  // the lower index of the two equals
+  EXPECT_EQ(logprobs.top(9).size(), 4U);
+}
+
+TEST(Logprobs, AreFiniteWhateverTheLogits) {
+  const Row x = {kNan, kInf, -kInf, 0.0F};
+  const Logprobs logprobs(x);
+  EXPECT_EQ(logprobs.of(1), 0.0F);
+  for (int32_t token = 0; token < 4; ++token) EXPECT_TRUE(std::isfinite(logprobs.of(token)));
+  EXPECT_EQ(logprobs.top(1), std::vector<int32_t>{1});
 }
 
 }  // namespace

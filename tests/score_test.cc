@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "longhaul/engine.h"
+#include "sampling/logprobs.h"
 #include "tests/tiny_model.h"
 
 namespace longhaul {
@@ -67,6 +68,42 @@ class ScoreTest : public testing::Test {
   const std::vector<int32_t> context_ = random_tokens(300, 1);
   const std::vector<int32_t> text_ = random_tokens(70, 2);
 };
+
+TEST_F(ScoreTest, GenerateTellsTheLogprobsThatScoreShows) {
+  for (const auto mode : {AttentionMode::kDense, AttentionMode::kExact, AttentionMode::kSparse}) {
+    Session session = session_with(context_);
+    std::vector<GeneratedToken> told;
+    GenerateRequest request;
+    request.prompt = {text_[0]};
+    request.max_tokens = 30;
+    request.ignore_eos = true;
+    request.sampling = {.temperature = 1.0F, .seed = 3};
+    request.attention = attention(mode);
+    request.n_top_logprobs = 3;
+    request.on_token = [&](const GeneratedToken& token) {
+      told.push_back(token);
+      return told.size() < 25;
+    };
+    const auto result = session.generate(request);
+    ASSERT_TRUE(result) << result.error().message;
+    EXPECT_EQ(result->finish_reason, FinishReason::kCancelled);
+    ASSERT_EQ(result->tokens.size(), 25U);
+    const size_t n_prompt = context_.size() + 1;
+    EXPECT_EQ(session.n_clean(), mode == AttentionMode::kSparse ? n_prompt : n_prompt + 24);
+
+    session.truncate(n_prompt);
+    Scored scored;
+    score(session, result->tokens,
+          attention(mode == AttentionMode::kSparse ? mode : AttentionMode::kDense), scored);
+    for (size_t i = 0; i < told.size(); ++i) {
+      const auto expected = with_logprobs(scored.logits[i], result->tokens[i], 3);
+      EXPECT_EQ(told[i].chosen.token, result->tokens[i]);
+      EXPECT_EQ(told[i].chosen.logprob, expected.chosen.logprob) << i;
+      ASSERT_EQ(told[i].top.size(), 3U);
+      EXPECT_EQ(told[i].top[2].token, expected.top[2].token);
+    }
+  }
+}
 
 TEST_F(ScoreTest, ChunksStepsAndAFullBudgetHaveTheSameBits) {
   Scored chunks, steps, full;

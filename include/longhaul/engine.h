@@ -18,6 +18,7 @@
 #include "longhaul/options.h"
 #include "longhaul/profile.h"
 #include "longhaul/result.h"
+#include "longhaul/token.h"
 
 namespace longhaul {
 
@@ -124,6 +125,9 @@ struct GenerateRequest {
   std::stop_token cancel;
   // Text that is final (in `exact`: verified), whole UTF-8 characters only. Return false to stop.
   std::function<bool(std::string_view text)> on_text;
+  // Called for each final token, before on_text is given what it completes. Return false to stop.
+  std::function<bool(const GeneratedToken& token)> on_token;
+  size_t n_top_logprobs = 0;  // of GeneratedToken::top; at most the vocabulary
   // Called after each chunk of the prompt and after each decoded token. Return false to stop.
   // Texts that run beside this one wait for both, though not longer than a few milliseconds.
   std::function<bool(size_t prompt_done, size_t prompt_total, size_t generated)> on_progress;
@@ -207,6 +211,9 @@ class Session {
 
   // Every token of the text so far, the last one perhaps not yet in the cache.
   std::span<const int32_t> tokens() const;
+  // The first n_clean() tokens are cached as a dense prefill would have left them, bit for bit: what
+  // a text of any mode may begin with. Behind them stands what sparse steps left, or is not cached.
+  size_t n_clean() const;
   // Extends the text. A prompt that does not fit is refused with both counts, before any work.
   Result<GenerateResult> generate(const GenerateRequest& request);
   // Extends the text by given tokens and shows the logits before each. What it attends to is what
@@ -266,6 +273,9 @@ class Engine {
   Result<std::vector<int32_t>> tokenize(std::string_view text, bool add_bos,
                                         bool parse_special) const;
   std::string detokenize(std::span<const int32_t> tokens) const;
+  // The bytes of one token as they stand inside a text, of a control token its name; empty for an
+  // id that is not in the vocabulary.
+  std::string token_text(int32_t token) const;
   // The tokens of a conversation as the model's chat template writes it, ready for the answer. What
   // the conversation says is never read as a control token. Error: no template, what the template
   // refuses (with line and column), what is no JSON.

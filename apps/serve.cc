@@ -1,0 +1,151 @@
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+
+#include "apps/calibration_cache.h"
+#include "apps/commands.h"
+#include "apps/options.h"
+#include "apps/output.h"
+#include "apps/samples.h"
+#include "base/result.h"
+#include "server/server.h"
+
+namespace longhaul {
+namespace {
+
+// Texts at once, if the cache of so many fits in memory.
+constexpr size_t kMostTexts = 16;
+
+struct ServeArguments {
+  EngineOptions engine;
+  ServerOptions server;
+  size_t n_parallel = 0;
+  size_t port = 8080;
+  size_t max_tokens = 0;
+  size_t grace_s = 10, ping_s = 15, body_bytes = 16 << 20;
+  std::string key_file;
+  bool no_prefixes = false;
+  bool quiet = false;
+};
+
+// Keys of --api-key, of the lines of --api-key-file and of the environment, which no list of
+// processes shows.
+Result<std::vector<std::string>> read_keys(const ServeArguments& arguments) {
+  std::vector<std::string> keys = arguments.server.api_keys;
+  if (const char* key = std::getenv("LONGHAUL_API_KEY"); key != nullptr) keys.emplace_back(key);
+  if (!arguments.key_file.empty()) {
+    LH_ASSIGN_OR_RETURN(const std::string text, read_text_file(arguments.key_file));
+    for (size_t first = 0; first < text.size();) {
+      const size_t end = std::min(text.find_first_of("\r\n", first), text.size());
+      if (end > first) keys.push_back(text.substr(first, end - first));
+      first = end + 1;
+    }
+  }
+  for (const std::string& key : keys) {
+    if (key.empty()) return bad_input("API key: expected one that is not empty");
+  }
+  return keys;
+}
+
+// Half of the cache for texts that run, half for what is kept of others.
+Status fill_in(ServeArguments& arguments, const Engine& engine, size_t n_each) {
+  ServerOptions& server = arguments.server;
+  server.n_parallel = engine.options().max_sessions / n_each;
+  server.n_kept = engine.options().max_sessions - server.n_parallel;
+  server.port = static_cast<uint16_t>(arguments.port);
+  server.connections.max_body_bytes = arguments.body_bytes;
+  server.connections.ping_every = std::chrono::seconds(arguments.ping_s);
+  server.grace = std::chrono::seconds(arguments.grace_s);
+  server.defaults.max_tokens =
+      arguments.max_tokens > 0 ? arguments.max_tokens : engine.options().ctx_size;
+  if (server.model_id.empty())
+    server.model_id = std::filesystem::path(arguments.engine.model_path).stem().string();
+  if (!arguments.quiet) {
+    server.log = [mutex = std::make_shared<std::mutex>()](std::string_view line) {
+      const std::lock_guard lock(*mutex);
+      fmt::print(stderr, "longhaul: {}\n", line);
+    };
+  }
+  LH_ASSIGN_OR_RETURN(server.api_keys, read_keys(arguments));
+  return {};
+}
+
+Result<int> serve(ServeArguments& arguments) {
+  ServerOptions& server = arguments.server;
+  LH_RETURN_IF_ERROR(settle_block_size(arguments.engine));
+  LH_RETURN_IF_ERROR(validate(server.defaults.attention, arguments.engine.block_size));
+  const size_t n_each = arguments.no_prefixes ? 1 : 2;
+  const size_t n_wanted = arguments.n_parallel > 0 ? arguments.n_parallel : kMostTexts;
+  LH_ASSIGN_OR_RETURN(const auto engine, load_for_texts(arguments.engine, n_wanted, n_each));
+  print_warnings(*engine);
+  if (server.defaults.attention.mode == AttentionMode::kAuto)
+    LH_RETURN_IF_ERROR(use_calibration(*engine, calibration_path()));
+  LH_RETURN_IF_ERROR(fill_in(arguments, *engine, n_each));
+  if (server.n_parallel < arguments.n_parallel) {
+    fmt::print(stderr, "longhaul: warning: memory has room for {} texts at once, not {}\n",
+               server.n_parallel, arguments.n_parallel);
+  }
+  LH_ASSIGN_OR_RETURN(const auto running, Server::start(*engine, server));
+  running->stop_on_signals();
+  fmt::print("longhaul: {} at http://{}:{}, {} texts of {} tokens at once\n", server.model_id,
+             server.host, running->port(), server.n_parallel, engine->options().ctx_size);
+  std::fflush(stdout);
+  running->wait();
+  return 0;
+}
+
+void add_server_options(CLI::App& command, ServeArguments& arguments) {
+  ServerOptions& server = arguments.server;
+  command.add_option("--host", server.host, "address to listen at; 0.0.0.0: every one there is")
+      ->type_name("ADDRESS")
+      ->capture_default_str();
+  add_count(command, "--port", arguments.port, "port to listen at; 0: any that is free", 0, 65535);
+  add_count(command, "--parallel", arguments.n_parallel,
+            "texts at once; 0: up to 16, as many as the cache fits in memory for", 0, 1024);
+  add_count(command, "--queue", server.max_waiting, "texts that may wait; more are refused", 1);
+  command.add_flag("--no-prefix-cache", arguments.no_prefixes,
+                   "keep no prompts; their half of the cache is not taken either");
+  command.add_option("--alias", server.model_id, "what the API calls the model")->type_name("NAME");
+  command.add_option("--api-key", server.api_keys, "a key that clients must have; repeatable")
+      ->type_name("KEY");
+  command.add_option("--api-key-file", arguments.key_file, "keys, one a line")->type_name("FILE");
+  command
+      .add_option("--cors", server.cors_origin,
+                  "pages of this origin may ask, * any; without it no page of another origin")
+      ->type_name("ORIGIN");
+  add_count(command, "--max-connections", server.connections.max_connections,
+            "connections at once; more wait", 1);
+  add_count(command, "--max-body", arguments.body_bytes, "bytes of a request", 1);
+  add_count(command, "--ping", arguments.ping_s,
+            "seconds until a silent stream says that it is alive; 0: never", 0, 1 << 20);
+  add_count(command, "--grace", arguments.grace_s,
+            "seconds that running texts have to end on Ctrl-C or SIGTERM", 0, 1 << 20);
+  command.add_flag("--always-usage", server.always_usage,
+                   "end every stream with the usage, asked for or not");
+  command.add_flag("--quiet", arguments.quiet, "say nothing about requests");
+}
+
+}  // namespace
+
+void add_serve(CLI::App& app, CommandBody& chosen) {
+  CLI::App& command = *app.add_subcommand("serve", "the OpenAI API over HTTP, many texts at once");
+  const auto arguments = std::make_shared<ServeArguments>();
+  GenerateRequest& defaults = arguments->server.defaults;
+  defaults.sampling.temperature = 1.0F;  // as the API has it
+  add_server_options(command, *arguments);
+  add_engine_options(command, arguments->engine);
+  add_count(command, "-n,--max-tokens", arguments->max_tokens,
+            "tokens of an answer where the request does not say; 0: until the context is full");
+  add_mode_option(command, defaults.attention.mode);
+  add_selection_options(command, arguments->engine, defaults.attention);
+  add_sampling_options(command, defaults.sampling);
+  command.callback([&chosen, &command, arguments] {
+    arguments->server.fixed_seed = command.get_option("--seed")->count() > 0;
+    chosen = [arguments] { return serve(*arguments); };
+  });
+}
+
+}  // namespace longhaul

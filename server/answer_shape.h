@@ -1,0 +1,52 @@
+// How the answers of an endpoint look: the documents of /completions and of /chat/completions.
+#pragma once
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "server/text_sink.h"
+
+namespace longhaul {
+
+struct Usage {
+  size_t n_prompt = 0;
+  size_t n_completion = 0;
+  size_t n_cached = 0;  // of the prompt
+};
+nlohmann::ordered_json to_json(const Usage& usage);
+
+class AnswerShape {
+ public:
+  using Json = nlohmann::ordered_json;
+  using Tokens = std::vector<NamedToken>;
+
+  virtual ~AnswerShape() = default;
+  // A document around choices; `is_chunk`: one event of a stream.
+  Json document(Json choices, bool is_chunk) const;
+  // What a choice begins with in a stream; null: nothing.
+  virtual Json opening(size_t index) const = 0;
+  // A piece of a choice in a stream. `offset`: characters of the choice before it.
+  virtual Json piece(size_t index, const std::string& text, const Tokens* tokens,
+                     size_t offset) const = 0;
+  virtual Json ending(size_t index, std::string_view reason) const = 0;
+  // A choice that is over.
+  virtual Json whole(size_t index, const std::string& text, const Tokens* tokens,
+                     std::string_view reason) const = 0;
+
+ protected:
+  AnswerShape(std::string id, std::string object, std::string chunk_object, std::string model);
+
+ private:
+  const std::string id_, object_, chunk_object_, model_;
+  const int64_t created_;  // seconds since 1970
+};
+
+std::unique_ptr<AnswerShape> make_text_shape(const std::string& model);
+std::unique_ptr<AnswerShape> make_chat_shape(const std::string& model);
+
+// Characters, not bytes, of a text in UTF-8.
+size_t n_characters(std::string_view text);
+
+}  // namespace longhaul

@@ -1,0 +1,222 @@
+#include "server/api_request.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "server/generate_fields.h"
+
+namespace longhaul {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr size_t kMostSamples = 128;
+constexpr size_t kMostLogprobs = 20;
+constexpr size_t kMostStops = 64;
+constexpr size_t kNoLimit = std::numeric_limits<uint32_t>::max();
+
+bool is_minus_one(const Json& value) { return value.is_number_integer() && value == -1; }
+
+// A count, or -1 for `none`.
+FieldReader count_or_none(size_t& target, size_t none) {
+  return [&target, none](const Json& value) -> Status {
+    if (!is_minus_one(value)) return count(target)(value);
+    target = none;
+    return {};
+  };
+}
+
+// A field that is known and not done here: only values that ask for nothing pass.
+FieldReader only(std::string_view allowed, std::function<bool(const Json&)> asks_nothing) {
+  return [allowed, asks_nothing = std::move(asks_nothing)](const Json& value) -> Status {
+    if (asks_nothing(value)) return {};
+    return unsupported("this server can do {}, found {}", allowed, shown(value));
+  };
+}
+
+bool is_empty(const Json& value) {
+  return value.empty() || (value.is_string() && value.get_ref<const std::string&>().empty());
+}
+
+Status read_stop(const Json& value, std::vector<std::string>& stop) {
+  if (value.is_structured() && value.size() > kMostStops)
+    return bad_input("expected at most {} texts, found {}", kMostStops, value.size());
+  return texts(stop)(value);
+}
+
+// {"50256": -100}: what is added to a token's logit.
+Status read_logit_bias(const Json& value, SamplingOptions& options) {
+  if (!value.is_object())
+    return bad_input("expected an object of token ids and biases, found {}", shown(value));
+  for (const auto& [name, bias] : value.items()) {
+    int32_t token = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), token);
+    if (error != std::errc() || end != name.data() + name.size() || token < 0)
+      return bad_input("expected token ids, found {}", shown(Json(name)));
+    float number = 0;
+    LH_RETURN_IF_ERROR(real(number, -std::numeric_limits<float>::max())(bias));
+    options.logit_bias.emplace_back(token, number);
+  }
+  return {};
+}
+
+bool is_text_format(const Json& value) {
+  return value.is_object() && value.contains("type") && value["type"] == "text";
+}
+
+// What both kinds of requests have. The request must stay where it is.
+FieldReaders common_fields(ApiRequest& request) {
+  GenerateRequest& generate = request.generate;
+  SamplingOptions& sampling = generate.sampling;
+  FieldReaders readers = sampling_fields(sampling);
+  readers["seed"] = [&](const Json& value) -> Status {
+    if (is_minus_one(value)) return {};  // llama.cpp's word for "any"
+    request.has_seed = true;
+    return seed(sampling.seed)(value);
+  };
+  readers["n"] = count(request.n, 1, kMostSamples);
+  readers["stream"] = flag(request.is_stream);
+  readers["stream_options"] =
+      fields({{"include_usage", flag(request.include_usage)}}, UnknownFields::kIgnored);
+  readers["max_tokens"] = count_or_none(generate.max_tokens, kNoLimit);
+  readers["stop"] = [&](const Json& value) { return read_stop(value, generate.stop); };
+  readers["ignore_eos"] = flag(generate.ignore_eos);
+  readers["cache_prompt"] = flag(request.use_kept);
+  readers["top_k"] = count_or_none(sampling.top_k, 0);
+  readers["repeat_penalty"] = real(sampling.repetition_penalty, 0);
+  readers["repetition_penalty"] = real(sampling.repetition_penalty, 0);
+  readers["repeat_last_n"] = count(sampling.penalty_last_n);
+  readers["logit_bias"] = [&](const Json& value) { return read_logit_bias(value, sampling); };
+  readers["longhaul"] =
+      fields(attention_fields(generate.attention, "attention"), UnknownFields::kRefused);
+  readers["typical_p"] = only("1 alone", [](const Json& value) { return value == 1; });
+  readers["response_format"] = only("{\"type\": \"text\"}", is_text_format);
+  for (const std::string_view name : {"grammar", "json_schema", "guided_json", "guided_regex"})
+    readers[name] = only("free text alone", is_empty);
+  return readers;
+}
+
+Status read_prompt_list(const Json& list, std::vector<Prompt>& prompts) {
+  for (const Json& item : list) {
+    Prompt& prompt = prompts.emplace_back();
+    if (item.is_string()) {
+      prompt.text = item.get<std::string>();
+    } else {
+      LH_RETURN_IF_ERROR(token_ids(prompt.tokens.emplace())(item));
+    }
+  }
+  return {};
+}
+
+// "text", ["text", ...], [1, 2] or [[1, 2], ...].
+Status read_prompts(const Json& value, std::vector<Prompt>& prompts) {
+  prompts.clear();
+  const bool is_list = value.is_array() && !value.empty();
+  if (!value.is_string() && !is_list)
+    return bad_input("expected a text, token ids or a list of these, found {}", shown(value));
+  if (value.is_string()) return read_prompt_list(Json::array({value}), prompts);
+  if (value.front().is_number()) return token_ids(prompts.emplace_back().tokens.emplace())(value);
+  return read_prompt_list(value, prompts);
+}
+
+Status read_content(const Json& value, std::string& content) {
+  if (value.is_null()) return {};
+  if (value.is_string()) return text(content)(value);
+  if (!value.is_array())
+    return bad_input("content: expected a text or a list of parts, found {}", shown(value));
+  for (const Json& part : value) {
+    const bool is_part = part.is_object() && part.contains("type") && part["type"].is_string();
+    if (!is_part) return bad_input("content: expected parts with a type, found {}", shown(part));
+    if (part["type"] != "text")
+      return unsupported("content: this server reads parts of text, found {}", shown(part["type"]));
+    if (!part.contains("text") || !part["text"].is_string())
+      return bad_input("content: expected a text in every part, found {}", shown(part));
+    content += part["text"].get_ref<const std::string&>();
+  }
+  return {};
+}
+
+Status read_message(const Json& value, ChatTurn& turn) {
+  if (!value.is_object() || !value.contains("role") || !value["role"].is_string())
+    return bad_input("expected an object with a role, found {}", shown(value));
+  turn.role = value["role"].get<std::string>();
+  if (turn.role == "developer") turn.role = "system";
+  if (turn.role == "function") turn.role = "tool";
+  if (value.contains("tool_calls") && !is_empty(value["tool_calls"]))
+    return unsupported("tool_calls: this server cannot write them into a prompt");
+  return value.contains("content") ? read_content(value["content"], turn.content) : Status();
+}
+
+tl::expected<ApiRequest, FieldError> missing(std::string field, std::string_view what) {
+  return tl::unexpected<FieldError>(
+      FieldError{std::move(field), bad_input("expected {}, found none", what).value()});
+}
+
+}  // namespace
+
+Status read_messages(const Json& value, std::vector<ChatTurn>& turns) {
+  turns.clear();
+  if (!value.is_array()) return bad_input("expected a list of messages, found {}", shown(value));
+  for (size_t i = 0; i < value.size(); ++i) {
+    if (Status status = read_message(value[i], turns.emplace_back()); !status)
+      return make_error(status.error().code, "message {}: {}", i, status.error().message);
+  }
+  return {};
+}
+
+tl::expected<ApiRequest, FieldError> parse_completion(const Json& body,
+                                                      const GenerateRequest& defaults) {
+  ApiRequest request;
+  request.generate = defaults;
+  FieldReaders readers = common_fields(request);
+  readers["prompt"] = [&](const Json& value) { return read_prompts(value, request.prompts); };
+  readers["echo"] = flag(request.echo);
+  readers["logprobs"] = [&](const Json& value) {
+    if (value == false) return Status();
+    return count(request.n_logprobs.emplace(), 0, kMostLogprobs)(value);
+  };
+  readers["suffix"] = only("text after the prompt alone", is_empty);
+  readers["best_of"] = only("1 alone", [](const Json& value) { return value == 1; });
+  if (FieldStatus status = read_fields(body, readers, UnknownFields::kIgnored); !status)
+    return tl::unexpected<FieldError>(std::move(status.error()));
+  if (request.prompts.empty()) return missing("prompt", "a text or token ids");
+  return request;
+}
+
+tl::expected<ApiRequest, FieldError> parse_chat(const Json& body, const GenerateRequest& defaults) {
+  ApiRequest request;
+  request.generate = defaults;
+  bool wants_logprobs = false;
+  size_t n_top = 0;
+  std::optional<size_t> max_tokens, max_completion_tokens;
+  FieldReaders readers = common_fields(request);
+  readers["messages"] = [&](const Json& value) { return read_messages(value, request.messages); };
+  readers["logprobs"] = flag(wants_logprobs);
+  readers["top_logprobs"] = count(n_top, 0, kMostLogprobs);
+  readers["max_tokens"] = [&](const Json& value) {
+    return count_or_none(max_tokens.emplace(), kNoLimit)(value);
+  };
+  readers["max_completion_tokens"] = [&](const Json& value) {
+    return count_or_none(max_completion_tokens.emplace(), kNoLimit)(value);
+  };
+  readers["tools"] = only("no tools", is_empty);
+  readers["functions"] = only("no functions", is_empty);
+  readers["tool_choice"] = only("\"none\" and \"auto\"", [](const Json& value) {
+    return value == "none" || value == "auto";
+  });
+  readers["continue_final_message"] =
+      only("a new message alone", [](const Json& value) { return value == false; });
+  readers["add_generation_prompt"] =
+      only("a new message alone", [](const Json& value) { return value == true; });
+  if (FieldStatus status = read_fields(body, readers, UnknownFields::kIgnored); !status)
+    return tl::unexpected<FieldError>(std::move(status.error()));
+  if (request.messages.empty()) return missing("messages", "at least one message");
+  if (max_tokens || max_completion_tokens) {
+    request.generate.max_tokens =
+        std::min(max_tokens.value_or(kNoLimit), max_completion_tokens.value_or(kNoLimit));
+  }
+  if (wants_logprobs) request.n_logprobs = n_top;
+  return request;
+}
+
+}  // namespace longhaul

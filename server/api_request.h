@@ -1,0 +1,47 @@
+// Requests for text, as the API words them: /completions and /chat/completions.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "longhaul/engine.h"
+#include "server/json_fields.h"
+
+namespace longhaul {
+
+// A text, or the tokens of one where it is not to be encoded.
+struct Prompt {
+  std::string text;
+  std::optional<std::vector<int32_t>> tokens;
+};
+
+struct ApiRequest {
+  // One of these two, by the kind of request.
+  std::vector<Prompt> prompts;
+  std::vector<ChatTurn> messages;
+
+  GenerateRequest generate;  // without its prompt
+  bool has_seed = false;
+  size_t n = 1;  // samples of each prompt
+  bool is_stream = false;
+  bool include_usage = false;        // at the end of a stream
+  bool echo = false;                 // the answer begins with the prompt
+  bool use_kept = true;              // prompts of the past may be built on
+  std::optional<size_t> n_logprobs;  // beside that of the drawn token; nothing: none at all
+
+  size_t n_choices() const { return n * std::max<size_t>(1, prompts.size()); }
+};
+
+// Reads a body; what it does not say is as in `defaults`. Fields that are not known are ignored and
+// null means absent. Error: the field at fault; kUnsupported where the server knows what is wanted
+// and cannot do it.
+tl::expected<ApiRequest, FieldError> parse_completion(const nlohmann::json& body,
+                                                      const GenerateRequest& defaults);
+tl::expected<ApiRequest, FieldError> parse_chat(const nlohmann::json& body,
+                                                const GenerateRequest& defaults);
+// The turns of a conversation: roles `developer` and `function` become `system` and `tool`, the
+// texts of a list of parts are joined.
+Status read_messages(const nlohmann::json& value, std::vector<ChatTurn>& turns);
+
+}  // namespace longhaul

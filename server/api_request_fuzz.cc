@@ -1,0 +1,38 @@
+// Hostile bodies: whatever the bytes, reading them is an Error or a request within its limits.
+#include <cstdint>
+#include <string_view>
+
+#include "base/check.h"
+#include "server/api_request.h"
+
+namespace longhaul {
+namespace {
+
+void check(const tl::expected<ApiRequest, FieldError>& request) {
+  if (!request) {
+    LH_CHECK(!request.error().error.message.empty());
+    return;
+  }
+  const GenerateRequest& generate = request->generate;
+  LH_CHECK(request->n >= 1 && request->n_choices() >= 1);
+  LH_CHECK(generate.sampling.temperature >= 0);
+  LH_CHECK(generate.sampling.top_p >= 0 && generate.sampling.top_p <= 1);
+  LH_CHECK(!request->prompts.empty() || !request->messages.empty());
+  for (const std::string& stop : generate.stop) LH_CHECK(!stop.empty());
+}
+
+}  // namespace
+}  // namespace longhaul
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace longhaul;
+  const auto body = parse_json({reinterpret_cast<const char*>(data), size});
+  if (!body) {
+    LH_CHECK(!body.error().message.empty());
+    return 0;
+  }
+  LH_CHECK(shown(*body).size() <= 60);
+  check(parse_completion(*body, {}));
+  check(parse_chat(*body, {}));
+  return 0;
+}

@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+"""The server from outside: the openai client and plain HTTP against `longhaul serve` with the bundled model.
+
+usage: client_test.py PROGRAM SOURCE_TREE
+
+What needs the openai client is skipped in words where scripts/install-clients has not brought it.
+"""
+
+import concurrent.futures
+import http.client
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import unittest
+
+PROGRAM, TREE = sys.argv[1], pathlib.Path(sys.argv[2])
+MODEL = str(TREE / "models/longhaul-pathfinder-q8_0.gguf")
+sys.path += [str(path) for path in TREE.glob("build/clients/lib/python3*/site-packages")]
+try:
+    import openai
+except ImportError:
+    openai = None
+
+# The bundled model knows no chat; a published one does.
+CHAT_MODEL = pathlib.Path(os.environ.get("LONGHAUL_MODELS", pathlib.Path.home() / ".cache/longhaul/models")) / "smollm2-135m-instruct.gguf"
+
+PROMPT = "path: bako tiru ; lemo end ; tiru lemo ; from bako :"
+
+
+class Server:
+    def __init__(self, *options, model=MODEL):
+        self.process = subprocess.Popen([PROGRAM, "serve", "-m", model, "--port", "0", "-c", "2048", "-t", "2", *options],
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()  # "longhaul: NAME at http://127.0.0.1:PORT, ..."
+        self.port = int(line.split("127.0.0.1:")[1].split(",")[0])
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        _, errors = self.process.communicate(timeout=60)
+        return self.process.returncode, errors
+
+    def ask(self, method, path, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        connection.request(method, path, json.dumps(body) if body is not None else None)
+        reply = connection.getresponse()
+        return reply.status, reply.read().decode()
+
+    def complete(self, **fields):
+        status, text = self.ask("POST", "/v1/completions", {"temperature": 0, **fields})
+        assert status == 200, text
+        return json.loads(text)
+
+
+def generated(prompt, *options):
+    done = subprocess.run([PROGRAM, "generate", "-m", MODEL, "-p", prompt, "-c", "2048", "--json", *options],
+                          capture_output=True, timeout=120, check=True)
+    return json.loads(done.stdout)
+
+
+class WithServer(unittest.TestCase):
+    options = ["--parallel", "8"]
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(*cls.options)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
+
+
+class PlainHttp(WithServer):
+    def test_says_what_generate_says(self):
+        expected = generated(PROMPT, "-n", "40")
+        reply = self.server.complete(prompt=PROMPT, max_tokens=40, logprobs=0)
+        choice = reply["choices"][0]
+        self.assertEqual(choice["text"], expected["text"])
+        self.assertEqual(choice["finish_reason"], expected["finish_reason"])
+        self.assertEqual(reply["usage"]["completion_tokens"], len(expected["tokens"]))
+        self.assertEqual(len(choice["logprobs"]["tokens"]), len(expected["tokens"]))
+
+    def test_samples_and_modes_are_those_of_generate(self):
+        for mode in ("sparse", "resa", "exact"):
+            expected = generated(PROMPT, "-n", "60", "--temp", "1", "--seed", "7", "--attention", mode, "--ignore-eos")
+            reply = self.server.complete(prompt=PROMPT, max_tokens=60, temperature=1, seed=7, ignore_eos=True,
+                                         longhaul={"attention": mode})
+            self.assertEqual(reply["choices"][0]["text"], expected["text"], mode)
+
+    def test_prompts_as_text_tokens_and_lists(self):
+        _, text = self.server.ask("POST", "/tokenize", {"prompt": PROMPT})
+        tokens = json.loads(text)["tokens"]
+        self.assertEqual(len(tokens), generated(PROMPT, "-n", "1")["prompt_tokens"])
+        reply = self.server.complete(prompt=[PROMPT, tokens], max_tokens=20)
+        self.assertEqual(reply["choices"][0]["text"], reply["choices"][1]["text"])
+        self.assertEqual(reply["usage"]["prompt_tokens"], 2 * len(tokens))
+
+    def test_stop_texts_end_the_answer(self):
+        text = generated(PROMPT, "-n", "40")["text"]
+        stop = text[9:15]  # spans tokens
+        reply = self.server.complete(prompt=PROMPT, max_tokens=40, stop=[stop])
+        self.assertEqual(reply["choices"][0]["text"], text[:text.index(stop)])
+        self.assertEqual(reply["choices"][0]["finish_reason"], "stop")
+
+    def test_many_at_once_are_what_they_are_alone(self):
+        prompts = [f"sum: bako {i % 10} ; tiru {i * 3 % 10} ; total :" for i in range(16)]
+        alone = [self.server.complete(prompt=p, max_tokens=24, cache_prompt=False)["choices"][0]["text"] for p in prompts]
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            together = list(pool.map(
+                lambda p: self.server.complete(prompt=p, max_tokens=24)["choices"][0]["text"], prompts))
+        self.assertEqual(together, alone)
+
+    def test_the_next_turn_reads_only_what_is_new(self):
+        first = self.server.complete(prompt="recall " + PROMPT, max_tokens=30)
+        second = self.server.complete(prompt="recall " + PROMPT + first["choices"][0]["text"] + " more", max_tokens=2)
+        usage = second["usage"]
+        self.assertGreaterEqual(usage["prompt_tokens_details"]["cached_tokens"], first["usage"]["prompt_tokens"])
+        status, metrics = self.server.ask("GET", "/metrics")
+        self.assertEqual(status, 200)
+        self.assertIn('longhaul:prefix_misses_total{reason="extended"}', metrics)
+
+    def test_errors_are_nested_and_have_their_status(self):
+        status, text = self.server.ask("POST", "/v1/completions", {"prompt": "a b " * 4000})
+        error = json.loads(text)["error"]
+        self.assertEqual((status, error["type"], error["code"]), (400, "exceed_context_size_error", "context_length_exceeded"))
+        self.assertGreater(error["n_prompt_tokens"], error["n_ctx"])
+        self.assertEqual(self.server.ask("GET", "/v1/nothing")[0], 404)
+
+
+class Stopping(unittest.TestCase):
+    def test_a_signal_ends_it_and_says_nothing_bad(self):
+        server = Server()
+        self.assertEqual(server.ask("GET", "/health")[0], 200)
+        status, errors = server.stop()
+        self.assertEqual((status, errors), (0, ""))
+
+    def test_what_cannot_be_listened_at_is_refused_in_words(self):
+        done = subprocess.run([PROGRAM, "serve", "-m", MODEL, "--host", "nowhere", "-c", "512"], capture_output=True,
+                              text=True, timeout=60)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("nowhere", done.stderr)
+
+
+@unittest.skipIf(openai is None, "the openai client is not installed: scripts/install-clients brings it")
+class OpenAiClient(WithServer):
+    def setUp(self):
+        self.client = openai.OpenAI(base_url=f"http://127.0.0.1:{self.server.port}/v1", api_key="any", max_retries=0)
+        self.model = self.client.models.list().data[0].id
+
+    def test_completions_streamed_and_whole(self):
+        whole = self.client.completions.create(model=self.model, prompt=PROMPT, max_tokens=40, temperature=0)
+        self.assertEqual(whole.choices[0].text, generated(PROMPT, "-n", "40")["text"])
+        chunks = list(self.client.completions.create(model=self.model, prompt=PROMPT, max_tokens=40, temperature=0,
+                                                     stream=True, stream_options={"include_usage": True}))
+        self.assertEqual("".join(c.choices[0].text for c in chunks if c.choices), whole.choices[0].text)
+        self.assertEqual(chunks[-1].usage.completion_tokens, whole.usage.completion_tokens)
+        self.assertEqual(chunks[-2].choices[0].finish_reason, whole.choices[0].finish_reason)
+
+    def test_error_classes(self):
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.client.completions.create(model=self.model, prompt="a b " * 4000)
+        self.assertEqual(caught.exception.code, "context_length_exceeded")
+        with self.assertRaises(openai.NotFoundError):
+            self.client.models.retrieve("other")
+        with self.assertRaises(openai.APIStatusError) as caught:
+            self.client.completions.create(model=self.model, prompt="a", suffix="b")
+        self.assertEqual(caught.exception.status_code, 501)
+
+
+@unittest.skipIf(openai is None, "the openai client is not installed: scripts/install-clients brings it")
+@unittest.skipUnless(CHAT_MODEL.exists(), f"{CHAT_MODEL} is not there")
+class OpenAiChat(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server("--parallel", "4", model=str(CHAT_MODEL))
+        cls.client = openai.OpenAI(base_url=f"http://127.0.0.1:{cls.server.port}/v1", api_key="any", max_retries=0)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
+
+    MESSAGES = [{"role": "user", "content": "Name three rivers of Europe."}]
+
+    def chat(self, **fields):
+        return self.client.chat.completions.create(model="any", temperature=0, **{"messages": self.MESSAGES, **fields})
+
+    def test_streamed_and_whole(self):
+        whole = self.chat(max_tokens=24, logprobs=True, top_logprobs=2)
+        message = whole.choices[0].message
+        self.assertEqual(message.role, "assistant")
+        self.assertEqual(len(whole.choices[0].logprobs.content), whole.usage.completion_tokens)
+        self.assertEqual(whole.choices[0].logprobs.content[0].top_logprobs[0].token, whole.choices[0].logprobs.content[0].token)
+        chunks = list(self.chat(max_tokens=24, stream=True))
+        self.assertEqual(chunks[0].choices[0].delta.role, "assistant")
+        self.assertEqual("".join(c.choices[0].delta.content or "" for c in chunks), message.content)
+        self.assertEqual(chunks[-1].choices[0].finish_reason, whole.choices[0].finish_reason)
+        self.assertTrue(all(c.usage is None for c in chunks))
+
+    def test_samples_share_their_prompt(self):
+        reply = self.chat(max_tokens=8, n=3, temperature=1, seed=5)
+        self.assertEqual([choice.index for choice in reply.choices], [0, 1, 2])
+        self.assertEqual(reply.choices[1].message.content,
+                         self.chat(max_tokens=8, temperature=1, seed=6).choices[0].message.content)
+
+    def test_the_next_turn_builds_on_the_last(self):
+        first = self.chat(max_tokens=16)
+        turns = [*self.MESSAGES, {"role": "assistant", "content": first.choices[0].message.content},
+                 {"role": "user", "content": "And three of Asia."}]
+        second = self.chat(messages=turns, max_tokens=8)
+        self.assertGreaterEqual(second.usage.prompt_tokens_details.cached_tokens, first.usage.prompt_tokens)
+        fresh = self.chat(messages=turns, max_tokens=8, extra_body={"cache_prompt": False})
+        self.assertEqual(fresh.usage.prompt_tokens_details.cached_tokens, 0)
+        self.assertEqual(second.choices[0].message.content, fresh.choices[0].message.content)
+
+    def test_what_users_say_is_no_control_token(self):
+        reply = self.chat(messages=[{"role": "user", "content": "<|im_end|>"}], max_tokens=1)
+        plain = self.chat(messages=[{"role": "user", "content": ""}], max_tokens=1)
+        self.assertGreater(reply.usage.prompt_tokens, plain.usage.prompt_tokens + 1)
+
+    def test_tools_are_refused_in_words(self):
+        with self.assertRaises(openai.APIStatusError) as caught:
+            self.chat(tools=[{"type": "function", "function": {"name": "f", "parameters": {}}}])
+        self.assertEqual((caught.exception.status_code, caught.exception.param), (501, "tools"))
+
+
+@unittest.skipIf(openai is None, "the openai client is not installed: scripts/install-clients brings it")
+class OpenAiKeys(WithServer):
+    options = ["--api-key", "right"]
+
+    def test_a_wrong_key_is_refused(self):
+        url = f"http://127.0.0.1:{self.server.port}/v1"
+        with self.assertRaises(openai.AuthenticationError):
+            openai.OpenAI(base_url=url, api_key="wrong", max_retries=0).models.list()
+        self.assertEqual(len(openai.OpenAI(base_url=url, api_key="right").models.list().data), 1)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])

@@ -1,0 +1,75 @@
+// The endpoints of the API, one file for each family.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "server/api_error.h"
+#include "server/http.h"
+#include "server/json_fields.h"
+#include "server/metrics.h"
+#include "server/runner.h"
+#include "server/server_options.h"
+
+namespace longhaul {
+
+// What endpoints work with.
+struct Services {
+  Engine& engine;
+  const ServerOptions& options;
+  Runner& runner;
+  Metrics& metrics;
+};
+
+// A request at an endpoint.
+struct Call {
+  HttpRequest request;
+  std::string argument;  // what follows the path of the route: a model's id
+  size_t owner = 0;      // the number of its key, from 1; 0 without keys
+  std::shared_ptr<Exchange> exchange;
+};
+
+// Answers through the call's exchange, now or later; an error is answered by who called.
+using Endpoint = ApiStatus (*)(Services& services, Call& call);
+
+struct Route {
+  std::string_view method;
+  std::string_view path;  // without /v1; with a '/' at its end an argument follows
+  Endpoint endpoint;
+  // Answered by the thread of the connections: takes microseconds.
+  bool is_quick = false;
+  // For everybody and at every time: needs no key, and goes on while the server stops.
+  bool is_open = false;
+};
+
+// Every route there is.
+std::span<const Route> routes();
+// The route of a request and what follows its path. Error: no such path, or not with that method.
+struct Routed {
+  const Route* route = nullptr;
+  std::string argument;
+};
+tl::expected<Routed, ApiError> find_route(std::string_view method, std::string_view path);
+
+// endpoints_info.cc
+ApiStatus health(Services& services, Call& call);
+ApiStatus list_models(Services& services, Call& call);
+ApiStatus show_model(Services& services, Call& call);
+ApiStatus show_props(Services& services, Call& call);
+ApiStatus show_metrics(Services& services, Call& call);
+// endpoints_tokens.cc
+ApiStatus tokenize(Services& services, Call& call);
+ApiStatus detokenize(Services& services, Call& call);
+ApiStatus apply_template(Services& services, Call& call);
+// endpoints_generate.cc
+ApiStatus complete(Services& services, Call& call);
+ApiStatus chat(Services& services, Call& call);
+ApiStatus not_built(Services& services, Call& call);
+
+// The body of a request. Error: no JSON.
+tl::expected<nlohmann::json, ApiError> json_body(const Call& call);
+ApiError to_api_error(const FieldError& error);
+
+}  // namespace longhaul

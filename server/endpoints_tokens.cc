@@ -1,0 +1,114 @@
+// From text to tokens and back, in the shapes of llama.cpp and of vLLM.
+#include <nlohmann/json.hpp>
+
+#include "server/api_request.h"
+#include "server/chat_prompt.h"
+#include "server/endpoints.h"
+
+namespace longhaul {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+ApiStatus refuse(ApiError error) { return tl::unexpected<ApiError>(std::move(error)); }
+
+struct TokenizeRequest {
+  std::string content, prompt;
+  bool has_content = false, has_prompt = false;
+  std::vector<ChatTurn> messages;
+  bool add_special = false;        // llama.cpp's, of `content`
+  bool add_special_tokens = true;  // vLLM's, of `prompt`
+  bool parse_special = true;
+};
+
+FieldStatus read_tokenize(const nlohmann::json& body, TokenizeRequest& request) {
+  const auto noted = [](bool& seen, std::string& target) -> FieldReader {
+    return [&seen, read = text(target)](const nlohmann::json& value) {
+      seen = true;
+      return read(value);
+    };
+  };
+  return read_fields(
+      body,
+      {{"content", noted(request.has_content, request.content)},
+       {"prompt", noted(request.has_prompt, request.prompt)},
+       {"messages",
+        [&](const nlohmann::json& value) { return read_messages(value, request.messages); }},
+       {"add_special", flag(request.add_special)},
+       {"add_special_tokens", flag(request.add_special_tokens)},
+       {"parse_special", flag(request.parse_special)}},
+      UnknownFields::kIgnored);
+}
+
+Result<std::vector<int32_t>> encode(const Engine& engine, const TokenizeRequest& request) {
+  if (request.has_content)
+    return engine.tokenize(request.content, request.add_special, request.parse_special);
+  if (request.has_prompt)
+    return engine.tokenize(request.prompt, request.add_special_tokens, request.parse_special);
+  return chat_prompt(engine, request.messages);
+}
+
+}  // namespace
+
+ApiStatus tokenize(Services& services, Call& call) {
+  const auto body = json_body(call);
+  if (!body) return refuse(body.error());
+  TokenizeRequest request;
+  if (const auto status = read_tokenize(*body, request); !status)
+    return refuse(to_api_error(status.error()));
+  if (request.has_content + request.has_prompt + !request.messages.empty() != 1) {
+    return refuse({.message = "content: expected one of the fields content, prompt and messages"});
+  }
+  const auto tokens = encode(services.engine, request);
+  if (!tokens) return refuse(to_api_error(tokens.error()));
+  Json reply = {{"tokens", *tokens}};
+  if (!request.has_content) {
+    reply["count"] = tokens->size();
+    reply["max_model_len"] = services.engine.options().ctx_size;
+  }
+  call.exchange->reply(json_reply(reply));
+  return {};
+}
+
+ApiStatus detokenize(Services& services, Call& call) {
+  const auto body = json_body(call);
+  if (!body) return refuse(body.error());
+  std::vector<int32_t> tokens;
+  bool has_tokens = false;
+  const auto read = [&](const nlohmann::json& value) {
+    has_tokens = true;
+    return token_ids(tokens)(value);
+  };
+  if (const auto status = read_fields(*body, {{"tokens", read}}, UnknownFields::kIgnored); !status)
+    return refuse(to_api_error(status.error()));
+  if (!has_tokens)
+    return refuse(
+        {.message = "tokens: expected a list of token ids, found none", .param = "tokens"});
+  const size_t vocab_size = services.engine.model_info().vocab_size;
+  for (const int32_t token : tokens) {
+    if (static_cast<size_t>(token) < vocab_size) continue;
+    return refuse({.message = "tokens: expected ids below " + std::to_string(vocab_size) +
+                              ", found " + std::to_string(token),
+                   .param = "tokens"});
+  }
+  // llama.cpp's name and vLLM's.
+  const std::string text = services.engine.detokenize(tokens);
+  call.exchange->reply(json_reply({{"content", text}, {"prompt", text}}));
+  return {};
+}
+
+ApiStatus apply_template(Services& services, Call& call) {
+  const auto body = json_body(call);
+  if (!body) return refuse(body.error());
+  std::vector<ChatTurn> turns;
+  const auto read = [&](const nlohmann::json& value) { return read_messages(value, turns); };
+  if (const auto status = read_fields(*body, {{"messages", read}}, UnknownFields::kIgnored);
+      !status)
+    return refuse(to_api_error(status.error()));
+  const auto text = chat_prompt_text(services.engine, turns);
+  if (!text) return refuse(to_api_error(text.error(), "messages"));
+  call.exchange->reply(json_reply({{"prompt", *text}}));
+  return {};
+}
+
+}  // namespace longhaul

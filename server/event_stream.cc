@@ -1,0 +1,13 @@
+#include "server/event_stream.h"
+
+#include <nlohmann/json.hpp>
+
+#include "server/api_error.h"
+
+namespace longhaul {
+
+std::string event_of(const nlohmann::ordered_json& document) {
+  return "data: " + dump(document) + "\n\n";
+}
+
+}  // namespace longhaul

@@ -1,0 +1,50 @@
+// Prompts of the past and of texts that run, whose keys and values later prompts share.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <span>
+#include <string>
+
+#include "longhaul/engine.h"
+#include "server/metrics.h"
+#include "server/prefix_index.h"
+
+namespace longhaul {
+
+// May be used by several threads at once. Its functions wait for the pass that runs.
+class PrefixCache {
+ public:
+  // Keeps at most max_tokens tokens, whole pages counted; 0: none. `log` is told of every miss.
+  PrefixCache(Engine& engine, size_t max_tokens, Metrics& metrics,
+              std::function<void(std::string_view)> log);
+
+  struct Start {
+    Session session;
+    size_t n_reused = 0;  // tokens of the prompt that the session holds, at least one fewer than it
+  };
+  // A session that holds as much of the prompt as was kept for that owner, bit for bit as a dense
+  // prefill would have left it.
+  Result<Start> begin(std::span<const int32_t> prompt, size_t owner);
+  // Keeps what is clean of a text that is over, or a copy of it while it goes on.
+  void keep(Session session, size_t owner);
+  void keep_copy(const Session& session, size_t owner);
+  // Gives all back.
+  void clear();
+
+ private:
+  bool is_worth_it(const Session& session) const;
+  Result<Session> copy(const PrefixIndex::Match& match, size_t n_tokens);
+  void report(std::span<const int32_t> prompt, size_t n_reused, MissReason reason,
+              const PrefixIndex::Match* best);
+
+  Engine& engine_;
+  Metrics& metrics_;
+  const std::function<void(std::string_view)> log_;
+  const bool is_on_;
+  std::mutex mutex_;  // guards what follows
+  PrefixIndex index_;
+  std::map<uint64_t, Session> sessions_;  // by the index's ids
+};
+
+}  // namespace longhaul

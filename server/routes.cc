@@ -1,0 +1,86 @@
+#include <nlohmann/json.hpp>
+
+#include "server/endpoints.h"
+
+namespace longhaul {
+namespace {
+
+constexpr Route kRoutes[] = {
+    {"GET", "/health", health, true, true},
+    {"GET", "/metrics", show_metrics, true, false},
+    {"GET", "/models", list_models, true, false},
+    {"GET", "/models/", show_model, true, false},
+    {"GET", "/props", show_props, true, false},
+    {"POST", "/tokenize", tokenize},
+    {"POST", "/detokenize", detokenize},
+    {"POST", "/apply-template", apply_template},
+    {"POST", "/completions", complete},
+    {"POST", "/chat/completions", chat},
+    {"POST", "/embeddings", not_built, true, false},
+    {"POST", "/responses", not_built, true, false},
+    {"POST", "/messages", not_built, true, false},
+};
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+// "a%2Fb" as "a/b"; a '%' that means nothing stays.
+std::string percent_decoded(std::string_view text) {
+  std::string decoded;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool is_escape = text[i] == '%' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 &&
+                           hex_digit(text[i + 2]) >= 0;
+    if (is_escape) {
+      decoded += static_cast<char>(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2]));
+      i += 2;
+    } else {
+      decoded += text[i];
+    }
+  }
+  return decoded;
+}
+
+bool matches(const Route& route, std::string_view path) {
+  if (!route.path.ends_with('/')) return path == route.path;
+  return path.starts_with(route.path) && path.size() > route.path.size();
+}
+
+}  // namespace
+
+std::span<const Route> routes() { return kRoutes; }
+
+tl::expected<Routed, ApiError> find_route(std::string_view method, std::string_view path) {
+  // Base URLs come with and without it.
+  std::string_view known = path;
+  if (known.starts_with("/v1/")) known.remove_prefix(3);
+  if (method == "HEAD") method = "GET";
+  bool is_known = false;
+  for (const Route& route : kRoutes) {
+    if (!matches(route, known)) continue;
+    is_known = true;
+    if (route.method == method)
+      return Routed{&route, percent_decoded(known.substr(route.path.size()))};
+  }
+  if (is_known)
+    return tl::unexpected<ApiError>(method_not_allowed(std::string(method), std::string(path)));
+  return tl::unexpected<ApiError>(not_found("no such path: " + std::string(path)));
+}
+
+tl::expected<nlohmann::json, ApiError> json_body(const Call& call) {
+  auto body = parse_json(call.request.body);
+  if (!body) {
+    return tl::unexpected<ApiError>(
+        to_api_error(Error{body.error().code, "the body: " + body.error().message}));
+  }
+  return std::move(*body);
+}
+
+ApiError to_api_error(const FieldError& error) {
+  return to_api_error(error.as_error(), error.field);
+}
+
+}  // namespace longhaul

@@ -1,0 +1,82 @@
+// The queue of texts and the threads that run them. Every thread waits in the engine for one text
+// at a time; the engine runs all of them together, a pass at a time (docs/architecture.md).
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+#include <thread>
+#include <vector>
+
+#include "longhaul/engine.h"
+#include "server/metrics.h"
+#include "server/prefix_cache.h"
+#include "server/text_sink.h"
+
+namespace longhaul {
+
+struct TextJob {
+  using Clock = std::chrono::steady_clock;
+
+  GenerateRequest request;  // with its prompt of at least one token, without callbacks
+  size_t owner = 0;         // whose kept texts it may build on
+  bool use_kept = true;
+  bool scores_prompt = false;  // the log probabilities of the prompt are wanted
+  bool wants_tokens = false;   // on_token is to be called
+  bool wants_text = false;     // on_text is
+  std::stop_token gone;        // stopped: nobody waits for it any more
+  std::shared_ptr<TextSink> sink;
+  // Begin once its prompt has been read, and before everything that waits: samples of one prompt.
+  std::vector<TextJob> followers = {};
+  Clock::time_point came_at = Clock::now();
+};
+
+class Runner {
+ public:
+  // `n_parallel` texts at once, at most `max_waiting` more. All must outlive it.
+  Runner(Engine& engine, PrefixCache& kept, Metrics& metrics, size_t n_parallel,
+         size_t max_waiting);
+  ~Runner();
+
+  // False if they find no room in the queue: then nothing is done. Jobs whose clients are gone give
+  // their room away.
+  bool submit(std::vector<TextJob>& jobs);
+  // Seconds in which the queue may have room again, by how long texts have taken.
+  size_t retry_after_s() const;
+
+  // Ends what waits; texts that run go on.
+  void drain();
+  bool is_draining() const;
+  // Ends everything.
+  void cancel();
+  bool is_idle() const;
+
+ private:
+  void work();
+  void run(TextJob job);
+  Result<GenerateResult> generate(TextJob& job, TextOutcome& outcome);
+  Result<PrefixCache::Start> begin(const TextJob& job);
+  Status read(Session& session, TextJob& job, TextOutcome& outcome);
+  Status score(Session& session, TextJob& job);
+  NamedToken named(GeneratedToken token) const;
+  void release(std::vector<TextJob> followers);
+  void tell() const;
+
+  Engine& engine_;
+  PrefixCache& kept_;
+  Metrics& metrics_;
+  const size_t max_waiting_;
+  std::stop_source cancel_;
+  mutable std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  std::deque<TextJob> waiting_;
+  size_t n_running_ = 0;
+  bool is_draining_ = false;
+  double mean_s_ = 1;  // of recent texts
+  std::vector<std::jthread> threads_;
+};
+
+}  // namespace longhaul
