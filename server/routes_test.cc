@@ -8,7 +8,7 @@ namespace {
 TEST(Routes, ArePathsWithAndWithoutTheVersion) {
   for (const Route& route : routes()) {
     const std::string path = std::string(route.path) + (route.path.ends_with('/') ? "a%2Fb" : "");
-    for (const std::string& prefix : {"", "/v1"}) {
+    for (const std::string prefix : {"", "/v1"}) {
       const auto found = find_route(route.method, prefix + path);
       ASSERT_TRUE(found) << path;
       EXPECT_EQ(found->route, &route);

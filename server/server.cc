@@ -107,8 +107,8 @@ void Server::wait() {
 void Server::Impl::await_signal() {
   signals.async_wait([this](boost::system::error_code error, int) {
     if (error) return;
+    await_signal();  // before the stop, which may be over at once and then ends all waiting
     begin_stop();
-    await_signal();
   });
 }
 
