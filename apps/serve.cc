@@ -28,6 +28,7 @@ struct ServeArguments {
   size_t grace_s = 10, ping_s = 15, body_bytes = 16 << 20;
   std::string key_file;
   bool no_prefixes = false;
+  bool calibrate = false;
   bool quiet = false;
 };
 
@@ -81,8 +82,8 @@ Result<int> serve(ServeArguments& arguments) {
   const size_t n_wanted = arguments.n_parallel > 0 ? arguments.n_parallel : kMostTexts;
   LH_ASSIGN_OR_RETURN(const auto engine, load_for_texts(arguments.engine, n_wanted, n_each));
   print_warnings(*engine);
-  if (server.defaults.attention.mode == AttentionMode::kAuto)
-    LH_RETURN_IF_ERROR(use_calibration(*engine, calibration_path()));
+  // A request may name any mode, and should not wait for measurements.
+  LH_RETURN_IF_ERROR(prepare_calibration(*engine, arguments.calibrate, arguments.quiet));
   LH_RETURN_IF_ERROR(fill_in(arguments, *engine, n_each));
   if (server.n_parallel < arguments.n_parallel) {
     fmt::print(stderr, "longhaul: warning: memory has room for {} texts at once, not {}\n",
@@ -141,6 +142,7 @@ void add_serve(CLI::App& app, CommandBody& chosen) {
             "tokens of an answer where the request does not say; 0: until the context is full");
   add_mode_option(command, defaults.attention.mode);
   add_selection_options(command, arguments->engine, defaults.attention);
+  add_calibrate_flag(command, arguments->calibrate);
   add_sampling_options(command, defaults.sampling);
   command.callback([&chosen, &command, arguments] {
     arguments->server.fixed_seed = command.get_option("--seed")->count() > 0;

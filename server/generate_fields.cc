@@ -22,6 +22,7 @@ FieldReaders attention_fields(AttentionOptions& options, std::string_view mode_n
           {"local_blocks", count(options.local_blocks)},
           {"sink_blocks", count(options.sink_blocks)},
           {"rectify_every", count(options.rectify_every, 1)},
+          {"always_draft", flag(options.always_draft)},
           {"auto_may", named(options.auto_may, parse_auto_may)},
           {"rectify", named(options.rectify, parse_rectify_kind)},
           {"rectify_ratio", real(options.rectify_ratio, 0, 1)},
