@@ -39,14 +39,16 @@ class Server:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        _, errors = self.process.communicate(timeout=60)
+        _, errors = self.process.communicate(timeout=120)
         return self.process.returncode, errors
 
     def ask(self, method, path, body=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         connection.request(method, path, json.dumps(body) if body is not None else None)
         reply = connection.getresponse()
-        return reply.status, reply.read().decode()
+        text = reply.read().decode()
+        connection.close()
+        return reply.status, text
 
     def complete(self, **fields):
         status, text = self.ask("POST", "/v1/completions", {"temperature": 0, **fields})
@@ -184,7 +186,8 @@ class OpenAiChat(unittest.TestCase):
     MESSAGES = [{"role": "user", "content": "Name three rivers of Europe."}]
 
     def chat(self, **fields):
-        return self.client.chat.completions.create(model="any", temperature=0, **{"messages": self.MESSAGES, **fields})
+        return self.client.chat.completions.create(
+            **{"model": "any", "temperature": 0, "messages": self.MESSAGES, **fields})
 
     def test_streamed_and_whole(self):
         whole = self.chat(max_tokens=24, logprobs=True, top_logprobs=2)
