@@ -83,7 +83,7 @@ Result<int> serve(ServeArguments& arguments) {
   LH_ASSIGN_OR_RETURN(const auto engine, load_for_texts(arguments.engine, n_wanted, n_each));
   print_warnings(*engine);
   // A request may name any mode, and should not wait for measurements.
-  LH_RETURN_IF_ERROR(prepare_calibration(*engine, arguments.calibrate, arguments.quiet));
+  LH_RETURN_IF_ERROR(prepare_calibration(*engine, arguments.calibrate, /*quiet=*/true));
   LH_RETURN_IF_ERROR(fill_in(arguments, *engine, n_each));
   if (server.n_parallel < arguments.n_parallel) {
     fmt::print(stderr, "longhaul: warning: memory has room for {} texts at once, not {}\n",

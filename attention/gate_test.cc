@@ -15,10 +15,11 @@ constexpr size_t kHeadDim = 32;
 constexpr size_t kBlock = 8;
 
 // Without rotation and norms; the gate query is q, the gate key the mean of a block's keys.
-GateWeights mean_gates() {
+GateWeights mean_gates(size_t n_sinks) {
   GateWeights weights;
   weights.base = {.n_layers = 1, .n_heads = 1, .n_kv_heads = 1, .head_dim = kHeadDim};
   weights.block_size = kBlock;
+  weights.sink_blocks = n_sinks;
   weights.dim = kHeadDim;
   weights.rope = weights.qk_norm = false;
   LayerGate& layer = weights.layers.emplace_back();
@@ -31,8 +32,8 @@ GateWeights mean_gates() {
 
 // Blocks whose keys have the given mean in dimension 0, and the query (q0, 0, 0, ..).
 struct Fixture {
-  Fixture(const std::vector<float>& means, size_t n_tokens, float q0)
-      : gates(mean_gates(), {}), angles(gates.n_row_floats()), q(kHeadDim, 0.0F) {
+  Fixture(const std::vector<float>& means, size_t n_tokens, float q0, size_t n_sinks = 0)
+      : gates(mean_gates(n_sinks), {}), angles(gates.n_row_floats()), q(kHeadDim, 0.0F) {
     cache = KvCache::create({.n_layers = 1,
                              .n_kv_heads = 1,
                              .key_dim = kHeadDim,
@@ -97,7 +98,9 @@ TEST(GateSelector, RanksBlocksByGateQueryTimesGateKey) {
   options.token_budget = 3 * kBlock;
   EXPECT_EQ(f.select(options), (Ids{0, 2, 4}));  // the newest is one of the three
   f.q[0] = -2.0F;
-  EXPECT_EQ(f.select(options), (Ids{1, 3, 4}));
+  EXPECT_EQ(f.select(options), (Ids{0, 1, 4}));  // the first is another
+  options.token_budget = 4 * kBlock;
+  EXPECT_EQ(f.select(options), (Ids{0, 1, 3, 4}));
   options.token_budget = 5 * kBlock;
   EXPECT_EQ(f.select(options), (Ids{0, 1, 2, 3, 4}));
 }
@@ -120,8 +123,8 @@ TEST(GateSelector, TheUnfinishedBlockHasNoKeyAndIsSelected) {
   EXPECT_EQ(gate_keys(f.summary).n_rows, 3U);
   EXPECT_EQ(f.scores()[3], std::numeric_limits<float>::max());
   AttentionOptions options;
-  options.token_budget = 2 * kBlock;
-  EXPECT_EQ(f.select(options), (Ids{2, 3}));
+  options.token_budget = 3 * kBlock;
+  EXPECT_EQ(f.select(options), (Ids{0, 2, 3}));
 }
 
 // A row in the middle of a pass: its block is complete in the cache, but not for the row.
@@ -133,18 +136,27 @@ TEST(GateSelector, ARowDoesNotSeeTheBlocksThatLaterTokensComplete) {
   EXPECT_FLOAT_EQ(f.scores()[2], 14 / std::sqrt(static_cast<float>(kHeadDim)));
 }
 
+// Whatever the gate says of it: without that block in the softmax 4, 16, 8 and 2 of 30 are left.
+TEST(GateSelector, ASinkThatItWasNotTrainedOnHasNoShare) {
+  const auto q0 = static_cast<float>(std::log(2.0) / 4 * std::sqrt(double{kHeadDim}));
+  const std::vector<float> means = {100, 8, 16, 12, 4, 0};
+  AttentionOptions options;
+  options.gate_threshold = 5.0 / 30;
+  EXPECT_EQ(Fixture(means, 5 * kBlock + 2, q0).select(options), (Ids{0, 5}));
+  EXPECT_EQ(Fixture(means, 5 * kBlock + 2, q0, 1).select(options), (Ids{0, 2, 3, 5}));
+}
+
 TEST(GateSelector, AThresholdTakesEveryBlockAboveIt) {
   // Logits 0, 8, 16, 12, 4 times ln 2 / 4: shares 1, 4, 16, 8 and 2 of 31, then the unfinished one.
   const auto q0 = static_cast<float>(std::log(2.0) / 4 * std::sqrt(double{kHeadDim}));
   Fixture f({0, 8, 16, 12, 4, 0}, 5 * kBlock + 2, q0);
   AttentionOptions options;
   options.gate_threshold = 3.0 / 31;
-  EXPECT_EQ(f.select(options), (Ids{1, 2, 3, 5}));
+  EXPECT_EQ(f.select(options), (Ids{0, 1, 2, 3, 5}));
   options.gate_threshold = 12.0 / 31;
-  EXPECT_EQ(f.select(options), (Ids{2, 5}));
+  EXPECT_EQ(f.select(options), (Ids{0, 2, 5}));
   options.gate_threshold = 0.99;
-  EXPECT_EQ(f.select(options), (Ids{5}));
-  options.sink_blocks = 1;
+  EXPECT_EQ(f.select(options), (Ids{0, 5}));
   options.local_blocks = 2;
   EXPECT_EQ(f.select(options), (Ids{0, 4, 5}));
   options.gate_threshold = 1e-6;

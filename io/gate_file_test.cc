@@ -124,6 +124,15 @@ TEST_F(GateKeys, EveryMissingKeyIsNamed) {
   }
 }
 
+TEST_F(GateKeys, SinkBlocksAreNoneWhereTheFileHasNoSuchKey) {
+  GateWeights gates = tiny_gates();
+  EXPECT_EQ(read(bytes_of(gates))->sink_blocks, 0U);
+  gates.sink_blocks = 1;
+  EXPECT_EQ(read(bytes_of(gates))->sink_blocks, 1U);
+  EXPECT_EQ(error_with_count("gate.sink_blocks", 2),
+            "g.gguf: key \"gate.sink_blocks\": expected 0 or 1, found 2");
+}
+
 TEST_F(GateKeys, ImpossibleValuesAreNamed) {
   EXPECT_EQ(error_with_count("gate.block_size", 24),
             "g.gguf: key \"gate.block_size\": expected 4, 8, 16, 32, 64, 128 or 256, found 24");

@@ -70,7 +70,7 @@ class ScoreTest : public testing::Test {
 };
 
 TEST_F(ScoreTest, GenerateTellsTheLogprobsThatScoreShows) {
-  for (const auto mode : {AttentionMode::kDense, AttentionMode::kExact, AttentionMode::kSparse}) {
+  for (const auto mode : {AttentionMode::kDense, AttentionMode::kExact}) {
     Session session = session_with(context_);
     std::vector<GeneratedToken> told;
     GenerateRequest request;
@@ -89,12 +89,11 @@ TEST_F(ScoreTest, GenerateTellsTheLogprobsThatScoreShows) {
     EXPECT_EQ(result->finish_reason, FinishReason::kCancelled);
     ASSERT_EQ(result->tokens.size(), 25U);
     const size_t n_prompt = context_.size() + 1;
-    EXPECT_EQ(session.n_clean(), mode == AttentionMode::kSparse ? n_prompt : n_prompt + 24);
+    EXPECT_EQ(session.n_clean(), n_prompt + 24);
 
     session.truncate(n_prompt);
     Scored scored;
-    score(session, result->tokens,
-          attention(mode == AttentionMode::kSparse ? mode : AttentionMode::kDense), scored);
+    score(session, result->tokens, attention(AttentionMode::kDense), scored);
     for (size_t i = 0; i < told.size(); ++i) {
       const auto expected = with_logprobs(scored.logits[i], result->tokens[i], 3);
       EXPECT_EQ(told[i].chosen.token, result->tokens[i]);

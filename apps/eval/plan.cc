@@ -136,6 +136,7 @@ nlohmann::ordered_json to_json(const Plan& plan) {
       {"local-blocks", plan.attention.local_blocks},
       {"sink-blocks", plan.attention.sink_blocks},
   };
+  if (plan.attention.always_draft) json["always-draft"] = true;
   if (plan.n_shots > 0) json["shots"] = plan.n_shots;
   if (const std::string& path = plan.engine.chat_template_path; !path.empty()) {
     json["chat-template"] = {{"file", std::filesystem::path(path).filename().string()},
