@@ -44,10 +44,10 @@ stage_dev() {
   ctest --preset dev -j "$jobs"
 }
 
-# All tests but those that are slow or look at the program from outside.
+# All tests but those that are slow, look at the program from outside, or are the server's (its build is long; see tsan).
 stage_asan() {
   build asan --target asan_tests
-  UBSAN_OPTIONS=print_stacktrace=1 ctest --preset asan -j "$jobs" -LE 'slow|cli'
+  UBSAN_OPTIONS=print_stacktrace=1 ctest --preset asan -j "$jobs" -LE 'slow|cli|server'
 }
 
 # Threads meet in the pool and wherever an engine runs on it; the other tests have one thread.
@@ -70,7 +70,7 @@ stage_kernels_nvcc() {
 
 stage_fuzz_replay() {
   build asan --target asan_tests
-  ctest --preset asan -R '_replay$'
+  ctest --preset asan -R '_replay$' -LE server
 }
 
 stage_fuzz() {

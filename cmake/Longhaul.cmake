@@ -60,11 +60,12 @@ function(longhaul_room name)
   endif()
 endfunction()
 
-# What the sanitizer stages of ci/run.sh build: tests labelled tsan; all but those labelled slow or cli (apps/).
+# What the sanitizer stages of ci/run.sh build: tests labelled tsan; all but those labelled slow, cli (apps/) or server,
+# whose sources take the longest to compile under ASan and run under TSan.
 add_custom_target(tsan_tests)
 add_custom_target(asan_tests)
 
-# longhaul_test(NAME SOURCES x_test.cc ... LINK rooms ... [LABELS unit slow per_target golden cli tsan])
+# longhaul_test(NAME SOURCES x_test.cc ... LINK rooms ... [LABELS unit slow per_target golden cli tsan server])
 # One gtest program, registered with CTest as one test; the tests find the source tree in LONGHAUL_SOURCE_DIR.
 function(longhaul_test name)
   if(NOT LONGHAUL_BUILD_TESTS)
@@ -82,7 +83,7 @@ function(longhaul_test name)
   if("tsan" IN_LIST ARG_LABELS)
     add_dependencies(tsan_tests ${name})
   endif()
-  if(NOT ARG_LABELS MATCHES "slow|cli")
+  if(NOT ARG_LABELS MATCHES "slow|cli|server")
     add_dependencies(asan_tests ${name})
   endif()
 endfunction()
@@ -97,11 +98,12 @@ function(longhaul_bench name)
   target_link_libraries(${name} PRIVATE ${ARG_LINK} benchmark::benchmark benchmark::benchmark_main)
 endfunction()
 
-# longhaul_fuzz(NAME ROOM): NAME_fuzz.cc against the inputs of fuzz/corpus/NAME.
+# longhaul_fuzz(NAME ROOM [LABEL]): NAME_fuzz.cc against the inputs of fuzz/corpus/NAME.
 # With LONGHAUL_BUILD_FUZZ a libFuzzer program, built by `fuzzers`; otherwise a CTest that replays the inputs
 # (fuzz/replay.cc).
 add_custom_target(fuzzers)
 function(longhaul_fuzz name room)
+  set(label unit ${ARGN})
   if(LONGHAUL_BUILD_FUZZ)
     add_executable(${name}_fuzz ${name}_fuzz.cc)
     target_link_libraries(${name}_fuzz PRIVATE ${room})
@@ -110,9 +112,11 @@ function(longhaul_fuzz name room)
   elseif(LONGHAUL_BUILD_TESTS)
     add_executable(${name}_fuzz ${name}_fuzz.cc ${PROJECT_SOURCE_DIR}/fuzz/replay.cc)
     target_link_libraries(${name}_fuzz PRIVATE ${room})
-    add_dependencies(asan_tests ${name}_fuzz)
+    if(NOT label MATCHES "server")
+      add_dependencies(asan_tests ${name}_fuzz)
+    endif()
     add_test(NAME ${name}_fuzz_replay COMMAND ${name}_fuzz ${PROJECT_SOURCE_DIR}/fuzz/corpus/${name})
-    set_tests_properties(${name}_fuzz_replay PROPERTIES LABELS "unit")
+    set_tests_properties(${name}_fuzz_replay PROPERTIES LABELS "${label}")
   endif()
 endfunction()
 
