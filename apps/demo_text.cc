@@ -7,6 +7,7 @@
 
 #include "apps/table.h"
 #include "base/result.h"
+#include "base/utf8.h"
 
 namespace longhaul {
 namespace {
@@ -14,13 +15,6 @@ namespace {
 constexpr size_t kWidth = 38;  // of a column: two fill a terminal of 80
 constexpr size_t kLines = 10;
 constexpr size_t kBefore = 40;  // bytes, at most, that both have in common, for context
-
-bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
-
-size_t n_characters(std::string_view text) {
-  return text.size() -
-         static_cast<size_t>(std::count_if(text.begin(), text.end(), continues_character));
-}
 
 // The bytes of the first n characters.
 size_t bytes_of(std::string_view text, size_t n) {

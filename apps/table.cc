@@ -5,16 +5,13 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/utf8.h"
 
 namespace longhaul {
 namespace {
 
-// Code points, which is what a terminal shows for the texts we print.
-size_t width(const std::string& text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
-  }));
-}
+// What a terminal shows of the texts we print.
+size_t width(const std::string& text) { return n_characters(text); }
 
 std::string trim_right(std::string text) {
   text.erase(text.find_last_not_of(' ') + 1);

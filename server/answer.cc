@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/utf8.h"
 #include "server/event_stream.h"
 
 namespace longhaul {

@@ -2,11 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <ctime>
 #include <random>
 
-#include "tokenizer/unicode.h"
+#include "base/utf8.h"
 
 namespace longhaul {
 namespace {
@@ -161,12 +160,6 @@ Json to_json(const Usage& usage) {
           {"completion_tokens", usage.n_completion},
           {"total_tokens", usage.n_prompt + usage.n_completion},
           {"prompt_tokens_details", {{"cached_tokens", usage.n_cached}}}};
-}
-
-size_t n_characters(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char byte) {
-    return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U;  // not in the middle of one
-  }));
 }
 
 }  // namespace longhaul

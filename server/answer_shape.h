@@ -46,7 +46,4 @@ class AnswerShape {
 std::unique_ptr<AnswerShape> make_text_shape(const std::string& model);
 std::unique_ptr<AnswerShape> make_chat_shape(const std::string& model);
 
-// Characters, not bytes, of a text in UTF-8.
-size_t n_characters(std::string_view text);
-
 }  // namespace longhaul

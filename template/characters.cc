@@ -2,41 +2,18 @@
 
 #include <string.h>  // memmem, which is linear where std::string_view::find is not
 
-#include <algorithm>
+#include "base/utf8.h"
 
 namespace longhaul::jinja {
-namespace {
-
-uint8_t byte_at(std::string_view text, size_t at) { return static_cast<uint8_t>(text[at]); }
-
-bool continues(uint8_t byte) { return (byte & 0xC0) == 0x80; }
-
-uint32_t decode(std::string_view text, size_t at, size_t n_bytes) {
-  const uint8_t lead = byte_at(text, at);
-  if (n_bytes == 1) return lead < 0x80 ? lead : 0xDC00u + lead;
-  uint32_t code = lead & (0xFFu >> (n_bytes + 1));
-  for (size_t i = 1; i < n_bytes; ++i) code = code << 6 | (byte_at(text, at + i) & 0x3Fu);
-  return code;
-}
-
-}  // namespace
 
 size_t character_bytes(std::string_view text, size_t at) {
-  const uint8_t lead = byte_at(text, at);
-  const size_t n_bytes = lead < 0xC2 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 1;
-  if (n_bytes > text.size() - at) return 1;
-  for (size_t i = 1; i < n_bytes; ++i) {
-    if (!continues(byte_at(text, at + i))) return 1;
-  }
-  if (n_bytes < 3) return n_bytes;
-  const uint32_t code = decode(text, at, n_bytes);
-  const bool is_shortest = code >= (n_bytes == 3 ? 0x800u : 0x10000u);
-  const bool is_character = code <= 0x10FFFF && (code < 0xD800 || code > 0xDFFF);
-  return is_shortest && is_character ? n_bytes : 1;
+  const Utf8Char found = decode_utf8(text, at);
+  return found.state == Utf8State::kValid ? found.n_bytes : 1;
 }
 
 uint32_t code_point(std::string_view text, size_t at) {
-  return decode(text, at, character_bytes(text, at));
+  const Utf8Char found = decode_utf8(text, at);
+  return found.state == Utf8State::kValid ? found.code : 0xDC00u + static_cast<uint8_t>(text[at]);
 }
 
 size_t count_characters(std::string_view text) {
@@ -52,13 +29,10 @@ size_t character_offset(std::string_view text, size_t n) {
 }
 
 std::string encode_character(uint32_t code) {
-  const auto tail = [](uint32_t bits) { return static_cast<char>(0x80 | (bits & 0x3F)); };
-  if (code < 0x80) return {static_cast<char>(code)};
-  if (code < 0x800) return {static_cast<char>(0xC0 | code >> 6), tail(code)};
-  if (code >= 0xD800 && code <= 0xDFFF) return {};
-  if (code < 0x10000) return {static_cast<char>(0xE0 | code >> 12), tail(code >> 6), tail(code)};
-  if (code > 0x10FFFF) return {};
-  return {static_cast<char>(0xF0 | code >> 18), tail(code >> 12), tail(code >> 6), tail(code)};
+  std::string text;
+  const bool is_surrogate = code >= 0xD800 && code <= 0xDFFF;
+  if (!is_surrogate && code <= 0x10FFFF) append_utf8(text, code);
+  return text;
 }
 
 bool is_space(uint32_t code) {
@@ -77,7 +51,7 @@ size_t space_begin(std::string_view text) {
   size_t end = text.size();
   while (end > 0) {
     size_t at = end - 1;
-    while (at > 0 && end - at < 4 && continues(byte_at(text, at))) --at;
+    while (at > 0 && end - at < 4 && continues_character(text[at])) --at;
     if (at + character_bytes(text, at) != end || !is_space(code_point(text, at))) return end;
     end = at;
   }

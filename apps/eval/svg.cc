@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/utf8.h"
+
 namespace longhaul::eval {
 namespace {
 
@@ -94,10 +96,7 @@ std::string axis_number(double value) {
 }
 
 double text_width(std::string_view content) {
-  const auto n_characters = std::count_if(content.begin(), content.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
-  });
-  return 6.1 * static_cast<double>(n_characters);
+  return 6.1 * static_cast<double>(n_characters(content));
 }
 
 std::string escape_xml(std::string_view content) {

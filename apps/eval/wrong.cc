@@ -6,6 +6,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "base/utf8.h"
+
 namespace longhaul::eval {
 namespace {
 
@@ -16,9 +18,8 @@ constexpr size_t kQuestionBytes = 600;  // of its end that are shown
 // The last bytes of a text, whole characters and from the beginning of a word where there is one.
 std::string end_of(const std::string& text, size_t n_bytes) {
   if (text.size() <= n_bytes) return text;
-  const auto continues = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; };
   size_t first = text.size() - n_bytes;
-  while (first < text.size() && continues(text[first])) ++first;
+  while (first < text.size() && continues_character(text[first])) ++first;
   const size_t blank = text.find_first_of(" \n", first);
   if (blank != std::string::npos && blank < first + n_bytes / 4) first = blank + 1;
   return "… " + text.substr(first);
