@@ -111,13 +111,7 @@ Result<int> bench(BenchArguments& arguments) {
     sessions.push_back(std::move(session));
   }
   BenchReport report;
-  const bool calibrates =
-      std::any_of(plan.modes.begin(), plan.modes.end(), [&](AttentionMode mode) {
-        AttentionOptions attention = plan.attention;
-        attention.mode = mode;
-        return needs_calibration(attention);
-      });
-  if (calibrates) {
+  if (any_needs_calibration(plan.modes, plan.attention)) {
     LH_ASSIGN_OR_RETURN(const CalibrationSource source,
                         use_calibration(*engine, calibration_path()));
     report.calibration_was_stored = source.stored;

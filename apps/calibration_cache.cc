@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -141,6 +142,13 @@ Status prepare_calibration(Engine& engine, bool renew, bool quiet) {
     fmt::print(stderr, "[{}]\n", in_words(source, static_cast<int64_t>(std::time(nullptr))));
   }
   return {};
+}
+
+bool any_needs_calibration(std::span<const AttentionMode> modes, AttentionOptions options) {
+  return std::any_of(modes.begin(), modes.end(), [&](AttentionMode mode) {
+    options.mode = mode;
+    return needs_calibration(options);
+  });
 }
 
 void add_calibrate_flag(CLI::App& app, bool& renew) {

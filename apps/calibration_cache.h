@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <span>
 #include <string>
 
 #include "longhaul/engine.h"
@@ -29,6 +30,9 @@ std::string in_words(const CalibrationSource& source, int64_t now);
 
 // use_calibration() at calibration_path(); what it rests on goes to standard error unless `quiet`.
 Status prepare_calibration(Engine& engine, bool renew, bool quiet);
+
+// True if one of the modes, with these options, asks for a calibration.
+bool any_needs_calibration(std::span<const AttentionMode> modes, AttentionOptions options);
 
 // --calibrate.
 void add_calibrate_flag(CLI::App& app, bool& renew);

@@ -128,13 +128,7 @@ Result<int> demo(DemoArguments& arguments, bool has_selector) {
   LH_RETURN_IF_ERROR(settle(arguments, has_selector));
   LH_ASSIGN_OR_RETURN(const auto engine, Engine::load(arguments.engine));
   print_warnings(*engine);
-  const auto& modes = arguments.job.modes;
-  const bool calibrates = std::any_of(modes.begin(), modes.end(), [&](AttentionMode mode) {
-    AttentionOptions attention = arguments.job.attention;
-    attention.mode = mode;
-    return needs_calibration(attention);
-  });
-  if (calibrates) {
+  if (any_needs_calibration(arguments.job.modes, arguments.job.attention)) {
     LH_RETURN_IF_ERROR(prepare_calibration(*engine, arguments.calibrate, arguments.json));
   }
   if (!arguments.json) print_head(arguments, *engine);

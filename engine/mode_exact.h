@@ -36,7 +36,6 @@ class ExactMode : public DecodeMode {
   size_t n_to_copy(Run& run, size_t longest);
   size_t n_to_draft(Run& run, size_t longest);
   CostModel costs(const Run& run) const;
-  double ms_without_copies(const Run& run) const;
   Status take_draft(Run& run, std::span<const float> logits);
   Status judge(Run& run, MatrixView<const float> logits);
   size_t n_drafted() const { return drafts_.size() - 1; }
