@@ -326,7 +326,7 @@ void launch(cudaStream_t stream, const AttendArgs& args, uint32_t n_blocks) {
   static const cudaError_t status = allow_shared_memory(attend_chunks<kDim>, kBytes);
   LH_CUDA(status);
   const dim3 grid(n_blocks, args.kv.n_kv_heads, args.n_units);
-  launch_kernel(stream, attend_chunks<kDim>, {grid, kThreads, kBytes, args.pass.early}, args);
+  launch_kernel(stream, attend_chunks<kDim>, {grid, kThreads, kBytes}, args);
 }
 
 }  // namespace

@@ -32,13 +32,12 @@ TEST_F(CudaEarlyLaunch, GivesTheSameBits) {
   cudaStream_t stream;
   LH_CUDA(cudaStreamCreate(&stream));
   const auto enqueue = [&](bool early) {
+    allow_early_launches(early);
     Pass pass = sparse.pass;
-    pass.early = early;
     select(stream, pass, world.kv(), sparse.rows.q, sparse.rows.q_stride, shape.n_group,
            world.selection());
     attend(stream, pass, world.kv(), sparse.rows, world.workspace(true), &world.selection());
     pass = chunk.pass;
-    pass.early = early;
     attend(stream, pass, world.kv(), chunk.rows, world.workspace(true));
   };
   enqueue(false);
@@ -49,6 +48,7 @@ TEST_F(CudaEarlyLaunch, GivesTheSameBits) {
   LH_CUDA(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
   for (int i = 0; i < 8; ++i) enqueue(true);
   LH_CUDA(cudaStreamEndCapture(stream, &graph));
+  allow_early_launches(true);
   LH_CUDA(cudaGraphInstantiate(&exec, graph, 0));
   for (int i = 0; i < 20; ++i) {
     LH_CUDA(cudaMemsetAsync(sparse.out.data(), 0xFF, sparse_out.size() * sizeof(float), stream));

@@ -139,7 +139,7 @@ __global__ void __launch_bounds__(kChunkWarps* kWarp) merge_chunks(AttendArgs ar
 void launch_merge_short(cudaStream_t stream, const AttendArgs& args) {
   const dim3 grid(args.n_slots, args.kv.n_kv_heads, args.pass.n_steps);
   for_dim(args.kv.dim, [&](auto dim) {
-    launch_kernel(stream, merge_short<dim()>, {grid, kShortWarps * kWarp, 0, args.pass.early},
+    launch_kernel(stream, merge_short<dim()>, {grid, kShortWarps * kWarp},
                   args);
   });
 }
@@ -147,7 +147,7 @@ void launch_merge_short(cudaStream_t stream, const AttendArgs& args) {
 void launch_merge_chunks(cudaStream_t stream, const AttendArgs& args, uint32_t n_blocks) {
   const dim3 grid(n_blocks, args.kv.n_kv_heads, kChunkQueries / kChunkWarps);
   for_dim(args.kv.dim, [&](auto dim) {
-    launch_kernel(stream, merge_chunks<dim()>, {grid, kChunkWarps * kWarp, 0, args.pass.early},
+    launch_kernel(stream, merge_chunks<dim()>, {grid, kChunkWarps * kWarp},
                   args);
   });
 }

@@ -186,7 +186,7 @@ def main():
     if len(sys.argv) > 2:
         with open(sys.argv[2], encoding="utf-8") as file:
             ours = {(r["heads"], r["batch"], r["context"], r["rows"]): r
-                    for r in json.load(file)["results"] if not r.get("early")}
+                    for r in json.load(file)["results"] if r.get("early", True)}
     makers = [torch_peers]
     for module, maker in (("flash_attn", flash_attn_peer), ("flashinfer", flashinfer_peer)):
         try:

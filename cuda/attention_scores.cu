@@ -186,7 +186,7 @@ void launch(cudaStream_t stream, const SelectArgs& args, const dim3& grid) {
   constexpr uint32_t kBytes = kSharedBytes<kDim>;
   static const cudaError_t status = allow_shared_memory(score_groups<kDim>, kBytes);
   LH_CUDA(status);
-  launch_kernel(stream, score_groups<kDim>, {grid, kWarps * kWarp, kBytes, args.pass.early}, args);
+  launch_kernel(stream, score_groups<kDim>, {grid, kWarps * kWarp, kBytes}, args);
 }
 
 }  // namespace

@@ -225,7 +225,7 @@ void launch(cudaStream_t stream, const AttendArgs& args) {
   static const cudaError_t status = allow_shared_memory(attend_segments<kDim>, kBytes);
   LH_CUDA(status);
   const dim3 grid(args.n_units, args.kv.n_kv_heads, args.pass.n_steps);
-  launch_kernel(stream, attend_segments<kDim>, {grid, kWarp, kBytes, args.pass.early}, args);
+  launch_kernel(stream, attend_segments<kDim>, {grid, kWarp, kBytes}, args);
 }
 
 }  // namespace

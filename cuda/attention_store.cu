@@ -202,7 +202,7 @@ __global__ void __launch_bounds__(kBoundsWarps* kWarp) set_group_bounds(BoundsAr
 
 void launch_store(cudaStream_t stream, const StoreArgs& args) {
   const dim3 grid(args.pass.n_rows, args.kv.n_kv_heads);
-  const LaunchShape shape = {grid, kStoreThreads, 0, args.pass.early};
+  const LaunchShape shape = {grid, kStoreThreads, 0};
   if (args.kv.bounds != nullptr && args.pass.n_rows == args.pass.n_steps) {
     launch_kernel(stream, store_single_rows, shape, args);
     return;
@@ -217,7 +217,7 @@ void launch_bounds(cudaStream_t stream, const Pass& pass, const KvLayer& kv) {
   const uint32_t n_groups = (n_rows - 1 + kv.page_tokens() - 1) / kv.page_tokens() + 1;
   const dim3 grid(n_groups * (kv.dim / kKeyDims), kv.n_kv_heads, pass.n_steps);
   const BoundsArgs args = {pass, kv, n_groups};
-  launch_kernel(stream, set_group_bounds, {grid, kBoundsWarps * kWarp, 0, pass.early}, args);
+  launch_kernel(stream, set_group_bounds, {grid, kBoundsWarps * kWarp}, args);
 }
 
 }  // namespace longhaul::cuda

@@ -1,6 +1,8 @@
 // The highest scores of each list, by one block of threads: a search for the key of the last one
 // chosen that halves nothing but divides the range into 2,048 bins a round, then an ordered
 // collection.
+#include <algorithm>
+
 #include "cuda/attention_kernels.h"
 #include "cuda/attention_math.cuh"
 #include "cuda/launch_kernel.cuh"
@@ -19,9 +21,12 @@ __device__ __forceinline__ uint32_t key_of(float x) {
   return (bits >> 31) != 0 ? ~bits : bits | 0x80000000U;
 }
 
+// Scores of so many blocks are read once, into shared memory; longer lists every time anew.
+constexpr uint32_t kMostKept = 48 * 1024;
+
 // The scores of a list; a warp has a contiguous part of them.
 struct List {
-  const float* scores;
+  const float* scores;  // of this list, or the copy in shared memory
   uint32_t n;
   uint32_t first, end;  // of the warp
   uint32_t lane;
@@ -171,9 +176,18 @@ __device__ void collect(const List& list, Threshold threshold, uint32_t* ids, Sh
   });
 }
 
-__global__ void __launch_bounds__(kThreads) choose_blocks(SelectArgs args) {
+// Copies the scores that a warp reads to shared memory, where it finds them from then on.
+__device__ void keep(List& list) {
+  auto* const kept = reinterpret_cast<float*>(shared_memory());
+#pragma unroll 8
+  for (uint32_t i = list.first + list.lane; i < list.end; i += kWarp) kept[i] = list.scores[i];
+  __syncwarp();
+  list.scores = kept;
+}
+
+__global__ void __launch_bounds__(kThreads) choose_blocks(SelectArgs args, uint32_t n_kept) {
   __shared__ Shared shared;
-  wait_for_earlier();
+  wait_for_those_before();
   const StepRows step = args.pass.steps[blockIdx.y];
   if (!is_listed(step, args.lists)) return;
   const size_t at = (size_t{blockIdx.y} * args.kv.n_kv_heads + blockIdx.x) * args.lists.stride;
@@ -181,17 +195,36 @@ __global__ void __launch_bounds__(kThreads) choose_blocks(SelectArgs args) {
   const uint32_t n_selected = min(step.n_selected, n);
   const uint32_t warp = threadIdx.x / kWarp;
   const uint32_t share = (n + kThreads - 1) / kThreads * kWarp;  // of a warp
-  const List list = {args.lists.scores + at, n, min(warp * share, n), min((warp + 1) * share, n),
-                     threadIdx.x % kWarp};
+  List list = {args.lists.scores + at, n, min(warp * share, n), min((warp + 1) * share, n),
+               threadIdx.x % kWarp};
+  if (n <= n_kept) keep(list);
   const Threshold threshold = find_threshold(list, n_selected, shared);
+  let_next_launch();  // not before: its blocks would take the memory that this one works in
   collect(list, threshold, args.lists.ids + at, shared);
+}
+
+// As many scores as a block of threads may keep on this card.
+uint32_t most_kept_here() {
+  int device = 0;
+  int n_bytes = 0;
+  LH_CUDA(cudaGetDevice(&device));
+  LH_CUDA(cudaDeviceGetAttribute(&n_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+  const uint32_t fits =
+      (static_cast<uint32_t>(n_bytes) - sizeof(Shared)) / static_cast<uint32_t>(sizeof(float));
+  const uint32_t n = std::min(fits, kMostKept);
+  LH_CUDA(allow_shared_memory(choose_blocks, n * static_cast<uint32_t>(sizeof(float))));
+  return n;
 }
 
 }  // namespace
 
 void launch_top_k(cudaStream_t stream, const SelectArgs& args) {
   const dim3 grid(args.kv.n_kv_heads, args.pass.n_steps);
-  launch_kernel(stream, choose_blocks, {grid, kThreads, 0, args.pass.early}, args);
+  static const uint32_t most_kept = most_kept_here();
+  const uint32_t n_blocks = (args.pass.max_context - 1) / args.kv.block_size + 1;
+  const uint32_t n_kept = n_blocks <= most_kept ? n_blocks : 0;
+  const LaunchShape shape = {grid, kThreads, n_kept * static_cast<uint32_t>(sizeof(float))};
+  launch_kernel(stream, choose_blocks, shape, args, n_kept);
 }
 
 }  // namespace longhaul::cuda

@@ -50,9 +50,6 @@ struct Pass {
   uint32_t n_steps = 0;
   uint32_t n_rows = 0;
   uint32_t max_context = 0;  // no row of the pass sees a token at this position or behind it
-  // Kernels are launched before what is ahead of them on the stream is done, and
-  // wait for it on the device (compute capability 9 and up).
-  bool early = false;
 };
 
 // K and V of one layer, f16, in device memory: [kv head][page][tile], a tile of K and right behind

@@ -34,6 +34,10 @@ Result<Card> open_device() {
         properties.name, properties.major, properties.minor, kLeastMajor);
   }
   LH_RETURN_IF_ERROR(check(cudaSetDevice(0), properties.name));
+  // One way to share out the first-level memory: a kernel that wants another one cannot start before
+  // the multiprocessor is empty.
+  LH_RETURN_IF_ERROR(check(cudaDeviceSetCacheConfig(cudaFuncCachePreferShared),
+                           "dividing the first-level memory"));
   return Card{properties.name, properties.major, properties.minor, properties.multiProcessorCount,
               properties.totalGlobalMem};
 }

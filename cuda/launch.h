@@ -12,6 +12,11 @@ namespace longhaul::cuda {
 // program or the card is broken.
 [[noreturn]] void runtime_failed(const char* file, int line, cudaError_t status);
 
+// Whether kernels are launched before those ahead of them are done (launch_kernel.cuh): where the
+// card can, unless that was turned off, to compare. Changes no bit.
+bool launches_early();
+void allow_early_launches(bool allowed);
+
 }  // namespace longhaul::cuda
 
 #define LH_CUDA(call)                                                       \

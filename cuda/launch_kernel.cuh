@@ -1,9 +1,10 @@
-// Launches of kernels, also of such that follow each other closely.
+// Launches of kernels that follow each other closely.
 //
-// A kernel launched early may start while the last blocks of the one before it still run, which
-// hides the time that a launch takes. It begins with wait_for_earlier(), so that it sees all that
-// was written before it; every kernel does so, since one that is launched early is allowed to begin
-// when the one before has begun, whatever that waits for.
+// A kernel may be launched while the last blocks of the one before it still run, which hides the
+// time that a launch takes (from compute capability 9 on). So every kernel begins with
+// wait_for_earlier(), before it reads or writes anything that another one writes or reads: one that
+// did not would let the next begin before those ahead of it are done. What no kernel writes, weights
+// above all, may be asked for before it waits.
 #pragma once
 
 #include <cstdint>
@@ -12,13 +13,21 @@
 
 namespace longhaul::cuda {
 
-// At the start of a kernel: until all kernels before it are done and what they wrote can be read;
-// then lets the next one launch. Nothing where it was not launched early.
-__device__ __forceinline__ void wait_for_earlier() {
+// Until all kernels before this one are done and what they wrote can be read.
+__device__ __forceinline__ void wait_for_those_before() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+// The next kernel may be launched once all blocks came here, or ended.
+__device__ __forceinline__ void let_next_launch() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 #endif
+}
+__device__ __forceinline__ void wait_for_earlier() {
+  wait_for_those_before();
+  let_next_launch();
 }
 
 // Lets a kernel have that much dynamic shared memory, and the multiprocessors keep as much of it as
@@ -36,7 +45,6 @@ struct LaunchShape {
   dim3 grid;
   uint32_t n_threads;
   uint32_t n_bytes = 0;  // of dynamic shared memory
-  bool early = false;    // needs compute capability 9
 };
 
 template <class... Parameters, class... Args>
@@ -51,7 +59,7 @@ void launch_kernel(cudaStream_t stream, void (*kernel)(Parameters...), const Lau
   config.dynamicSmemBytes = shape.n_bytes;
   config.stream = stream;
   config.attrs = &attribute;
-  config.numAttrs = shape.early ? 1 : 0;
+  config.numAttrs = launches_early() ? 1 : 0;
   LH_CUDA(cudaLaunchKernelEx(&config, kernel, args...));
 }
 

@@ -188,28 +188,40 @@ FragmentView Activations::f16() const {
   return {f16_fragments_.data(), nullptr, f16_row_scales_.data(), f16_blocks(n_cols_)};
 }
 
+void Activations::start(const float* x, size_t stride, size_t n_rows, size_t n_cols,
+                        unsigned forms) {
+  LH_CHECK(n_rows <= max_rows_ && n_rows <= kMaxRows);
+  LH_CHECK(n_cols <= max_cols_);
+  LH_CHECK(n_cols % 32 == 0 && stride % 4 == 0 && reinterpret_cast<uintptr_t>(x) % 16 == 0);
+  n_rows_ = n_rows;
+  n_cols_ = n_cols;
+  forms_ = forms;
+  f32_ = x;
+  f32_stride_ = stride;
+}
+
+PrepareArgs Activations::start_q8(const float* x, size_t stride, size_t n_rows, size_t n_cols) {
+  start(x, stride, n_rows, n_cols, kFormQ8);
+  return q8_args();
+}
+
+PrepareArgs Activations::q8_args() const {
+  return {.x = f32_,
+          .stride = f32_stride_,
+          .n_rows = static_cast<uint32_t>(n_rows_),
+          .n_cols = static_cast<uint32_t>(n_cols_),
+          .n_blocks = q8_blocks(n_cols_),
+          .fragments = reinterpret_cast<uint32_t*>(q8_fragments_.data()),
+          .scales = q8_scales_.data(),
+          .row_scales = nullptr};
+}
+
 void prepare(cudaStream_t stream, const float* x, size_t stride, size_t n_rows, size_t n_cols,
              Activations& activations, unsigned forms) {
-  LH_CHECK(n_rows <= activations.max_rows_ && n_rows <= kMaxRows);
-  LH_CHECK(n_cols <= activations.max_cols_);
-  LH_CHECK(n_cols % 32 == 0 && stride % 4 == 0 && reinterpret_cast<uintptr_t>(x) % 16 == 0);
-  activations.n_rows_ = n_rows;
-  activations.n_cols_ = n_cols;
-  activations.forms_ = forms;
-  activations.f32_ = x;
-  activations.f32_stride_ = stride;
+  activations.start(x, stride, n_rows, n_cols, forms);
   if (n_rows == 0) return;
-  PrepareArgs args = {};
-  args.x = x;
-  args.stride = stride;
-  args.n_rows = static_cast<uint32_t>(n_rows);
-  args.n_cols = static_cast<uint32_t>(n_cols);
-  if ((forms & kFormQ8) != 0) {
-    args.n_blocks = q8_blocks(n_cols);
-    args.fragments = reinterpret_cast<uint32_t*>(activations.q8_fragments_.data());
-    args.scales = activations.q8_scales_.data();
-    launch_prepare_q8(stream, args);
-  }
+  PrepareArgs args = activations.q8_args();
+  if ((forms & kFormQ8) != 0) launch_prepare_q8(stream, args);
   if ((forms & kFormF16) != 0) {
     args.n_blocks = f16_blocks(n_cols);
     args.fragments = reinterpret_cast<uint32_t*>(activations.f16_fragments_.data());

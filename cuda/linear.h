@@ -26,6 +26,7 @@
 namespace longhaul::cuda {
 
 struct FragmentView;
+struct PrepareArgs;
 
 // A weight matrix [n_out, n_in] on the device, laid out for the kernels.
 class Matrix {
@@ -71,9 +72,15 @@ class Activations {
   size_t n_rows() const { return n_rows_; }
   size_t n_cols() const { return n_cols_; }
 
+  // For a kernel that makes x [n_rows, n_cols] and rounds it to 8 bits in one: where its numbers go.
+  // The next matmul() reads them.
+  PrepareArgs start_q8(const float* x, size_t stride, size_t n_rows, size_t n_cols);
+
  private:
   friend void prepare(cudaStream_t stream, const float* x, size_t stride, size_t n_rows,
                       size_t n_cols, Activations& activations, unsigned forms);
+  void start(const float* x, size_t stride, size_t n_rows, size_t n_cols, unsigned forms);
+  PrepareArgs q8_args() const;
   friend void matmul_with(cudaStream_t stream, const struct Tuning& tuning, const Activations& x,
                           std::span<const struct MatmulTask> tasks);
   FragmentView q8() const;

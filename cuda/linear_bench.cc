@@ -49,7 +49,10 @@ struct Variant {
   Tuning tuning;
 };
 const Variant kDefault = {"", {}};
-const Variant kNoPrefetch = {"no prefetch", {.many_from_rows = 1 << 20, .prefetch = false}};
+const Variant kNoPrefetch = {"no prefetch",
+                             {.many_from_rows = 1 << 20, .prefetch = Prefetch::kNone}};
+const Variant kAhead = {"prefetch ahead",
+                        {.many_from_rows = 1 << 20, .prefetch = Prefetch::kAhead}};
 const Variant kOneTile = {"one tile",
                           {.many_from_rows = 1 << 20, .two_tiles_from_blocks = 1 << 20}};
 const Variant kTwoTiles = {"two tiles", {.many_from_rows = 1 << 20, .two_tiles_from_blocks = 1}};
@@ -157,6 +160,7 @@ class Bench {
     load(product, type);
     for (const size_t n_rows : {1, 2, 4, 8, 16, 32}) measure(product, type, n_rows, kDefault);
     for (const size_t n_rows : {1, 8, 32}) measure(product, type, n_rows, kNoPrefetch);
+    for (const size_t n_rows : {1, 8, 32}) measure(product, type, n_rows, kAhead);
     measure(product, type, 32, kOneTile);
     measure(product, type, 32, kTwoTiles);
     if (!product.prefill) return;

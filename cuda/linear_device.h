@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "cuda/instructions.h"
+#include "cuda/launch_kernel.cuh"
 
 #define LH_KERNEL(threads, blocks) __global__ void __launch_bounds__(threads, blocks)
 #define LH_KERNEL_ARGUMENT const __grid_constant__
@@ -44,9 +45,10 @@ LH_DEVICE uint32_t shuffle_xor(uint32_t x, uint32_t mask) {
   return __shfl_xor_sync(0xFFFFFFFFu, x, mask);
 }
 
+// Not the read-only path: the kernel before may write it while this one waits.
 template <class T>
 LH_DEVICE T load_cached(const T* from) {
-  return __ldg(from);
+  return *from;
 }
 
 }  // namespace longhaul::cuda

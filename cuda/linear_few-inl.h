@@ -114,8 +114,7 @@ LH_DEVICE void sum_slice(const MatmulArgs& args, const FewTiles<kTiles>& tiles,
   // multiprocessor, which together have enough under way.
   constexpr uint32_t kAtOnce = F::L::kSteps < 2 || kTiles > 1 ? 1 : 2;
   // What is not under way yet comes as far as the second-level cache: a unit ahead.
-  const bool prefetches = args.prefetch && lane < kTiles;
-  if (prefetches) prefetch_to_l2(unit + lane * tiles.stride, F::L::kBytes);
+  const bool prefetches = args.prefetch == Prefetch::kAhead && lane < kTiles;
 #pragma unroll 1
   for (uint32_t left = n_units; left > 0; --left, unit += F::L::kBytes) {
     if (prefetches && left > 1)
@@ -159,6 +158,17 @@ LH_DEVICE void keep_sums(const float (&acc)[kTiles][kGroups][2 * kCols], uint32_
   }
 }
 
+// Before the activations are there: the first unit of each warp comes to the second-level cache.
+template <class F, int kTiles>
+LH_DEVICE void prefetch_first(const MatmulArgs& args, const FewTiles<kTiles>& tiles) {
+  const uint32_t lane = thread_id() % 32;
+  const uint32_t slice = thread_id() / 32;
+  if (args.prefetch == Prefetch::kNone || lane >= kTiles || slice >= args.n_slices) return;
+  prefetch_to_l2(tiles.first + lane * tiles.stride +
+                     static_cast<size_t>(slice) * args.slice_units * F::L::kBytes,
+                 F::L::kBytes);
+}
+
 template <TensorType type, int kTiles, int kGroups, int kCols>
 LH_KERNEL(kFewWarps<kGroups> * 32, 2)
 few_rows(LH_KERNEL_ARGUMENT MatmulArgs args) {
@@ -171,6 +181,8 @@ few_rows(LH_KERNEL_ARGUMENT MatmulArgs args) {
   const size_t tile_bytes = static_cast<size_t>(args.n_units) * F::L::kBytes;
   const FewTiles<kTiles> tiles = {task.w + first_tile * tile_bytes,
                                   (first_tile + 1) * kTileRows < task.n_out ? tile_bytes : 0};
+  prefetch_first<F>(args, tiles);
+  wait_for_earlier();
   auto* sums = reinterpret_cast<float*>(shared_memory());
   const uint32_t n_warps = n_threads() / 32;
 

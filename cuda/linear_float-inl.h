@@ -1,5 +1,4 @@
-// Products with F32 and BF16 weights, in f32. A warp makes one output of up to kRows
-// rows: each lane
+// Products with F32 and BF16 weights, in f32. A warp makes one output of up to kRows rows: each lane
 // sums 4 inputs of every 128 in ascending order, and the lanes are added as a tree.
 #pragma once
 
@@ -24,6 +23,7 @@ LH_DEVICE float4 load_weights(const std::byte* row, uint32_t i) {
 template <TensorType type, uint32_t kRows>
 LH_KERNEL(kFloatWarps * 32, 1)
 float_rows(LH_KERNEL_ARGUMENT FloatArgs args) {
+  wait_for_earlier();
   const uint32_t lane = thread_id() % 32;
   const uint32_t out = block_x() * kFloatWarps + thread_id() / 32;
   if (out >= args.n_out) return;

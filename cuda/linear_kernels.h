@@ -32,6 +32,11 @@ struct TaskArgs {
 
 inline constexpr uint32_t kMaxTasks = 8;
 
+// Which weights come to the second-level cache before they are read, in the kernel for few rows (from
+// sm_90 on): none; the first of each warp, while the activations are still being made; or those and
+// later always the next.
+enum class Prefetch : uint8_t { kNone, kFirst, kAhead };
+
 // Tasks of one type that read the same activations.
 struct MatmulArgs {
   FragmentView x;
@@ -41,7 +46,7 @@ struct MatmulArgs {
   uint32_t n_units;
   uint32_t slice_units;  // of a slice of the sums; the last may have fewer
   uint32_t n_slices;
-  bool prefetch;  // weights to the second-level cache, in the kernel for few rows
+  Prefetch prefetch;
 };
 
 // Says of how many units the inputs are, and how they are cut in slices.

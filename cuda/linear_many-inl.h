@@ -176,6 +176,7 @@ LH_DEVICE void store_outputs(const MatmulArgs& args, const TaskArgs& task, uint3
 template <TensorType type>
 LH_KERNEL(kManyWarps * 32, 2)
 many_rows(LH_KERNEL_ARGUMENT MatmulArgs args) {
+  wait_for_earlier();
   using S = Stage<type>;
   const uint32_t lane = thread_id() % 32;
   const uint32_t warp = thread_id() / 32;

@@ -129,7 +129,7 @@ std::vector<float> multiply(const Weights& w, Packed& packed, const Prepared& x,
   args.n_tasks = 2;
   args.n_rows = x.n_rows;
   set_units(args, packed.n_units);
-  args.prefetch = true;
+  args.prefetch = Prefetch::kAhead;
   const auto n_out = static_cast<uint32_t>(w.n_out);
   const auto* data = packed.memory.as<std::byte>();
   args.tasks[0] = {data, y.data(), stride, nullptr, n_out, 0};

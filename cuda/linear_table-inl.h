@@ -12,6 +12,7 @@ inline constexpr uint32_t kTableThreads = 256;
 template <TensorType type>
 LH_KERNEL(kTableThreads, 1)
 pack_units(FileMatrix from, uint32_t n_units, size_t n_words, uint32_t* to) {
+  wait_for_earlier();
   constexpr uint32_t kUnitWords = Layout<type>::kBytes / 4;
   const size_t at = static_cast<size_t>(block_x()) * kTableThreads + thread_id();
   if (at >= n_words) return;
@@ -57,6 +58,7 @@ LH_DEVICE float read_number(const std::byte* row, uint32_t i) {
 template <TensorType type>
 LH_KERNEL(kTableThreads, 1)
 embed_rows(LH_KERNEL_ARGUMENT EmbedArgs args, size_t row_bytes) {
+  wait_for_earlier();
   const uint32_t i = block_x() * kTableThreads + thread_id();
   if (i >= args.n_cols) return;
   const int32_t token = args.tokens[block_y()];

@@ -198,7 +198,8 @@ TEST_F(CudaLinear, BitsDoNotDependOnTheKernel) {
         const std::vector<float> many = multiply(matrix, x, n_rows);
         const Tuning few[] = {{.many_from_rows = 1000},
                               {.many_from_rows = 1000, .two_tiles_from_blocks = 1},
-                              {.many_from_rows = 1000, .prefetch = false}};
+                              {.many_from_rows = 1000, .prefetch = Prefetch::kNone},
+                              {.many_from_rows = 1000, .prefetch = Prefetch::kAhead}};
         for (const Tuning& tuning : few) {
           tuning_ = tuning;
           const std::vector<float> y = multiply(matrix, x, n_rows);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cuda/linear.h"
+#include "cuda/linear_kernels.h"
 
 namespace longhaul::cuda {
 
@@ -11,9 +12,8 @@ struct Tuning {
   size_t many_from_blocks = 96;
   // From 17 rows on a block of the kernel for few rows makes two tiles of outputs, where that still
   // gives this many blocks.
-  size_t two_tiles_from_blocks = 120;
-  // Few rows: weights come to the second-level cache a unit ahead (from sm_90 on).
-  bool prefetch = true;
+  size_t two_tiles_from_blocks = 160;
+  Prefetch prefetch = Prefetch::kFirst;
 };
 
 void matmul_with(cudaStream_t stream, const Tuning& tuning, const Activations& x,

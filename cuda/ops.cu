@@ -1,6 +1,7 @@
 #include <cuda_fp16.h>
 
 #include "cuda/launch_kernel.cuh"
+#include "cuda/linear_round.h"
 #include "cuda/ops.h"
 
 namespace longhaul::cuda {
@@ -26,52 +27,77 @@ __device__ float inverse_of(float squares, uint32_t n, float eps) {
   return __fdiv_rn(1.0F, __fsqrt_rn(__fadd_rn(mean, eps)));
 }
 
-// 1 / sqrt(mean(row^2) + eps).
-__device__ float inverse_rms(const float* row, uint32_t n, float eps, float* scratch) {
+__device__ float4 added(float4 a, float4 b) {
+  return {__fadd_rn(a.x, b.x), __fadd_rn(a.y, b.y), __fadd_rn(a.z, b.z), __fadd_rn(a.w, b.w)};
+}
+__device__ float4 scaled(float4 a, float by) {
+  return {__fmul_rn(a.x, by), __fmul_rn(a.y, by), __fmul_rn(a.z, by), __fmul_rn(a.w, by)};
+}
+__device__ float4 multiplied(float4 a, float4 b) {
+  return {__fmul_rn(a.x, b.x), __fmul_rn(a.y, b.y), __fmul_rn(a.z, b.z), __fmul_rn(a.w, b.w)};
+}
+__device__ float squares_after(float sum, float4 x) {
+  return __fmaf_rn(x.w, x.w, __fmaf_rn(x.z, x.z, __fmaf_rn(x.y, x.y, __fmaf_rn(x.x, x.x, sum))));
+}
+
+__device__ float4* quads(const Rows& rows, uint32_t row) {
+  return reinterpret_cast<float4*>(rows.data + row * rows.stride);
+}
+
+// 1 / sqrt(mean(x^2) + eps) of quad(i), i < n_quads, which each thread calls for its own.
+template <class F>
+__device__ float inverse_rms(uint32_t n_quads, float eps, float* scratch, const F& quad) {
   float sum = 0;
-  for (uint32_t i = threadIdx.x; i < n; i += blockDim.x) sum = __fmaf_rn(row[i], row[i], sum);
-  return inverse_of(block_sum(sum, scratch), n, eps);
+  for (uint32_t i = threadIdx.x; i < n_quads; i += blockDim.x) sum = squares_after(sum, quad(i));
+  return inverse_of(block_sum(sum, scratch), 4 * n_quads, eps);
 }
 
-__global__ void rms_norm_kernel(Rows x, const float* weight, float eps, Rows out) {
-  __shared__ float scratch[32];
-  const float* const row = x.data + blockIdx.x * x.stride;
-  float* const to = out.data + blockIdx.x * out.stride;
-  const float inverse = inverse_rms(row, x.n_cols, eps, scratch);
-  for (uint32_t i = threadIdx.x; i < x.n_cols; i += blockDim.x)
-    to[i] = __fmul_rn(__fmul_rn(row[i], inverse), weight[i]);
-}
+constexpr uint32_t kNormThreads = 512;  // of a row, whatever its length: the tree of its sum
 
-__global__ void add_kernel(Rows x, Rows y, const float* norm, float eps) {
+// A row to a block; to round them, also the rows that fill up the last group.
+template <bool kRounds>
+__global__ void __launch_bounds__(kNormThreads) norm_kernel(Norm args, PrepareArgs rounded) {
   __shared__ float scratch[32];
-  float* const to = x.data + blockIdx.x * x.stride;
-  const float* const row = y.data + blockIdx.x * y.stride;
-  const float inverse = norm == nullptr ? 1.0F : inverse_rms(row, x.n_cols, eps, scratch);
-  for (uint32_t i = threadIdx.x; i < x.n_cols; i += blockDim.x) {
-    const float add = norm == nullptr ? row[i] : __fmul_rn(__fmul_rn(row[i], inverse), norm[i]);
-    to[i] = __fadd_rn(to[i], add);
+  wait_for_earlier();
+  const uint32_t row = blockIdx.x;
+  const uint32_t n_quads = row < args.x.n_rows ? args.x.n_cols / 4 : 0;
+  float4* const x = quads(args.x, row);
+  const float4* const more = args.more.n_rows > 0 ? quads(args.more, row) : nullptr;
+  const float inverse = inverse_rms(n_quads, args.eps, scratch, [&](uint32_t i) {
+    if (more == nullptr) return x[i];
+    return x[i] = added(x[i], more[i]);
+  });
+  const auto* const weight = reinterpret_cast<const float4*>(args.weight);
+  float4* const out = quads(args.out, row);
+  const uint32_t n = kRounds ? rounded.n_blocks * 8 : n_quads;  // whole warps
+  for (uint32_t i = threadIdx.x; i < n; i += kNormThreads) {
+    float4 value = {};
+    if (i < n_quads) out[i] = value = multiplied(scaled(x[i], inverse), weight[i]);
+    if constexpr (kRounds) round_quad(rounded, row, i, value);
   }
 }
 
-__global__ void add_then_norm_kernel(Rows x, Rows y, const float* weight, float eps, Rows out) {
+__global__ void __launch_bounds__(kNormThreads) add_kernel(Rows x, Rows y, const float* norm,
+                                                           float eps) {
   __shared__ float scratch[32];
-  float* const row = x.data + blockIdx.x * x.stride;
-  const float* const more = y.data + blockIdx.x * y.stride;
-  float* const to = out.data + blockIdx.x * out.stride;
-  float sum = 0;
-  for (uint32_t i = threadIdx.x; i < x.n_cols; i += blockDim.x) {
-    const float value = __fadd_rn(row[i], more[i]);
-    row[i] = value;
-    sum = __fmaf_rn(value, value, sum);
+  wait_for_earlier();
+  float4* const to = quads(x, blockIdx.x);
+  const float4* const from = quads(y, blockIdx.x);
+  const auto* const weight = reinterpret_cast<const float4*>(norm);
+  const uint32_t n_quads = x.n_cols / 4;
+  float inverse = 0.0F;
+  if (norm != nullptr)
+    inverse = inverse_rms(n_quads, eps, scratch, [&](uint32_t i) { return from[i]; });
+  for (uint32_t i = threadIdx.x; i < n_quads; i += kNormThreads) {
+    const float4 y_quad = from[i];
+    to[i] = added(to[i], norm == nullptr ? y_quad : multiplied(scaled(y_quad, inverse), weight[i]));
   }
-  const float inverse = inverse_of(block_sum(sum, scratch), x.n_cols, eps);
-  for (uint32_t i = threadIdx.x; i < x.n_cols; i += blockDim.x)
-    to[i] = __fmul_rn(__fmul_rn(row[i], inverse), weight[i]);
 }
 
 // A warp for each head. Its lanes hold numbers i, i + 32, ...
 __global__ void rotate_kernel(Heads heads, Heads others, const float* cos, const float* sin,
                               uint32_t n_pairs, bool halves, float eps) {
+  wait_for_earlier();
   uint32_t head = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
   const uint32_t n_heads = heads.rows.n_cols / heads.head_dim;
   if (head >= n_heads) {
@@ -112,21 +138,38 @@ __device__ float gelu(float x) {
   return __fmul_rn(__fmul_rn(0.5F, x), __fadd_rn(1.0F, t));
 }
 
-template <float (*kActivation)(float)>
-__global__ void activate_kernel(Rows gate, Rows up) {
+template <bool kGelu>
+__device__ float activated(float gate, float up) {
+  return __fmul_rn(kGelu ? gelu(gate) : silu(gate), up);
+}
+
+// 4 numbers to a thread; second grid axis: rows, as in norm_kernel.
+template <bool kGelu, bool kRounds>
+__global__ void activate_kernel(Activated args, PrepareArgs rounded) {
+  wait_for_earlier();
   const uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (i >= gate.n_cols) return;
-  float* const g = gate.data + blockIdx.y * gate.stride + i;
-  *g = __fmul_rn(kActivation(*g), up.data[blockIdx.y * up.stride + i]);
+  const uint32_t row = blockIdx.y;
+  float4 value = {};
+  if (row < args.gate.n_rows && i < args.gate.n_cols / 4) {
+    float4* const gate = quads(args.gate, row) + i;
+    const float4 g = *gate;
+    const float4 up = quads(args.up, row)[i];
+    value = {activated<kGelu>(g.x, up.x), activated<kGelu>(g.y, up.y), activated<kGelu>(g.z, up.z),
+             activated<kGelu>(g.w, up.w)};
+    *gate = value;
+  }
+  if constexpr (kRounds) round_quad(rounded, row, i, value);
 }
 
 __global__ void gather_kernel(Rows from, const uint32_t* rows, Rows to) {
+  wait_for_earlier();
   const float* const row = from.data + rows[blockIdx.x] * from.stride;
   float* const out = to.data + blockIdx.x * to.stride;
   for (uint32_t i = threadIdx.x; i < to.n_cols; i += blockDim.x) out[i] = row[i];
 }
 
 __global__ void add_scaled_kernel(Rows from, const uint32_t* rows, const float* weights, Rows to) {
+  wait_for_earlier();
   const float* const row = from.data + blockIdx.x * from.stride;
   float* const out = to.data + rows[blockIdx.x] * to.stride;
   const float weight = weights[blockIdx.x];
@@ -136,6 +179,7 @@ __global__ void add_scaled_kernel(Rows from, const uint32_t* rows, const float* 
 
 __global__ void angles_kernel(const uint32_t* positions, const double* frequencies,
                               uint32_t n_pairs, double magnitude, float* cos, float* sin) {
+  wait_for_earlier();
   for (uint32_t i = threadIdx.x; i < n_pairs; i += blockDim.x) {
     double s = 0;
     double c = 0;
@@ -153,6 +197,7 @@ __device__ uint64_t mixed(uint64_t x) {
 
 __global__ void fill_tiles_kernel(KvLayer kv, const uint32_t* pages, uint32_t first_tile,
                                   uint64_t seed) {
+  wait_for_earlier();
   const uint32_t tile = first_tile + blockIdx.x;
   const uint32_t n = 2 * kTile * kv.dim;  // K and V
   std::byte* const page = kv.tiles + blockIdx.y * kv.tile_head_stride +
@@ -171,18 +216,40 @@ __global__ void fill_tiles_kernel(KvLayer kv, const uint32_t* pages, uint32_t fi
 
 uint32_t blocks_for(uint32_t n) { return (n + kThreads - 1) / kThreads; }
 
-}  // namespace
+uint32_t padded_to_groups(uint32_t n_rows) { return divide_up(n_rows, kGroupRows) * kGroupRows; }
 
-void rms_norm(cudaStream_t stream, Rows x, const float* weight, float eps, Rows out) {
-  launch_kernel(stream, rms_norm_kernel, {x.n_rows, kThreads}, x, weight, eps, out);
+void check_quads(const Rows& rows) {
+  LH_CHECK(rows.n_cols % 4 == 0 && rows.stride % 4 == 0);
+  LH_CHECK(reinterpret_cast<uintptr_t>(rows.data) % 16 == 0);
 }
 
-void add_then_norm(cudaStream_t stream, Rows x, Rows y, const float* weight, float eps, Rows out) {
-  launch_kernel(stream, add_then_norm_kernel, {x.n_rows, kThreads}, x, y, weight, eps, out);
+template <bool kGelu>
+void activate(cudaStream_t stream, const Activated& args, const PrepareArgs* rounded) {
+  if (rounded == nullptr) {
+    const dim3 grid(blocks_for(args.gate.n_cols / 4), args.gate.n_rows);
+    launch_kernel(stream, activate_kernel<kGelu, false>, {grid, kThreads}, args, PrepareArgs());
+    return;
+  }
+  const dim3 grid(blocks_for(rounded->n_blocks * 8), padded_to_groups(args.gate.n_rows));
+  launch_kernel(stream, activate_kernel<kGelu, true>, {grid, kThreads}, args, *rounded);
+}
+
+}  // namespace
+
+void norm(cudaStream_t stream, const Norm& args, const PrepareArgs* rounded) {
+  for (const Rows& rows : {args.x, args.more, args.out}) check_quads(rows);
+  if (rounded == nullptr) {
+    launch_kernel(stream, norm_kernel<false>, {args.x.n_rows, kNormThreads}, args, PrepareArgs());
+    return;
+  }
+  launch_kernel(stream, norm_kernel<true>, {padded_to_groups(args.x.n_rows), kNormThreads}, args,
+                *rounded);
 }
 
 void add(cudaStream_t stream, Rows x, Rows y, const float* norm, float eps) {
-  launch_kernel(stream, add_kernel, {x.n_rows, kThreads}, x, y, norm, eps);
+  check_quads(x);
+  check_quads(y);
+  launch_kernel(stream, add_kernel, {x.n_rows, kNormThreads}, x, y, norm, eps);
 }
 
 void rotate(cudaStream_t stream, Heads heads, Heads others, const float* cos, const float* sin,
@@ -195,14 +262,10 @@ void rotate(cudaStream_t stream, Heads heads, Heads others, const float* cos, co
                 eps);
 }
 
-void silu_mul(cudaStream_t stream, Rows gate, Rows up) {
-  const dim3 grid(blocks_for(gate.n_cols), gate.n_rows);
-  launch_kernel(stream, activate_kernel<silu>, {grid, kThreads}, gate, up);
-}
-
-void gelu_mul(cudaStream_t stream, Rows gate, Rows up) {
-  const dim3 grid(blocks_for(gate.n_cols), gate.n_rows);
-  launch_kernel(stream, activate_kernel<gelu>, {grid, kThreads}, gate, up);
+void activate(cudaStream_t stream, const Activated& args, const PrepareArgs* rounded) {
+  check_quads(args.gate);
+  check_quads(args.up);
+  args.is_gelu ? activate<true>(stream, args, rounded) : activate<false>(stream, args, rounded);
 }
 
 void gather(cudaStream_t stream, Rows from, const uint32_t* rows, Rows to) {

@@ -7,6 +7,7 @@
 
 #include "cuda/attention_types.h"
 #include "cuda/launch.h"
+#include "cuda/linear_kernels.h"
 
 namespace longhaul::cuda {
 
@@ -18,14 +19,22 @@ struct Rows {
   size_t stride = 0;
 };
 
-// out = x / sqrt(mean(x^2) + eps) * weight, row by row; `out` may be x.
-void rms_norm(cudaStream_t stream, Rows x, const float* weight, float eps, Rows out);
+// Of the rows of norm() and activate(): columns and strides are multiples of 4, rows begin at
+// multiples of 16 bytes. With `rounded` the result is rounded to 8 bits besides, as prepare() does.
+
+// out = x / sqrt(mean(x^2) + eps) * weight, row by row; `out` may be x. With `more` (n_rows > 0) x +=
+// more first.
+struct Norm {
+  Rows x;
+  Rows more;
+  const float* weight = nullptr;
+  float eps = 0.0F;
+  Rows out;
+};
+void norm(cudaStream_t stream, const Norm& args, const PrepareArgs* rounded = nullptr);
 
 // x += y, where `norm` is not null x += RMSNorm(y) * norm.
 void add(cudaStream_t stream, Rows x, Rows y, const float* norm, float eps);
-
-// x += y, then out = RMSNorm(x) * weight: the bits of the two one after the other.
-void add_then_norm(cudaStream_t stream, Rows x, Rows y, const float* weight, float eps, Rows out);
 
 // Heads of head_dim numbers side by side in rows: each is normed by `norm` [head_dim] unless that
 // is null, then its first 2 * n_pairs numbers are rotated by the row's angles [n_rows, n_pairs];
@@ -40,8 +49,11 @@ void rotate(cudaStream_t stream, Heads heads, Heads others, const float* cos, co
             uint32_t n_pairs, bool halves, float eps);
 
 // gate = silu(gate) * up, or the tanh form of gelu(gate) * up.
-void silu_mul(cudaStream_t stream, Rows gate, Rows up);
-void gelu_mul(cudaStream_t stream, Rows gate, Rows up);
+struct Activated {
+  bool is_gelu = false;
+  Rows gate, up;
+};
+void activate(cudaStream_t stream, const Activated& args, const PrepareArgs* rounded = nullptr);
 
 // to[i] = from[rows[i]] for i < to.n_rows; rows [to.n_rows] on the device.
 void gather(cudaStream_t stream, Rows from, const uint32_t* rows, Rows to);

@@ -161,33 +161,35 @@ void CudaBackend::angles(const ::longhaul::Pass&, const RopeTable& rope, MatrixV
                sin.data);
 }
 
-// An addition waits for the norm that follows it: one launch for both.
+// An addition waits for the norm that follows it, a norm and an activation for the rounding of what
+// they make: one launch for all.
 void CudaBackend::norm(MatrixView<const float> x, const Floats& weight, float eps,
                        MatrixView<float> out) {
-  const bool follows =
-      sum_ && sum_->x.data == x.data && sum_->x.n_rows == x.n_rows && out.data != x.data;
-  if (follows) {
-    add_then_norm(stream_, rows_of(sum_->x), rows_of(sum_->y), weight.data(), eps, rows_of(out));
-    sum_.reset();
-    return;
+  Norm norm = {.x = rows_of(x), .weight = weight.data(), .eps = eps, .out = rows_of(out)};
+  const Sum* const sum = std::get_if<Sum>(&pending_);
+  if (sum != nullptr && sum->x.data == x.data && sum->x.n_rows == x.n_rows && out.data != x.data) {
+    norm.more = sum->y;
+  } else {
+    settle();
   }
-  settle();
-  rms_norm(stream_, rows_of(x), weight.data(), eps, rows_of(out));
+  pending_ = norm;
 }
 
 void CudaBackend::add(MatrixView<float> x, MatrixView<float> y, const Floats& norm, float eps) {
   settle();
   if (norm.size() == 0) {
-    sum_ = Sum{x, y};
+    pending_ = Sum{rows_of(x), rows_of(y)};
   } else {
     cuda::add(stream_, rows_of(x), rows_of(y), norm.data(), eps);
   }
 }
 
-// Every operation but norm() begins with it.
+// Every operation but those that may take along what is pending begins with it.
 void CudaBackend::settle() {
-  if (sum_) cuda::add(stream_, rows_of(sum_->x), rows_of(sum_->y), nullptr, 0);
-  sum_.reset();
+  if (const auto* sum = std::get_if<Sum>(&pending_)) cuda::add(stream_, sum->x, sum->y, nullptr, 0);
+  if (const auto* norm = std::get_if<Norm>(&pending_)) cuda::norm(stream_, *norm);
+  if (const auto* made = std::get_if<Activated>(&pending_)) cuda::activate(stream_, *made);
+  pending_ = {};
 }
 
 void CudaBackend::rotate(std::span<const HeadRows> heads, float eps) {
@@ -200,7 +202,7 @@ void CudaBackend::rotate(std::span<const HeadRows> heads, float eps) {
     on_device[i] = {rows_of(each.rows), static_cast<uint32_t>(each.head_dim), weight};
     if (weight == nullptr || each.norm->size() == each.head_dim) continue;
     // Of all heads as one.
-    rms_norm(stream_, on_device[i].rows, weight, eps, on_device[i].rows);
+    cuda::norm(stream_, {on_device[i].rows, {}, weight, eps, on_device[i].rows});
     on_device[i].norm = nullptr;
   }
   // Both are rotated alike.
@@ -212,14 +214,7 @@ void CudaBackend::rotate(std::span<const HeadRows> heads, float eps) {
 void CudaBackend::activate(Activation activation, MatrixView<float> gate,
                            MatrixView<const float> up) {
   settle();
-  switch (activation) {
-    case Activation::kSilu:
-      silu_mul(stream_, rows_of(gate), rows_of(up));
-      break;
-    case Activation::kGelu:
-      gelu_mul(stream_, rows_of(gate), rows_of(up));
-      break;
-  }
+  pending_ = Activated{activation == Activation::kGelu, rows_of(gate), rows_of(up)};
 }
 
 void CudaBackend::gather(MatrixView<const float> from, std::span<const uint32_t> rows,
@@ -250,8 +245,17 @@ void CudaBackend::zero(MatrixView<float> x) {
                             stream_));
 }
 
+// Whether the pending operation makes x.
+bool CudaBackend::makes(MatrixView<const float> x) const {
+  const Rows* made = nullptr;
+  if (const auto* norm = std::get_if<Norm>(&pending_)) made = &norm->out;
+  if (const auto* activated = std::get_if<Activated>(&pending_)) made = &activated->gate;
+  return made != nullptr && made->data == x.data && made->n_rows == x.n_rows &&
+         made->n_cols == x.n_cols;
+}
+
 void CudaBackend::prepare(MatrixView<const float> x) {
-  settle();
+  if (!makes(x)) settle();
   input_ = x;
   forms_ = 0;  // multiply() knows which it needs
   make_activations(x.n_rows, x.n_cols);
@@ -268,8 +272,22 @@ void CudaBackend::make_activations(size_t n_rows, size_t n_cols) {
   activations_ = std::move(*larger);
 }
 
+void CudaBackend::prepare_forms(unsigned forms) {
+  if (forms != kFormQ8 || !makes(input_)) {
+    settle();
+    cuda::prepare(stream_, input_.data, input_.stride, input_.n_rows, input_.n_cols, activations_,
+                  forms);
+    return;
+  }
+  const PrepareArgs rounded =
+      activations_.start_q8(input_.data, input_.stride, input_.n_rows, input_.n_cols);
+  if (const auto* norm = std::get_if<Norm>(&pending_)) cuda::norm(stream_, *norm, &rounded);
+  if (const auto* made = std::get_if<Activated>(&pending_))
+    cuda::activate(stream_, *made, &rounded);
+  pending_ = {};
+}
+
 void CudaBackend::multiply(std::span<const Product> products) {
-  settle();
   tasks_.clear();
   unsigned forms = 0;
   for (const Product& product : products) {
@@ -281,9 +299,9 @@ void CudaBackend::multiply(std::span<const Product> products) {
   }
   if ((forms & ~forms_) != 0) {
     forms_ |= forms;
-    cuda::prepare(stream_, input_.data, input_.stride, input_.n_rows, input_.n_cols, activations_,
-                  forms_);
+    prepare_forms(forms_);
   }
+  settle();
   matmul(stream_, activations_, tasks_);
 }
 

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <variant>
 #include <vector>
 
 #include "cuda/attention.h"
@@ -68,9 +69,9 @@ class CudaBackend final : public Backend {
 
  private:
   using Key = std::vector<uint32_t>;
-  // x += y, not done yet.
+  // x += y.
   struct Sum {
-    MatrixView<float> x, y;
+    Rows x, y;
   };
   struct Graph {
     bool seen = false;  // such a pass ran
@@ -78,6 +79,8 @@ class CudaBackend final : public Backend {
   };
 
   void settle();
+  bool makes(MatrixView<const float> x) const;
+  void prepare_forms(unsigned forms);
   void make_room(const ::longhaul::Pass& pass);
   void make_activations(size_t n_rows, size_t n_cols);
   void count(::longhaul::Pass& pass) const;
@@ -98,7 +101,8 @@ class CudaBackend final : public Backend {
   size_t activation_rows_ = 0, activation_cols_ = 0;
   MatrixView<const float> input_;  // that prepare() was given
   unsigned forms_ = 0;             // in which it is prepared
-  std::optional<Sum> sum_;
+  // What was asked for last and is not on the stream yet: the next operation may take it along.
+  std::variant<std::monostate, Sum, Norm, Activated> pending_;
   std::vector<MatmulTask> tasks_;
   DeviceBuffer<float> staging_, scratch_, shares_;
   DeviceBuffer<uint32_t> rows_;

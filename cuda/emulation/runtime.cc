@@ -28,7 +28,8 @@ struct CUevent_st {
 
 namespace {
 
-constexpr int kMajor = 8;  // compute capability: no early launches
+constexpr int kMajor = 8;                 // compute capability: no early launches
+constexpr int kSharedBytes = 227 * 1024;  // that a block of threads may have
 constexpr size_t kTotalBytes = size_t{8} << 30;
 constexpr size_t kPoisonedBytes = size_t{64} << 20;  // of one allocation
 constexpr size_t kSharedWithoutAsking = 48 * 1024;
@@ -102,9 +103,12 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   *properties = {"emulated card", kTotalBytes, kMajor, 0, 108};
   return cudaSuccess;
 }
-cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
-  return *value = kMajor, cudaSuccess;
+cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+  const bool is_major = attribute == cudaDevAttrComputeCapabilityMajor;
+  return *value = is_major ? kMajor : kSharedBytes, cudaSuccess;
 }
+cudaError_t cudaDeviceSetCacheConfig(cudaFuncCache) { return cudaSuccess; }
 cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 cudaError_t cudaDeviceSynchronize() {
   if (is_capturing()) return cudaErrorStreamCaptureUnsupported;
