@@ -26,8 +26,10 @@ class GenerateRun : public Run {
         tokenizer_(tokenizer),
         output_(tokenizer, request.stop, request.on_text),
         n_before_(n_before),
-        n_prompt_(text.size()),
-        next_(text.size()) {
+        n_prompt_(text.size() - request.n_resumed),
+        n_given_(text.size()),
+        n_resumable_(request.n_resumed),
+        next_(n_prompt_) {
     if (request.profile) profile_ = &result_.profile;
     // Without a new prompt the newest token is the next step of the mode that goes on, so that a
     // text generated in two parts is the text generated in one.
@@ -35,6 +37,9 @@ class GenerateRun : public Run {
     const bool is_ready = continues && mode().clean_from(text, true) == text.n_cached();
     if (is_ready) {
       read_first(n_prompt_ - 1, false, true);
+    } else if (request.n_resumed > 0) {
+      // Where it was broken off the newest token was the next step of the mode, behind clean ones.
+      read_first(n_given_ - 1, false, false);
     } else {
       read_first(n_prompt_, n_left() > 0, false);
     }
@@ -47,6 +52,7 @@ class GenerateRun : public Run {
     }
     LH_ASSIGN_OR_RETURN(const int32_t token, draw(logits, text().size()));
     text().append(token);
+    mark();
     if (request_.on_token) drawn_.push_back(with_logprobs(logits, token, request_.n_top_logprobs));
     return {};
   }
@@ -62,11 +68,12 @@ class GenerateRun : public Run {
   void deliver() override {
     if (n_told_ != n_read()) {
       n_told_ = n_read();
-      if (!progress(n_told_, n_to_read(), 0)) return over_at(n_prompt_, FinishReason::kCancelled);
+      if (!progress(n_told_, n_to_read(), 0)) return over_at(n_given_, FinishReason::kCancelled);
     }
     while (next_ < text().size() && !is_over_at_) {
       const int32_t token = text().tokens()[next_++];
-      if (request_.on_token && !request_.on_token(drawn_[next_ - 1 - n_prompt_])) {
+      const bool is_drawn = next_ > n_given_;
+      if (is_drawn && request_.on_token && !request_.on_token(drawn_[next_ - 1 - n_given_])) {
         over_at(next_, FinishReason::kCancelled);
         break;
       }
@@ -79,6 +86,10 @@ class GenerateRun : public Run {
         over_at(next_, FinishReason::kCancelled);
       }
     }
+    if (request_.on_mark && next_ > n_prompt_) {
+      const auto said = text().tokens().subspan(n_prompt_, next_ - n_prompt_);
+      request_.on_mark(said, std::min(n_resumable_, said.size()));
+    }
   }
 
   // What a mode found beyond the end of the text goes.
@@ -88,7 +99,7 @@ class GenerateRun : public Run {
 
   bool has_callbacks() const override {
     return request_.on_text != nullptr || request_.on_token != nullptr ||
-           request_.on_progress != nullptr;
+           request_.on_progress != nullptr || request_.on_mark != nullptr;
   }
   bool wants_cancel() const override { return request_.cancel.stop_requested(); }
   bool waits_for_room() const override { return request_.wait_for_room; }
@@ -108,7 +119,7 @@ class GenerateRun : public Run {
     if (output_.stopped()) result_.finish_reason = FinishReason::kStop;
     if (output_.cancelled()) result_.finish_reason = FinishReason::kCancelled;
     result_.text = output_.take_text();
-    result_.prompt_tokens = n_prompt_ - n_before_;
+    result_.prompt_tokens = std::max(n_prompt_, n_before_) - n_before_;
     const auto generated = text().tokens().subspan(n_prompt_);
     result_.tokens.assign(generated.begin(), generated.end());
     Timings& timings = result_.timings;
@@ -121,6 +132,8 @@ class GenerateRun : public Run {
   }
 
  private:
+  // Up to the token behind the clean ones a mode begins anew as it went on.
+  void mark() { n_resumable_ = std::min(text().n_clean() + 1, text().size()) - n_prompt_; }
   bool progress(size_t n_done, size_t n_total, size_t n_generated) const {
     return !request_.on_progress || request_.on_progress(n_done, n_total, n_generated);
   }
@@ -134,11 +147,13 @@ class GenerateRun : public Run {
   TextOutput output_;
   GenerateResult result_;
   const size_t n_before_;              // the session's text
-  const size_t n_prompt_;              // that and the prompt
+  const size_t n_prompt_;              // that and the prompt, without what was generated before
+  const size_t n_given_;               // and with it
+  size_t n_resumable_;                 // of what was generated
   size_t next_;                        // token to be delivered
   size_t n_told_ = 0;                  // of the prompt
   std::optional<size_t> is_over_at_;   // length at which what was delivered ends the text
-  std::vector<GeneratedToken> drawn_;  // every one since the prompt, for on_token
+  std::vector<GeneratedToken> drawn_;  // every one since what was given, for on_token
 };
 
 }  // namespace
@@ -151,6 +166,10 @@ Result<GenerateResult> Session::generate(const GenerateRequest& request) {
   if (text.size() == 0 && request.prompt.empty()) {
     return bad_input("the prompt is empty and so is the session: nothing to continue");
   }
+  if (request.n_resumed > 0 && request.n_resumed >= text.size() + request.prompt.size()) {
+    return bad_input("n_resumed: expected less than the {} tokens of the text, found {}",
+                     text.size() + request.prompt.size(), request.n_resumed);
+  }
   LH_RETURN_IF_ERROR(impl_->check_tokens(request.prompt));
   LH_ASSIGN_OR_RETURN(Sampler sampler, Sampler::create(request.sampling, engine.info.vocab_size));
   std::optional<Calibration> calibration;
@@ -162,8 +181,9 @@ Result<GenerateResult> Session::generate(const GenerateRequest& request) {
   const size_t n_looked_at = std::min(text.size(), request.sampling.penalty_last_n);
   for (const int32_t token : text.tokens().last(n_looked_at)) sampler.accept(token);
 
-  const size_t end =
-      text.size() + std::min(request.max_tokens, engine.options.ctx_size - text.size());
+  const size_t n_asked = text.size() - request.n_resumed;
+  const size_t end = std::max(
+      text.size(), n_asked + std::min(request.max_tokens, engine.options.ctx_size - n_asked));
   GenerateRun run(text, n_before, request, make_mode(request.attention, calibration),
                   std::move(sampler), *engine.tokenizer, engine.model->max_rows(), end);
   const std::stop_callback wake(request.cancel, [&] { engine.scheduler->wake(); });

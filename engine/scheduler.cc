@@ -169,7 +169,8 @@ void Scheduler::admit() {
       run.begin();
       n_promised += pages_wanted(run);
       any_runs = true;
-      entry->become(run.is_over() ? Phase::kOver : Phase::kReady);
+      entry->phase = Phase::kReady;
+      if (run.is_over()) after_pass(*entry);  // it was given all that it may say
     } else if (any_runs) {
       return;  // those behind it wait too, or it might wait for ever
     } else if (!run.waits_for_room()) {

@@ -1,4 +1,5 @@
 // The modes against dense decoding, through the public API.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -321,6 +322,48 @@ TEST(Modes, ATurnInTwoPartsIsOneTurn) {
     const auto second = session->generate(request)->tokens;
     parts.insert(parts.end(), second.begin(), second.end());
     EXPECT_EQ(whole.tokens, parts) << to_string(mode);
+  }
+}
+
+// An answer that is broken off anywhere goes on from its last mark as if nothing had been.
+TEST(Modes, AnAnswerThatIsResumedIsTheWholeAnswer) {
+  const auto engine = load({});
+  for (const AttentionMode mode : {AttentionMode::kDense, AttentionMode::kSparse,
+                                   AttentionMode::kResa, AttentionMode::kExact}) {
+    const auto prompt = random_tokens(300, 10);
+    auto request = request_of(mode, 100, prompt);
+    request.sampling.temperature = 1.0F;
+    request.sampling.repetition_penalty = 1.1F;
+    request.attention.min_blocks = 2;
+    std::vector<std::string> pieces;
+    request.on_text = [&](std::string_view text) { return pieces.emplace_back(text), true; };
+    std::vector<std::pair<size_t, size_t>> marks;
+    request.on_mark = [&](std::span<const int32_t> tokens, size_t n_resumable) {
+      marks.emplace_back(tokens.size(), n_resumable);
+    };
+    const auto whole = generate(*engine, request);
+    const auto whole_pieces = std::exchange(pieces, {});
+    ASSERT_EQ(whole.tokens.size(), 100U);
+    EXPECT_EQ(whole.attention.sparse_steps > 0, mode != AttentionMode::kDense);
+    ASSERT_FALSE(marks.empty());
+    const auto all_marks = std::exchange(marks, {});
+    for (const size_t n : {size_t{1}, size_t{37}, size_t{64}, size_t{99}, size_t{100}}) {
+      size_t n_resumable = 0;  // when n tokens had been said
+      for (const auto& [n_said, n_then] : all_marks) {
+        EXPECT_LE(n_then, n_said);
+        if (n_said <= n) n_resumable = n_then;
+      }
+      EXPECT_TRUE(mode != AttentionMode::kDense || n_resumable == n) << n_resumable;
+      SCOPED_TRACE(fmt::format("{} resumed at {} of {}", to_string(mode), n_resumable, n));
+      GenerateRequest rest = request;
+      rest.n_resumed = n_resumable;
+      rest.prompt.insert(rest.prompt.end(), whole.tokens.begin(),
+                         whole.tokens.begin() + static_cast<std::ptrdiff_t>(n_resumable));
+      const auto resumed = generate(*engine, rest);
+      EXPECT_EQ(resumed.tokens, whole.tokens);
+      EXPECT_EQ(resumed.text, whole.text);
+      EXPECT_EQ(std::exchange(pieces, {}), whole_pieces);
+    }
   }
 }
 

@@ -11,7 +11,9 @@ namespace {
 
 using torch::Tensor;
 
-constexpr int64_t kTileKeys = 1024;
+// Keys at once: on a GPU launches would take longer than small tiles.
+int64_t tile_keys(const at::Device& device) { return device.is_cuda() ? 8192 : 1024; }
+
 constexpr double kMasked = -1e30;  // a logit without weight; finite, so that differences are
 
 // Logits' largest value and log of the sum of exponentials in every block of one tile of keys.
@@ -20,9 +22,10 @@ struct TileBlocks {
 };
 
 // q [n_kv_heads, n_group * n_queries, head_dim], scaled; k [n_kv_heads, n_keys, head_dim], whole
-// blocks; first_key is the position of the first; positions [n_group * n_queries].
+// blocks; first_key is the position of the first; positions [n_group * n_queries], the least of them
+// first_position (known here, so that nothing waits for a GPU).
 TileBlocks tile_blocks(const Tensor& q, const Tensor& k, int64_t first_key, int64_t block_size,
-                       const Tensor& positions) {
+                       const Tensor& positions, int64_t first_position) {
   const int64_t n_blocks = k.size(1) / block_size;
   // Keys with the same place in their block side by side, so that a reduction over a block runs
   // over whole rows: [n_kv_heads, block_size, n_blocks, n_group * n_queries].
@@ -31,7 +34,7 @@ TileBlocks tile_blocks(const Tensor& q, const Tensor& k, int64_t first_key, int6
   const Tensor key_position =
       first_key +
       at::arange(n_blocks * block_size, k.device()).view({n_blocks, block_size, 1}).transpose(0, 1);
-  if (first_key + k.size(1) > positions[0].item<int64_t>()) {
+  if (first_key + k.size(1) > first_position) {
     logits = logits.masked_fill(key_position > positions, kMasked);
   }
   const Tensor largest = logits.amax(1);
@@ -54,11 +57,11 @@ BlockAttention attention_by_block(const Tensor& q, const Tensor& k, int64_t firs
   const Tensor keys = n_missing > 0 ? at::constant_pad_nd(k, {0, 0, 0, n_missing}) : k;
 
   std::vector<Tensor> largest, log_sum;
-  const int64_t tile = std::max<int64_t>(1, kTileKeys / block_size) * block_size;
+  const int64_t tile = std::max<int64_t>(1, tile_keys(k.device()) / block_size) * block_size;
   for (int64_t first = 0; first < n_blocks * block_size; first += tile) {
     const int64_t n_keys = std::min(tile, n_blocks * block_size - first);
-    const TileBlocks blocks =
-        tile_blocks(rows, keys.narrow(1, first, n_keys), first, block_size, positions);
+    const TileBlocks blocks = tile_blocks(rows, keys.narrow(1, first, n_keys), first, block_size,
+                                          positions, first_position);
     largest.push_back(blocks.largest);
     log_sum.push_back(blocks.log_sum);
   }

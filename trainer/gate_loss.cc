@@ -8,7 +8,7 @@ namespace {
 
 using torch::Tensor;
 
-constexpr int64_t kTileQueries = 256;
+int64_t tile_queries(const at::Device& device) { return device.is_cuda() ? 2048 : 256; }
 constexpr double kMasked = -1e30;
 
 // Sum over heads and queries of KL(target || softmax of logits over `earlier`).
@@ -23,12 +23,11 @@ int64_t first_gate_query(const GateConfig& config, int64_t n_tokens) {
   return std::max(n_tokens / 2, (config.sink_blocks + 1) * config.block_size);
 }
 
-void for_each_query_tile(const GateConfig& config, int64_t n_tokens,
+void for_each_query_tile(const GateConfig& config, int64_t n_tokens, const at::Device& device,
                          const std::function<void(int64_t, int64_t)>& visit) {
-  for (int64_t first = first_gate_query(config, n_tokens); first < n_tokens;
-       first += kTileQueries) {
-    visit(first, std::min(kTileQueries, n_tokens - first));
-  }
+  const int64_t most = tile_queries(device);
+  for (int64_t first = first_gate_query(config, n_tokens); first < n_tokens; first += most)
+    visit(first, std::min(most, n_tokens - first));
 }
 
 double add_gate_loss(const GateConfig& config, const GateLayer& gate, const LayerTrace& trace,
@@ -40,8 +39,8 @@ double add_gate_loss(const GateConfig& config, const GateLayer& gate, const Laye
   // The keys are computed once; every tile adds to their gradient, which goes on at the end.
   const Tensor keys = gate_keys(config, gate, trace.plain_k);
   const Tensor leaf = keys.detach().set_requires_grad(true);
-  double loss = 0;
-  for_each_query_tile(config, n_tokens, [&](int64_t first, int64_t n) {
+  Tensor loss = at::zeros({}, keys.options());
+  for_each_query_tile(config, n_tokens, keys.device(), [&](int64_t first, int64_t n) {
     Tensor choosable, share_of_block;
     {
       const at::NoGradGuard no_grad;
@@ -59,10 +58,10 @@ double add_gate_loss(const GateConfig& config, const GateLayer& gate, const Laye
                                     choosable.narrow(-1, 0, n_blocks)) *
                              share;
     (tile_loss * weight).backward();
-    loss += tile_loss.item<double>();
+    loss += tile_loss.detach();
   });
   keys.backward(leaf.grad());
-  return loss;
+  return loss.item<double>();
 }
 
 }  // namespace longhaul::trainer

@@ -21,8 +21,9 @@ struct LayerTrace {
 // first on that has a block to choose.
 int64_t first_gate_query(const GateConfig& config, int64_t n_tokens);
 
-// Calls visit(first, n) for runs of at most 256 queries, together first_gate_query() to n_tokens.
-void for_each_query_tile(const GateConfig& config, int64_t n_tokens,
+// Calls visit(first, n) for runs of at most 256 queries (2,048 on a GPU), together first_gate_query()
+// to n_tokens.
+void for_each_query_tile(const GateConfig& config, int64_t n_tokens, const at::Device& device,
                          const std::function<void(int64_t first, int64_t n)>& visit);
 
 // KL( gate_target || softmax of the gate's logits ) over choosable blocks, mean over KV heads and

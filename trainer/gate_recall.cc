@@ -31,7 +31,7 @@ void add_recall(const GateConfig& config, const GateLayer& gate, const LayerTrac
   const int64_t n_tokens = trace.q.size(1), block_size = config.block_size;
   const int64_t n_complete = n_tokens / block_size;
   const Tensor keys = gate_keys(config, gate, trace.plain_k);
-  for_each_query_tile(config, n_tokens, [&](int64_t first, int64_t n) {
+  for_each_query_tile(config, n_tokens, keys.device(), [&](int64_t first, int64_t n) {
     const Tensor q = trace.q.narrow(1, first, n);
     const BlockAttention attention = attention_by_block(q, trace.k, first, block_size);
     const Tensor mass = attention.mass.mean(1);

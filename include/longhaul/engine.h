@@ -128,6 +128,14 @@ struct GenerateRequest {
   // Called for each final token, before on_text is given what it completes. Return false to stop.
   std::function<bool(const GeneratedToken& token)> on_token;
   size_t n_top_logprobs = 0;  // of GeneratedToken::top; at most the vocabulary
+  // To go on with an answer that was broken off, also by the end of the process. on_mark is called
+  // after on_text with the tokens generated so far: the same request whose prompt goes on with the
+  // first n_resumable of them, and whose n_resumed says so, ends with the same tokens and text, from
+  // the start on; on_token is not called for those it was given. (`auto` decides by what steps cost
+  // and may decide otherwise the second time: the same tokens only where it may choose no mode
+  // looser than `exact`.)
+  size_t n_resumed = 0;
+  std::function<void(std::span<const int32_t> tokens, size_t n_resumable)> on_mark;
   // Called after each chunk of the prompt and after each decoded token. Return false to stop.
   // Texts that run beside this one wait for both, though not longer than a few milliseconds.
   std::function<bool(size_t prompt_done, size_t prompt_total, size_t generated)> on_progress;
