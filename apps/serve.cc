@@ -117,6 +117,13 @@ void add_server_options(CLI::App& command, ServeArguments& arguments) {
       .add_option("--cors", server.cors_origin,
                   "pages of this origin may ask, * any; without it no page of another origin")
       ->type_name("ORIGIN");
+  command
+      .add_option("--requests", server.requests_path,
+                  "file for requests with an id, which go on after a restart; without it they are "
+                  "kept as long as the server runs")
+      ->type_name("FILE");
+  add_count(command, "--requests-bytes", server.max_request_bytes,
+            "bytes kept of such requests and their answers; the oldest that are over go first", 1);
   add_count(command, "--max-connections", server.connections.max_connections,
             "connections at once; more wait", 1);
   add_count(command, "--max-body", arguments.body_bytes, "bytes of a request", 1);

@@ -12,11 +12,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string random_id(std::string_view prefix) {
-  std::random_device random;
-  return fmt::format("{}-{:08x}{:08x}{:08x}", prefix, random(), random(), random());
-}
-
 // Half a character cannot stand in JSON: its bytes are spelled out, as "bytes:\\xe2\\x82".
 std::string json_name(const std::string& text) {
   std::string spelled = "bytes:";
@@ -54,8 +49,8 @@ Json text_logprobs(const AnswerShape::Tokens& tokens, size_t offset) {
 
 class TextShape : public AnswerShape {
  public:
-  explicit TextShape(const std::string& model)
-      : AnswerShape(random_id("cmpl"), "text_completion", "text_completion", model) {}
+  TextShape(const std::string& model, AnswerIdentity identity)
+      : AnswerShape("cmpl-", std::move(identity), "text_completion", "text_completion", model) {}
 
   Json opening(size_t) const override { return {}; }
   Json piece(size_t index, const std::string& text, const Tokens* tokens,
@@ -101,8 +96,9 @@ Json chat_logprobs(const AnswerShape::Tokens* tokens) {
 
 class ChatShape : public AnswerShape {
  public:
-  explicit ChatShape(const std::string& model)
-      : AnswerShape(random_id("chatcmpl"), "chat.completion", "chat.completion.chunk", model) {}
+  ChatShape(const std::string& model, AnswerIdentity identity)
+      : AnswerShape("chatcmpl-", std::move(identity), "chat.completion", "chat.completion.chunk",
+                    model) {}
 
   Json opening(size_t index) const override {
     return delta(index, {{"role", "assistant"}, {"content", nullptr}}, nullptr, {});
@@ -132,13 +128,18 @@ class ChatShape : public AnswerShape {
 
 }  // namespace
 
-AnswerShape::AnswerShape(std::string id, std::string object, std::string chunk_object,
-                         std::string model)
-    : id_(std::move(id)),
+AnswerIdentity new_identity() {
+  std::random_device random;
+  return {fmt::format("{:08x}{:08x}{:08x}", random(), random(), random()), std::time(nullptr)};
+}
+
+AnswerShape::AnswerShape(std::string_view prefix, AnswerIdentity identity, std::string object,
+                         std::string chunk_object, std::string model)
+    : id_(std::string(prefix) + identity.id),
       object_(std::move(object)),
       chunk_object_(std::move(chunk_object)),
       model_(std::move(model)),
-      created_(std::time(nullptr)) {}
+      created_(identity.created) {}
 
 Json AnswerShape::document(Json choices, bool is_chunk) const {
   return {{"id", id_},
@@ -148,11 +149,11 @@ Json AnswerShape::document(Json choices, bool is_chunk) const {
           {"choices", std::move(choices)}};
 }
 
-std::unique_ptr<AnswerShape> make_text_shape(const std::string& model) {
-  return std::make_unique<TextShape>(model);
+std::unique_ptr<AnswerShape> make_text_shape(const std::string& model, AnswerIdentity identity) {
+  return std::make_unique<TextShape>(model, std::move(identity));
 }
-std::unique_ptr<AnswerShape> make_chat_shape(const std::string& model) {
-  return std::make_unique<ChatShape>(model);
+std::unique_ptr<AnswerShape> make_chat_shape(const std::string& model, AnswerIdentity identity) {
+  return std::make_unique<ChatShape>(model, std::move(identity));
 }
 
 Json to_json(const Usage& usage) {

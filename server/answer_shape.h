@@ -17,6 +17,13 @@ struct Usage {
 };
 nlohmann::ordered_json to_json(const Usage& usage);
 
+// Who an answer is: the same when a kept request goes on.
+struct AnswerIdentity {
+  std::string id;       // without the prefix of the kind
+  int64_t created = 0;  // seconds since 1970
+};
+AnswerIdentity new_identity();
+
 class AnswerShape {
  public:
   using Json = nlohmann::ordered_json;
@@ -36,14 +43,16 @@ class AnswerShape {
                      std::string_view reason) const = 0;
 
  protected:
-  AnswerShape(std::string id, std::string object, std::string chunk_object, std::string model);
+  // `prefix`: of the id, by the kind of answer.
+  AnswerShape(std::string_view prefix, AnswerIdentity identity, std::string object,
+              std::string chunk_object, std::string model);
 
  private:
   const std::string id_, object_, chunk_object_, model_;
-  const int64_t created_;  // seconds since 1970
+  const int64_t created_;
 };
 
-std::unique_ptr<AnswerShape> make_text_shape(const std::string& model);
-std::unique_ptr<AnswerShape> make_chat_shape(const std::string& model);
+std::unique_ptr<AnswerShape> make_text_shape(const std::string& model, AnswerIdentity identity);
+std::unique_ptr<AnswerShape> make_chat_shape(const std::string& model, AnswerIdentity identity);
 
 }  // namespace longhaul

@@ -6,8 +6,9 @@ namespace longhaul {
 namespace {
 
 HttpReply preflight() {
-  return {
-      .status = 204, .content_type = "text/plain", .headers = {{"Allow", "GET, POST, OPTIONS"}}};
+  return {.status = 204,
+          .content_type = "text/plain",
+          .headers = {{"Allow", "GET, POST, DELETE, OPTIONS"}}};
 }
 
 bool equal_in_constant_time(const std::string& key, const std::string& found) {
@@ -56,7 +57,9 @@ void Api::handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
 
 void Api::run(const Route& route, Call& call) {
   try {
-    const ApiStatus status = route.endpoint(services_, call);
+    const bool is_kept = route.may_be_kept && !call.request.request_id.empty();
+    const ApiStatus status = is_kept ? services_.kept.run(services_, call, route.endpoint)
+                                     : route.endpoint(services_, call);
     if (!status) call.exchange->fail(status.error());
   } catch (const std::bad_alloc&) {
     call.exchange->fail(to_api_error(Error{ErrorCode::kOutOfMemory, "no memory is left"}));
@@ -65,14 +68,23 @@ void Api::run(const Route& route, Call& call) {
   }
 }
 
+void Api::resume() {
+  services_.kept.resume(services_, [](const std::string& path) -> Endpoint {
+    const auto found = find_route("POST", path);
+    return found && found->route->may_be_kept ? found->route->endpoint : nullptr;
+  });
+}
+
 std::vector<std::pair<std::string, std::string>> Api::headers(const HttpRequest& head) {
   const std::string& allowed = services_.options.cors_origin;
   if (allowed.empty() || head.origin.empty()) return {};
   std::vector<std::pair<std::string, std::string>> headers = {
       {"Access-Control-Allow-Origin", allowed}, {"Vary", "Origin"}};
   if (head.method == "OPTIONS") {
-    headers.emplace_back("Access-Control-Allow-Methods", "GET, POST, OPTIONS");
-    headers.emplace_back("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Api-Key");
+    headers.emplace_back("Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS");
+    headers.emplace_back(
+        "Access-Control-Allow-Headers",
+        "Authorization, Content-Type, X-Api-Key, Longhaul-Request-Id, Last-Event-ID");
     headers.emplace_back("Access-Control-Max-Age", "86400");
   }
   return headers;

@@ -21,6 +21,8 @@ class Api : public RequestHandler {
   void handle(HttpRequest request, std::shared_ptr<Exchange> exchange) override;
   std::vector<std::pair<std::string, std::string>> headers(const HttpRequest& head) override;
 
+  // Goes on with the kept requests of a process before this one.
+  void resume();
   // From now on only open routes answer.
   void drain() { is_draining_ = true; }
 

@@ -11,9 +11,12 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 import unittest
 
 PROGRAM, TREE = sys.argv[1], pathlib.Path(sys.argv[2])
@@ -72,6 +75,58 @@ class WithServer(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.server.stop()
+
+
+class Killed(unittest.TestCase):
+    """Requests with an id, and a server that is killed again and again (LONGHAUL_KILLS times)."""
+
+    MODES = ["dense", "sparse", "resa", "exact"]
+
+    def ask(self, server, mode, round):
+        body = {"prompt": PROMPT, "max_tokens": 1200, "temperature": 3, "seed": 7, "ignore_eos": True, "stream": True,
+                "longhaul": {"attention": mode, "sparse_ratio": 0.05, "min_blocks": 4}}
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        connection.request("POST", "/v1/completions", json.dumps(body), {"Longhaul-Request-Id": f"{mode}-{round}"})
+        connection.close()
+
+    def texts(self, server, round):
+        texts = {}
+        for mode in self.MODES:
+            status, events = server.ask("GET", f"/longhaul/requests/{mode}-{round}/events")
+            self.assertEqual(status, 200)
+            lines = [line[6:] for line in events.splitlines() if line.startswith("data: {")]
+            texts[mode] = [json.loads(line)["choices"][0]["text"] for line in lines]
+        return texts
+
+    def test_ends_as_if_nothing_had_been(self):
+        random.seed(1)
+        server = Server("--parallel", "4")
+        for mode in self.MODES:
+            self.ask(server, mode, 0)
+        wanted = self.texts(server, 0)
+        server.stop()
+        self.assertTrue(wanted["dense"] != wanted["sparse"])
+        self.assertTrue(wanted["dense"] == wanted["exact"])
+        kills, round, n_broken_off = int(os.environ.get("LONGHAUL_KILLS", "8")), 0, 0
+        with tempfile.TemporaryDirectory() as folder:
+            while True:
+                server = Server("--parallel", "4", "--requests", str(pathlib.Path(folder) / "requests.db"))
+                listed = json.loads(server.ask("GET", "/longhaul/requests")[1])["data"]
+                if sum(entry["state"] == "done" for entry in listed) == 4 * (round + 1):
+                    self.assertTrue(self.texts(server, round) == wanted, round)
+                    round += 1
+                for mode in self.MODES:
+                    self.ask(server, mode, round)  # or the same request again
+                if kills == 0:
+                    break
+                kills -= 1
+                time.sleep(random.uniform(0, 1.5))  # half a second between what is written
+                server.process.kill()
+                n_broken_off += server.process.communicate()[1].count("goes on from token")
+            self.assertTrue(self.texts(server, round) == wanted, round)
+            server.stop()
+        self.assertGreater(n_broken_off, 0)
+        print(f"{n_broken_off} answers were broken off, of {4 * (round + 1)}", file=sys.stderr)
 
 
 class PlainHttp(WithServer):

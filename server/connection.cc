@@ -5,6 +5,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/read.hpp>
+#include <charconv>
 
 #include "base/check.h"
 
@@ -40,6 +41,10 @@ HttpRequest head_of_request(const Message& message) {
   if (query != std::string::npos) request.query = target.substr(query + 1);
   request.key = bearer_of(message);
   request.origin = text_of(message[http::field::origin]);
+  request.request_id = text_of(message["Longhaul-Request-Id"]);
+  const std::string last = text_of(message["Last-Event-ID"]);
+  // What is no number is no event of this server's.
+  (void)std::from_chars(last.data(), last.data() + last.size(), request.last_event_id);
   return request;
 }
 

@@ -9,6 +9,7 @@
 #include "server/api_error.h"
 #include "server/http.h"
 #include "server/json_fields.h"
+#include "server/kept_requests.h"
 #include "server/metrics.h"
 #include "server/runner.h"
 #include "server/server_options.h"
@@ -21,6 +22,7 @@ struct Services {
   const ServerOptions& options;
   Runner& runner;
   Metrics& metrics;
+  KeptRequests& kept;
 };
 
 // A request at an endpoint.
@@ -29,10 +31,8 @@ struct Call {
   std::string argument;  // what follows the path of the route: a model's id
   size_t owner = 0;      // the number of its key, from 1; 0 without keys
   std::shared_ptr<Exchange> exchange;
+  std::shared_ptr<const KeptCall> kept = nullptr;  // of a request that is kept
 };
-
-// Answers through the call's exchange, now or later; an error is answered by who called.
-using Endpoint = ApiStatus (*)(Services& services, Call& call);
 
 struct Route {
   std::string_view method;
@@ -42,6 +42,8 @@ struct Route {
   bool is_quick = false;
   // For everybody and at every time: needs no key, and goes on while the server stops.
   bool is_open = false;
+  // May go on without its client (kept_requests.h).
+  bool may_be_kept = false;
 };
 
 // Every route there is.
@@ -67,6 +69,11 @@ ApiStatus apply_template(Services& services, Call& call);
 ApiStatus complete(Services& services, Call& call);
 ApiStatus chat(Services& services, Call& call);
 ApiStatus not_built(Services& services, Call& call);
+// endpoints_kept.cc
+ApiStatus list_requests(Services& services, Call& call);
+ApiStatus show_request(Services& services, Call& call);
+ApiStatus cancel_request(Services& services, Call& call);
+ApiStatus delete_request(Services& services, Call& call);
 
 // The body of a request. Error: no JSON.
 tl::expected<nlohmann::json, ApiError> json_body(const Call& call);

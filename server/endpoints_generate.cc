@@ -12,9 +12,16 @@ namespace {
 
 ApiStatus refuse(ApiError error) { return tl::unexpected<ApiError>(std::move(error)); }
 
-uint64_t seed_by_chance() {
+// Seeds of requests that have none: by chance, or as it was the first time.
+uint64_t seed_of(const Call& call) {
+  if (call.kept != nullptr) return call.kept->seed;
   std::random_device random;
   return uint64_t{random()} << 32U | random();
+}
+
+AnswerIdentity identity_of(const Call& call) {
+  if (call.kept == nullptr) return new_identity();
+  return {call.kept->id, call.kept->created};
 }
 
 Result<std::vector<int32_t>> encode(const Engine& engine, const Prompt& prompt) {
@@ -22,16 +29,34 @@ Result<std::vector<int32_t>> encode(const Engine& engine, const Prompt& prompt) 
   return engine.tokenize(prompt.text, /*add_bos=*/true, /*parse_special=*/true);
 }
 
+// What could not go on as it began.
+ApiStatus check_kept(const ApiRequest& request) {
+  if (request.n_choices() > 1) {
+    return refuse(
+        {.message = fmt::format("n: expected one choice of a request with an id, found {}",
+                                request.n_choices()),
+         .param = "n"});
+  }
+  const AttentionOptions& attention = request.generate.attention;
+  const bool is_exact =
+      attention.auto_may == AttentionMode::kDense || attention.auto_may == AttentionMode::kExact;
+  if (attention.mode != AttentionMode::kAuto || is_exact) return {};
+  return refuse({.message = "longhaul.auto_may: expected dense in a request with an id, whose "
+                            "answer may have to go on the same; found a looser mode",
+                 .param = "longhaul"});
+}
+
 // What no text could be made of, before any work.
-ApiStatus check(const Services& services, const ApiRequest& request) {
+ApiStatus check(const Services& services, const Call& call, const ApiRequest& request) {
   if (request.n_choices() > services.options.max_choices) {
     return refuse({.message = fmt::format("n: expected at most {} choices in all, found {}",
                                           services.options.max_choices, request.n_choices()),
                    .param = "n"});
   }
-  const Status status = validate(request.generate.attention, services.engine.options().block_size);
+  const AttentionOptions& attention = request.generate.attention;
+  const Status status = validate(attention, services.engine.options().block_size);
   if (!status) return refuse(to_api_error(status.error(), "longhaul"));
-  return {};
+  return call.kept == nullptr ? ApiStatus() : check_kept(request);
 }
 
 ApiStatus check_prompt(const Services& services, const std::vector<int32_t>& tokens) {
@@ -64,6 +89,11 @@ void add_jobs(const ApiRequest& request, const Call& call, Answer& answer,
   job.wants_tokens = request.n_logprobs.has_value();
   job.wants_text = request.is_stream;
   job.gone = call.exchange->gone();
+  if (call.kept != nullptr) {
+    job.on_mark = call.kept->on_mark;
+    // How likely tokens were is not kept: such an answer begins again.
+    if (!job.wants_tokens) job.resumed = call.kept->resumed;
+  }
   std::vector<TextJob> followers;
   for (size_t i = 1; i < request.n; ++i) {
     TextJob& follower = followers.emplace_back(job);
@@ -83,7 +113,7 @@ struct EncodedPrompt {
 ApiStatus run(Services& services, Call& call, ApiRequest& request,
               std::vector<EncodedPrompt> prompts, std::unique_ptr<AnswerShape> shape) {
   if (!request.has_seed && !services.options.fixed_seed)
-    request.generate.sampling.seed = seed_by_chance();
+    request.generate.sampling.seed = seed_of(call);
   const AnswerOptions options{
       .is_stream = request.is_stream,
       .includes_usage = request.include_usage || services.options.always_usage,
@@ -96,7 +126,7 @@ ApiStatus run(Services& services, Call& call, ApiRequest& request,
              jobs);
   }
   if (request.is_stream) call.exchange->begin_stream();
-  if (services.runner.submit(jobs)) return {};
+  if (services.runner.submit(jobs, call.kept != nullptr && call.kept->is_resumed)) return {};
   services.metrics.refused();
   if (services.runner.is_draining()) return refuse(shutting_down());
   return refuse(overloaded("the queue of this server is full: expected a later try",
@@ -110,7 +140,7 @@ ApiStatus complete(Services& services, Call& call) {
   if (!body) return refuse(body.error());
   auto request = parse_completion(*body, services.options.defaults);
   if (!request) return refuse(to_api_error(request.error()));
-  if (ApiStatus status = check(services, *request); !status) return status;
+  if (ApiStatus status = check(services, call, *request); !status) return status;
   std::vector<EncodedPrompt> prompts;
   for (const Prompt& prompt : request->prompts) {
     auto tokens = encode(services.engine, prompt);
@@ -121,7 +151,7 @@ ApiStatus complete(Services& services, Call& call) {
     prompts.push_back({std::move(*tokens), std::move(echo)});
   }
   return run(services, call, *request, std::move(prompts),
-             make_text_shape(services.options.model_id));
+             make_text_shape(services.options.model_id, identity_of(call)));
 }
 
 ApiStatus chat(Services& services, Call& call) {
@@ -129,14 +159,14 @@ ApiStatus chat(Services& services, Call& call) {
   if (!body) return refuse(body.error());
   auto request = parse_chat(*body, services.options.defaults);
   if (!request) return refuse(to_api_error(request.error()));
-  if (ApiStatus status = check(services, *request); !status) return status;
+  if (ApiStatus status = check(services, call, *request); !status) return status;
   auto tokens = chat_prompt(services.engine, request->messages);
   if (!tokens) return refuse(to_api_error(tokens.error(), "messages"));
   if (ApiStatus status = check_prompt(services, *tokens); !status) return status;
   std::vector<EncodedPrompt> prompts;
   prompts.push_back({std::move(*tokens), {}});
   return run(services, call, *request, std::move(prompts),
-             make_chat_shape(services.options.model_id));
+             make_chat_shape(services.options.model_id, identity_of(call)));
 }
 
 ApiStatus not_built(Services&, Call& call) {

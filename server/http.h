@@ -18,8 +18,10 @@ struct HttpRequest {
   std::string method;  // "GET"
   std::string path;    // "/v1/models", without the query
   std::string query;
-  std::string key;     // of `Authorization: Bearer` or `x-api-key`; empty: none
-  std::string origin;  // of a page in a browser that asks; empty: none
+  std::string key;              // of `Authorization: Bearer` or `x-api-key`; empty: none
+  std::string origin;           // of a page in a browser that asks; empty: none
+  std::string request_id = {};  // `Longhaul-Request-Id`: the request is kept; empty: it is not
+  size_t last_event_id = 0;     // `Last-Event-ID`: events of a kept stream that the client has
   std::string body;
 };
 

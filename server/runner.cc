@@ -39,7 +39,7 @@ Runner::~Runner() {
   threads_.clear();
 }
 
-bool Runner::submit(std::vector<TextJob>& jobs) {
+bool Runner::submit(std::vector<TextJob>& jobs, bool always) {
   std::deque<TextJob> gone;  // their sinks are told without the lock
   bool is_taken = false;
   {
@@ -51,7 +51,7 @@ bool Runner::submit(std::vector<TextJob>& jobs) {
     waiting_.erase(first_gone, waiting_.end());
     const size_t n_idle = threads_.size() - std::min(n_running_, threads_.size());
     // A request finds room if one of its texts does: its others have to wait anyway.
-    is_taken = !is_draining_ && waiting_.size() < max_waiting_ + n_idle;
+    is_taken = !is_draining_ && (always || waiting_.size() < max_waiting_ + n_idle);
     if (is_taken) std::move(jobs.begin(), jobs.end(), std::back_inserter(waiting_));
     tell();
   }
@@ -150,6 +150,9 @@ Result<GenerateResult> Runner::generate(TextJob& job, TextOutcome& outcome) {
   Session session = std::move(start.session);
   GenerateRequest& request = job.request;
   const size_t n_prompt = request.prompt.size();
+  request.prompt.insert(request.prompt.end(), job.resumed.begin(), job.resumed.end());
+  request.n_resumed = job.resumed.size();
+  request.on_mark = job.on_mark;
   LH_RETURN_IF_ERROR(job.scores_prompt ? score(session, job) : read(session, job, outcome));
   if (job.wants_tokens)
     request.on_token = [&](const GeneratedToken& token) {
@@ -174,6 +177,8 @@ Status Runner::read(Session& session, TextJob& job, TextOutcome& outcome) {
   if (session.tokens().size() + 1 < prompt.size()) {
     GenerateRequest rest = job.request;
     rest.max_tokens = 0;
+    rest.n_resumed = 0;
+    rest.on_mark = nullptr;
     rest.prompt.assign(prompt.begin() + n_held, prompt.end() - 1);
     const Result<GenerateResult> read = session.generate(rest);
     if (Status status = completed(read); !status) {

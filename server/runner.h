@@ -24,10 +24,12 @@ struct TextJob {
   GenerateRequest request;  // with its prompt of at least one token, without callbacks
   size_t owner = 0;         // whose kept texts it may build on
   bool use_kept = true;
-  bool scores_prompt = false;  // the log probabilities of the prompt are wanted
-  bool wants_tokens = false;   // on_token is to be called
-  bool wants_text = false;     // on_text is
-  std::stop_token gone;        // stopped: nobody waits for it any more
+  bool scores_prompt = false;         // the log probabilities of the prompt are wanted
+  bool wants_tokens = false;          // on_token is to be called
+  bool wants_text = false;            // on_text is
+  std::vector<int32_t> resumed = {};  // the beginning of the answer, generated before
+  std::function<void(std::span<const int32_t>, size_t)> on_mark = {};  // see GenerateRequest
+  std::stop_token gone;  // stopped: nobody waits for it any more
   std::shared_ptr<TextSink> sink;
   // Begin once its prompt has been read, and before everything that waits: samples of one prompt.
   std::vector<TextJob> followers = {};
@@ -42,8 +44,8 @@ class Runner {
   ~Runner();
 
   // False if they find no room in the queue: then nothing is done. Jobs whose clients are gone give
-  // their room away.
-  bool submit(std::vector<TextJob>& jobs);
+  // their room away. `always`: there is room, unless the server stops.
+  bool submit(std::vector<TextJob>& jobs, bool always = false);
   // Seconds in which the queue may have room again, by how long texts have taken.
   size_t retry_after_s() const;
 

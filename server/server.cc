@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "server/api.h"
+#include "server/kept_requests.h"
 #include "server/listener.h"
 #include "server/prefix_cache.h"
 #include "server/runner.h"
@@ -24,17 +25,27 @@ constexpr auto kStopCheck = std::chrono::milliseconds(10);
 // For answers of texts that were cancelled to reach their clients.
 constexpr auto kLastWords = std::chrono::milliseconds(500);
 
+// What a text's tokens depend on beside its request.
+std::string name_of_tokens(const Engine& engine) {
+  const ModelInfo& info = engine.model_info();
+  const EngineOptions& options = engine.options();
+  return fmt::format("{} {} {} {} {} {} {} {} {}", info.name, info.n_parameters, info.weight_type,
+                     info.weight_bytes, to_string(options.k_type), to_string(options.v_type),
+                     options.block_size, options.ctx_size, options.device);
+}
+
 }  // namespace
 
 // Members in the order in which they need each other: threads that use the others go first.
 struct Server::Impl {
-  Impl(Engine& engine, const ServerOptions& its_options)
+  Impl(Engine& engine, const ServerOptions& its_options, std::unique_ptr<KeptRequests> requests)
       : options(its_options),
         kept(engine, options.n_kept * engine.options().ctx_size, metrics, options.log),
+        kept_requests(std::move(requests)),
         signals(io),
         stop_timer(io),
         runner(engine, kept, metrics, options.n_parallel, options.max_waiting),
-        api({engine, options, runner, metrics}) {}
+        api({engine, options, runner, metrics, *kept_requests}) {}
 
   // By the thread of the connections.
   void run();
@@ -45,6 +56,7 @@ struct Server::Impl {
   const ServerOptions options;
   Metrics metrics;
   PrefixCache kept;
+  std::unique_ptr<KeptRequests> kept_requests;
   asio::io_context io;
   asio::signal_set signals;
   asio::steady_timer stop_timer;
@@ -65,10 +77,18 @@ Server::~Server() {
 }
 
 Result<std::unique_ptr<Server>> Server::start(Engine& engine, const ServerOptions& options) {
-  auto impl = std::make_unique<Impl>(engine, options);
+  KeptRequests::Options requests_options;
+  requests_options.path = options.requests_path;
+  requests_options.max_bytes = options.max_request_bytes;
+  requests_options.model = name_of_tokens(engine);
+  requests_options.keys = options.api_keys;
+  requests_options.log = options.log;
+  LH_ASSIGN_OR_RETURN(auto requests, KeptRequests::open(requests_options));
+  auto impl = std::make_unique<Impl>(engine, options, std::move(requests));
   LH_ASSIGN_OR_RETURN(impl->listener,
                       Listener::open(impl->io, impl->options.host, impl->options.port,
                                      impl->options.connections, impl->api));
+  impl->api.resume();
   impl->listener->start();
   impl->thread = std::jthread([raw = impl.get()] { raw->run(); });
   return std::unique_ptr<Server>(new Server(std::move(impl)));
@@ -117,6 +137,7 @@ void Server::Impl::begin_stop() {
   ends_at = Clock::now() + (n_stops == 1 ? options.grace : std::chrono::milliseconds(0));
   if (n_stops > 1) return;
   api.drain();
+  kept_requests->stop();
   listener->stop();
   runner.drain();
   check_stop();

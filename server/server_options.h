@@ -40,7 +40,9 @@ struct ServerOptions {
   std::vector<std::string> api_keys;  // empty: everybody may
   std::string cors_origin;            // "*", or a page's origin; empty: no page of another origin
   std::string model_id;               // what the API calls the model
-  bool always_usage = false;          // end every stream with the usage, asked for or not
+  std::string requests_path = {};  // a file of requests with an id; empty: they are in memory alone
+  size_t max_request_bytes = 256 << 20;  // kept of them
+  bool always_usage = false;             // end every stream with the usage, asked for or not
 
   GenerateRequest defaults;  // of what a request does not say; its prompt is not read
   bool fixed_seed = false;   // without a seed take that of the defaults, and not one by chance
