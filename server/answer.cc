@@ -100,6 +100,12 @@ void Answer::over(Choice& choice, const TextOutcome& outcome) {
   if (is_done) {
     choices_[choice.index()] = std::move(whole);
     usage_.n_completion += outcome.result->tokens.size();
+    const AttentionStats& attention = outcome.result->attention;
+    usage_.attention.blocks_read += attention.blocks_read;
+    usage_.attention.blocks_total += attention.blocks_total;
+    usage_.attention.rectifications += attention.rectifications;
+    usage_.attention.drafted += attention.drafted;
+    usage_.attention.accepted += attention.accepted;
     if (choice.counts_prompt()) {
       usage_.n_prompt += outcome.result->prompt_tokens;
       usage_.n_cached += outcome.n_reused;

@@ -160,7 +160,13 @@ Json to_json(const Usage& usage) {
   return {{"prompt_tokens", usage.n_prompt},
           {"completion_tokens", usage.n_completion},
           {"total_tokens", usage.n_prompt + usage.n_completion},
-          {"prompt_tokens_details", {{"cached_tokens", usage.n_cached}}}};
+          {"prompt_tokens_details", {{"cached_tokens", usage.n_cached}}},
+          {"longhaul",
+           {{"blocks_read", usage.attention.blocks_read},
+            {"blocks_total", usage.attention.blocks_total},
+            {"rectifications", usage.attention.rectifications},
+            {"drafted", usage.attention.drafted},
+            {"accepted", usage.attention.accepted}}}};
 }
 
 }  // namespace longhaul

@@ -13,7 +13,8 @@ namespace longhaul {
 struct Usage {
   size_t n_prompt = 0;
   size_t n_completion = 0;
-  size_t n_cached = 0;  // of the prompt
+  size_t n_cached = 0;            // of the prompt
+  AttentionStats attention = {};  // of all choices; blocks_total 0: nothing was decoded
 };
 nlohmann::ordered_json to_json(const Usage& usage);
 

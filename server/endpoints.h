@@ -69,6 +69,8 @@ ApiStatus apply_template(Services& services, Call& call);
 ApiStatus complete(Services& services, Call& call);
 ApiStatus chat(Services& services, Call& call);
 ApiStatus not_built(Services& services, Call& call);
+// endpoints_page.cc
+ApiStatus show_page(Services& services, Call& call);
 // endpoints_kept.cc
 ApiStatus list_requests(Services& services, Call& call);
 ApiStatus show_request(Services& services, Call& call);

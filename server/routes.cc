@@ -6,6 +6,14 @@ namespace longhaul {
 namespace {
 
 constexpr Route kRoutes[] = {
+    {"GET", "/", show_page, true, true},
+    {"GET", "/page.css", show_page, true, true},
+    {"GET", "/main.js", show_page, true, true},
+    {"GET", "/api.js", show_page, true, true},
+    {"GET", "/store.js", show_page, true, true},
+    {"GET", "/view.js", show_page, true, true},
+    {"GET", "/marked.js", show_page, true, true},
+    {"GET", "/markdown.js", show_page, true, true},
     {"GET", "/health", health, true, true},
     {"GET", "/metrics", show_metrics, true, false},
     {"GET", "/models", list_models, true, false},
@@ -49,7 +57,7 @@ std::string percent_decoded(std::string_view text) {
 }
 
 bool matches(const Route& route, std::string_view path) {
-  if (!route.path.ends_with('/')) return path == route.path;
+  if (!route.path.ends_with('/') || route.path.size() == 1) return path == route.path;
   return path.starts_with(route.path) && path.size() > route.path.size();
 }
 
