@@ -96,6 +96,6 @@ stage_lint() {
 [[ $# -gt 0 ]] || set -- format includes links dev
 for stage in "$@"; do
   declare -F "stage_${stage//-/_}" >/dev/null || { echo "ci/run.sh: no stage named $stage" >&2; exit 2; }
-  echo "== $stage"
+  echo "== $stage, after $SECONDS s"
   "stage_${stage//-/_}"
 done

@@ -17,8 +17,7 @@ TEST(Routes, ArePathsWithAndWithoutTheVersion) {
     }
     EXPECT_EQ(find_route("PUT", path).error().status, 405U);
   }
-  for (const char* path :
-       {"", "//", "/v1", "/models/", "/healthy", "/v1/v1/models", "models"})
+  for (const char* path : {"", "//", "/v1", "/models/", "/healthy", "/v1/v1/models", "models"})
     EXPECT_EQ(find_route("GET", path).error().status, 404U) << path;
   EXPECT_EQ(find_route("GET", "/models/a%2").value().argument, "a%2");
 }
