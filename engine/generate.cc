@@ -153,6 +153,7 @@ Result<GenerateResult> Session::generate(const GenerateRequest& request) {
   }
   LH_RETURN_IF_ERROR(impl_->check_tokens(request.prompt));
   LH_ASSIGN_OR_RETURN(Sampler sampler, Sampler::create(request.sampling, engine.info.vocab_size));
+  LH_ASSIGN_OR_RETURN(auto constraint, engine.constraint(request));
   std::optional<Calibration> calibration;
   if (needs_calibration(request.attention)) {
     LH_ASSIGN_OR_RETURN(calibration, engine.ensure_calibration());
@@ -161,6 +162,7 @@ Result<GenerateResult> Session::generate(const GenerateRequest& request) {
   text.append(request.prompt);
   const size_t n_looked_at = std::min(text.size(), request.sampling.penalty_last_n);
   for (const int32_t token : text.tokens().last(n_looked_at)) sampler.accept(token);
+  if (constraint != nullptr) sampler.constrain(std::move(constraint));
 
   const size_t end =
       text.size() + std::min(request.max_tokens, engine.options.ctx_size - text.size());

@@ -108,7 +108,7 @@ ApiStatus run(Services& services, Call& call, ApiRequest& request,
 ApiStatus complete(Services& services, Call& call) {
   const auto body = json_body(call);
   if (!body) return refuse(body.error());
-  auto request = parse_completion(*body, services.options.defaults);
+  auto request = parse_completion(*body, services.options.defaults, call.request.body);
   if (!request) return refuse(to_api_error(request.error()));
   if (ApiStatus status = check(services, *request); !status) return status;
   std::vector<EncodedPrompt> prompts;
@@ -127,7 +127,7 @@ ApiStatus complete(Services& services, Call& call) {
 ApiStatus chat(Services& services, Call& call) {
   const auto body = json_body(call);
   if (!body) return refuse(body.error());
-  auto request = parse_chat(*body, services.options.defaults);
+  auto request = parse_chat(*body, services.options.defaults, call.request.body);
   if (!request) return refuse(to_api_error(request.error()));
   if (ApiStatus status = check(services, *request); !status) return status;
   auto tokens = chat_prompt(services.engine, request->messages);
