@@ -1,7 +1,8 @@
 // Grammars of requests, in the vocabulary of the model.
+#include "grammar/constraint.h"
+
 #include "base/result.h"
 #include "engine/engine_impl.h"
-#include "grammar/constraint.h"
 
 namespace longhaul {
 
@@ -14,8 +15,7 @@ Result<std::unique_ptr<TokenConstraint>> Engine::Impl::constraint(const Generate
     std::vector<std::string_view> texts(tokenizer->vocab_size());
     for (size_t i = 0; i < texts.size(); ++i)
       texts[i] = tokenizer->text_piece(static_cast<int32_t>(i));
-    grammar_vocabulary =
-        std::make_shared<GrammarVocabulary>(texts, tokenizer->end_of_generation());
+    grammar_vocabulary = std::make_shared<GrammarVocabulary>(texts, tokenizer->end_of_generation());
   });
   return grammar_vocabulary->constrain(request.grammar);
 }

@@ -8,7 +8,7 @@
 namespace longhaul {
 namespace {
 
-constexpr size_t kMostRecent = 16;  // grammars whose masks are kept
+constexpr size_t kMostRecent = 8;  // grammars whose masks are kept
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 

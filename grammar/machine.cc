@@ -8,7 +8,7 @@ namespace longhaul::grammar {
 namespace {
 
 constexpr PlaceId kUnknown = InternTable::kNone;
-constexpr size_t kMostRows = 16'384;  // 16 MiB of what was found out; then it is found out again
+constexpr size_t kMostRows = 8'192;  // 8 MiB of what was found out; then it is found out again
 constexpr NodeId kLeave = InternTable::kNone;  // in seen configs: the frame was left
 
 uint64_t hash_of(const Frame& frame) {

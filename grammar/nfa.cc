@@ -249,14 +249,15 @@ class Builder {
 
   Result<StateId> add_rule(RuleId rule, StateId from) {
     const ExprId body = syntax_.rules()[rule].body;
+    if (copy_depth_ == 0) copy_begin_ = nfa_.states.size();
+    const size_t n_copied = n_copied_ + nfa_.states.size() - copy_begin_;
     const bool is_copied = !is_recursive_[rule] && weights_[body] <= kLargestCopy &&
-                           n_copied_ <= kMostInlined && copy_depth_ < kDeepestCopy;
+                           n_copied <= kMostInlined && copy_depth_ < kDeepestCopy;
     if (!is_copied) return call(callee_of(rule), from);
-    const size_t n_before = nfa_.states.size();
     ++copy_depth_;
     auto end = add(body, from);
     --copy_depth_;
-    if (copy_depth_ == 0) n_copied_ += nfa_.states.size() - n_before;
+    if (copy_depth_ == 0) n_copied_ += nfa_.states.size() - copy_begin_;
     return end;
   }
 
@@ -268,7 +269,8 @@ class Builder {
   std::map<ExprId, CalleeId> element_callees_;
   std::vector<Pending> pending_;
   size_t depth_ = 0, copy_depth_ = 0;
-  size_t n_copied_ = 0;  // states of copied rules in the rule that is built
+  size_t n_copied_ = 0;    // states of copied rules in the rule that is built
+  size_t copy_begin_ = 0;  // where those of the copy that is made begin
 };
 
 }  // namespace

@@ -7,7 +7,7 @@
 namespace longhaul::grammar {
 namespace {
 
-constexpr size_t kMostMaskBytes = 64 << 20;  // then all are forgotten
+constexpr size_t kMostMaskBytes = 24 << 20;  // then all are forgotten
 
 // How much is left to `bound`, as far as a token of `longest` bytes can tell: every time takes a byte
 // or changes nothing.

@@ -17,8 +17,7 @@ class Sent {
 
   // `names`: the fields that lead to `value`.
   std::string text(const Json& value, std::initializer_list<std::string_view> names) const {
-    const auto whole =
-        nlohmann::ordered_json::parse(body_, nullptr, /*allow_exceptions=*/false);
+    const auto whole = nlohmann::ordered_json::parse(body_, nullptr, /*allow_exceptions=*/false);
     const nlohmann::ordered_json* at = &whole;
     for (const std::string_view name : names) {
       const auto found = at->is_object() ? at->find(name) : at->end();
@@ -54,8 +53,7 @@ Made response_format(const Json& value, const Sent& sent) {
   if (type != "json_object" && type != "json_schema")
     return unsupported("this server can do text, json_object and json_schema, found {}",
                        shown(type));
-  if (value.contains("schema"))
-    return schema(value["schema"], sent, {"response_format", "schema"});
+  if (value.contains("schema")) return schema(value["schema"], sent, {"response_format", "schema"});
   if (type == "json_object") return grammar_of_json_object();
   const Json inner = value.value("json_schema", Json());
   if (!inner.is_object() || !inner.contains("schema"))
@@ -86,8 +84,8 @@ FieldReaders answer_format_fields(std::shared_ptr<const Grammar>& target, std::s
   readers["response_format"] =
       reader([body](const Json& value) { return response_format(value, Sent(body)); });
   for (const std::string_view name : {"json_schema", "guided_json"}) {
-    readers[name] = reader(
-        [body, name](const Json& value) { return schema(value, Sent(body), {name}); });
+    readers[name] =
+        reader([body, name](const Json& value) { return schema(value, Sent(body), {name}); });
   }
   for (const std::string_view name : {"grammar", "guided_grammar"}) readers[name] = reader(gbnf);
   return readers;
