@@ -3,12 +3,16 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/check.h"
 #include "grammar/matcher.h"
 
 namespace longhaul {
 namespace {
 
 constexpr size_t kMostRecent = 8;  // grammars whose masks are kept
+constexpr size_t kMostBack =
+    8'192;  // tokens of a long text that can be taken back: more than drafts
+            // ever are
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 
@@ -30,15 +34,23 @@ class GrammarConstraint : public TokenConstraint {
     }
   }
 
-  void accept(int32_t token) override { states_.push_back(matcher_.accept(states_.back(), token)); }
+  void accept(int32_t token) override {
+    if (matcher_.is_large()) {
+      const size_t n_kept = std::min(states_.size(), kMostBack + 1);
+      states_.erase(states_.begin(), states_.end() - static_cast<std::ptrdiff_t>(n_kept));
+      matcher_.forget(states_);
+    }
+    states_.push_back(matcher_.accept(states_.back(), token));
+  }
   void rollback(size_t n_tokens) override {
-    states_.resize(states_.size() - std::min(n_tokens, states_.size() - 1));
+    LH_CHECK(n_tokens < states_.size());
+    states_.resize(states_.size() - n_tokens);
   }
   Status status() const override { return matcher_.status(); }
 
  private:
   grammar::Matcher matcher_;
-  std::vector<grammar::TextState> states_;  // before each token, and behind the last
+  std::vector<grammar::TextState> states_;  // before each of the last tokens, and behind them
 };
 
 }  // namespace

@@ -9,7 +9,7 @@ namespace longhaul::grammar {
 
 inline constexpr size_t kMostSourceBytes = 1 << 20;  // of a grammar, a schema
 inline constexpr size_t kMostRules = 20'000;
-inline constexpr size_t kMostNesting = 200;        // groups, values within values of a schema
+inline constexpr size_t kMostNesting = 100;        // groups, values within values of a schema
 inline constexpr size_t kMostParts = 200'000;      // nodes of the syntax tree
 inline constexpr size_t kMostStates = 300'000;     // of the automaton, before and after making it
                                                    // deterministic

@@ -24,7 +24,7 @@ bool is_before(Config a, Config b) {
 
 }  // namespace
 
-Machine::Machine(const Automaton& automaton) : automaton_(automaton) {
+Machine::Machine(const Automaton& automaton) : automaton_(&automaton) {
   frames_.resize(2);  // kEnd, kOpen
   places_.resize(1);  // kDead
   rows_.resize(1);
@@ -80,21 +80,21 @@ void Machine::leave(FrameId frame) {
 
 // A repetition that was said `count` times: once more, or on with what follows.
 void Machine::enter_repeat(CalleeId repeat, uint32_t count, FrameId parent) {
-  const Callee& callee = automaton_.callees[repeat];
+  const Callee& callee = automaton_->callees[repeat];
   if (count >= callee.min) leave(parent);
   if (count >= callee.max) return;
   // Without an end, what is beyond `min` need not be told apart.
   const uint32_t next = callee.max == kUnbounded ? std::min(count + 1, callee.min) : count + 1;
   const FrameId frame =
       frame_of({.target = repeat, .count = next, .parent = parent, .is_repeat = true});
-  enter({automaton_.callees[callee.element].start, frame});
+  enter({automaton_->callees[callee.element].start, frame});
 }
 
 void Machine::call(const CallEdge& edge, FrameId frame) {
   const FrameId back =
       edge.is_tail ? frame
                    : frame_of({.target = edge.to, .count = 0, .parent = frame, .is_repeat = false});
-  const Callee& callee = automaton_.callees[edge.callee];
+  const Callee& callee = automaton_->callees[edge.callee];
   if (callee.is_repeat) {
     enter_repeat(edge.callee, 0, back);
   } else {
@@ -116,10 +116,10 @@ void Machine::close() {
       }
       continue;
     }
-    const Node& node = automaton_.nodes[config.node];
+    const Node& node = automaton_->nodes[config.node];
     if (node.n_edges > 0) made_.push_back(config);
     if (node.is_final) leave(config.frame);
-    for (const CallEdge& edge : automaton_.calls_of(config.node)) call(edge, config.frame);
+    for (const CallEdge& edge : automaton_->calls_of(config.node)) call(edge, config.frame);
   }
 }
 
@@ -158,7 +158,7 @@ PlaceId Machine::settle() {
 }
 
 PlaceId Machine::start() {
-  const Callee& root = automaton_.callees[automaton_.root];
+  const Callee& root = automaton_->callees[automaton_->root];
   enter({root.start, kEnd});
   close();
   return settle();
@@ -175,6 +175,26 @@ PlaceId Machine::alone(Config config) {
   return settle();
 }
 
+FrameId Machine::adopt_frame(const Machine& other, FrameId frame) {
+  std::vector<FrameId> chain;
+  for (; frame != kEnd && frame != kOpen; frame = other.frames_[frame].parent)
+    chain.push_back(frame);
+  for (; !chain.empty(); chain.pop_back()) {
+    Frame copy = other.frames_[chain.back()];
+    copy.parent = frame;
+    frame = frame_of(copy);
+  }
+  return frame;
+}
+
+PlaceId Machine::adopt(const Machine& other, PlaceId place) {
+  may_end_ = other.may_end(place);
+  reaches_open_ = other.reaches_open(place);
+  for (const Config config : other.configs(place))
+    made_.push_back({config.node, adopt_frame(other, config.frame)});
+  return settle();
+}
+
 PlaceId Machine::step(PlaceId from, uint8_t byte) {
   if (rows_[from] == nullptr) {
     if (n_rows_ >= kMostRows) {
@@ -188,7 +208,7 @@ PlaceId Machine::step(PlaceId from, uint8_t byte) {
   const PlaceId known = (*rows_[from])[byte];
   if (known != kUnknown) return known;
   for (const Config config : configs(from)) {
-    const auto edges = automaton_.edges_of(config.node);
+    const auto edges = automaton_->edges_of(config.node);
     const auto edge = std::partition_point(edges.begin(), edges.end(),
                                            [&](const ByteEdge& e) { return e.last < byte; });
     if (edge != edges.end() && edge->first <= byte) enter({edge->to, config.frame});

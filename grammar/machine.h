@@ -55,6 +55,8 @@ class Machine {
   PlaceId resume(FrameId frame);
   // A place with this stack alone; the calls of its node are left out.
   PlaceId alone(Config config);
+  // The same place as one of another machine of this automaton.
+  PlaceId adopt(const Machine& other, PlaceId place);
 
   std::span<const Config> configs(PlaceId place) const;
   // The text may end here (with kOpen: the part that is looked at).
@@ -64,10 +66,11 @@ class Machine {
   const Frame& frame(FrameId id) const { return frames_[id]; }
   FrameId frame_of(const Frame& frame);
 
-  const Automaton& automaton() const { return automaton_; }
+  const Automaton& automaton() const { return *automaton_; }
   // Error: a limit was reached; what has been answered since is kDead.
   const Status& status() const { return status_; }
   size_t n_places() const { return places_.size(); }
+  size_t n_frames() const { return frames_.size(); }
 
  private:
   struct Place {
@@ -83,8 +86,9 @@ class Machine {
   void close();
   PlaceId settle();
   void fail(std::string_view what, size_t limit);
+  FrameId adopt_frame(const Machine& other, FrameId frame);
 
-  const Automaton& automaton_;
+  const Automaton* automaton_;
   std::vector<Frame> frames_;
   std::vector<Place> places_;
   std::vector<Config> configs_;  // of all places

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "grammar/limits.h"
+
 namespace longhaul::grammar {
 namespace {
 
@@ -51,6 +53,17 @@ const TokenBits& Matcher::mask(TextState state) {
   if (!status_) return none_;
   if (known_.size() >= kMostKnown) known_.clear();
   return known_.emplace(state.place, std::move(bits)).first->second;
+}
+
+bool Matcher::is_large() const {
+  return machine_.n_places() > kMostSets / 2 || machine_.n_frames() > kMostFrames / 2;
+}
+
+void Matcher::forget(std::span<TextState> but) {
+  Machine fresh(machine_.automaton());
+  for (TextState& state : but) state.place = fresh.adopt(machine_, state.place);
+  machine_ = std::move(fresh);
+  known_.clear();
 }
 
 TokenBits Matcher::make_mask(PlaceId place) {

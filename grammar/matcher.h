@@ -37,6 +37,11 @@ class Matcher {
   // one; and where it is whole, those that end it. Valid until the next call.
   const TokenBits& mask(TextState state);
 
+  // True once so much is remembered of the text that it should be forget()ten.
+  bool is_large() const;
+  // Forgets everything but these states, which get new numbers; others are no longer of use.
+  void forget(std::span<TextState> but);
+
   const TokenTrie& trie() const { return masks_->trie(); }
   // Error: a limit was reached; what was answered since allows nothing.
   const Status& status() const { return status_; }

@@ -190,6 +190,30 @@ TEST(Matcher, DeepNestingGrowsByAFrameALevel) {
   EXPECT_TRUE(matcher.is_dead(matcher.accept_bytes(state, "b")));
 }
 
+// A count that never comes back to where it was brings new places with every byte.
+TEST(Matcher, LongTextsAreForgotten) {
+  const SmallVocabulary vocabulary;
+  Matcher matcher = matcher_of("root ::= ([ab] \"c\"){300000} \"a\"", vocabulary);
+  std::vector<TextState> last = {matcher.start()};
+  size_t n_forgotten = 0;
+  for (size_t n = 0; n < 300'000; ++n) {
+    if (matcher.is_large()) {
+      last.erase(last.begin(), last.end() - 2);
+      matcher.forget(last);
+      ++n_forgotten;
+    }
+    last.push_back(matcher.accept_bytes(last.back(), "bc"));
+  }
+  EXPECT_GT(n_forgotten, 2U);
+  ASSERT_TRUE(matcher.status()) << matcher.status().error().message;
+  EXPECT_TRUE(matcher.is_complete(matcher.accept_bytes(last.back(), "a")));
+  EXPECT_TRUE(matcher.is_dead(matcher.accept_bytes(last.back(), "b")));
+  // The one before is as it was.
+  const TextState before = last[last.size() - 2];
+  EXPECT_FALSE(matcher.is_complete(matcher.accept_bytes(before, "a")));
+  EXPECT_EQ(matcher.accept_bytes(before, "bc"), last.back());
+}
+
 TEST(Matcher, TooManyStacksAreAnError) {
   const SmallVocabulary vocabulary;
   // Every letter may be a level deeper or one of two ways around it.

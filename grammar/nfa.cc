@@ -10,7 +10,7 @@
 namespace longhaul::grammar {
 namespace {
 
-constexpr size_t kDeepest = 3'000;        // parts within parts, copied rules included
+constexpr size_t kDeepest = 1'500;        // parts within parts, copied rules included
 constexpr size_t kDeepestCopy = 32;       // copied rules within copied rules
 constexpr uint32_t kLargestCopy = 1'000;  // states
 constexpr uint32_t kWeightOfRule = 10;    // a guess at the states of a rule that is not looked into
