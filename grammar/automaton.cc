@@ -137,7 +137,7 @@ class Determiniser {
     }
   }
 
-  static constexpr size_t kMostMembers = 8 * kMostStates;  // of all subsets: memory and time
+  static constexpr size_t kMostMembers = 4 * kMostStates;  // of all subsets: memory and time
 
   const Nfa& nfa_;
   Automaton out_;

@@ -112,9 +112,22 @@ ExprId JsonParts::any_char() {
 
 ExprId JsonParts::chars(const CharSet& set) {
   std::vector<ExprId> forms;
-  CharSet escaped = set.without(plain_chars());
   if (CharSet plain = set.intersected(plain_chars()); !plain.empty())
     forms.push_back(syntax_.chars(std::move(plain)));
+  const CharSet escaped = set.without(plain_chars());
+  if (escaped == plain_chars().complement()) {
+    forms.push_back(rule(escapes_, "any escape", &JsonParts::make_escapes));
+  } else if (!escaped.empty()) {
+    forms.push_back(escapes(escaped));
+  }
+  return syntax_.choice(std::move(forms));
+}
+
+ExprId JsonParts::make_escapes() { return escapes(plain_chars().complement()); }
+
+// The characters of a set that cannot stand for themselves.
+ExprId JsonParts::escapes(CharSet escaped) {
+  std::vector<ExprId> forms;
   for (const ShortEscape& escape : kShortEscapes) {
     if (!escaped.contains(escape.code)) continue;
     forms.push_back(syntax_.text(escape.text));

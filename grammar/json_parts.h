@@ -52,6 +52,8 @@ class JsonParts {
   ExprId rule(std::optional<RuleId>& id, std::string_view name, ExprId (JsonParts::*make)());
   ExprId make_string();
   ExprId make_string_rest();
+  ExprId make_escapes();
+  ExprId escapes(CharSet escaped);
   ExprId make_value();
   ExprId make_object();
   ExprId make_array();
@@ -60,7 +62,7 @@ class JsonParts {
   Syntax& syntax_;
   JsonSpace space_kind_;
   std::optional<ExprId> space_, any_char_;
-  std::optional<RuleId> string_, string_rest_, value_, object_, array_;
+  std::optional<RuleId> string_, string_rest_, escapes_, value_, object_, array_;
 };
 
 }  // namespace longhaul::grammar
