@@ -128,8 +128,8 @@ TEST(Schema, RangesOfNumbersAreExact) {
       const std::string text = written(n);
       ASSERT_EQ(accepted(text), expected) << text << " " << low << " " << high;
       ASSERT_EQ(accepted(text + "00"), expected) << text << "00 " << low << " " << high;
-      if (n % 100 == 0)
-        ASSERT_EQ(accepted(text.substr(0, text.size() - 3)), expected) << text << " whole";
+      if (n % 100 != 0) continue;
+      ASSERT_EQ(accepted(text.substr(0, text.size() - 3)), expected) << text << " whole";
     }
   }
 }
