@@ -75,7 +75,8 @@ std::optional<Model> load(const char* name) {
   for (size_t i = 0; i < texts.size(); ++i)
     texts[i] = tokenizer->text_piece(static_cast<int32_t>(i));
   Model model{std::make_shared<const TokenTrie>(texts, tokenizer->end_of_generation()), {}};
-  for (const Case& one : kCases) model.texts.push_back(*tokenizer->encode(one.text));
+  for (const Case& one : kCases)
+    model.texts.push_back(*tokenizer->encode(one.text, {.add_bos = false}));
   return model;
 }
 
