@@ -1,6 +1,6 @@
-// What a mask costs over the vocabulary of a published model: of every token of a text in turn, with
-// what is known of the grammar from earlier texts (warm) and without (cold). LONGHAUL_TOKENIZERS names
-// the folder of the *.gguf files.
+// What a mask costs over the vocabulary of a published model: of every token of a text in turn,
+// with what is known of the grammar from earlier texts (warm) and without (cold).
+// LONGHAUL_TOKENIZERS names the folder of the *.gguf files.
 #include <benchmark/benchmark.h>
 #include <time.h>
 

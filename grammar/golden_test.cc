@@ -1,6 +1,6 @@
-// Golden files: which texts llguidance accepts, and hashes of its token masks on the way through them
-// (tools/make_grammar_golden.py). LONGHAUL_GRAMMAR_CASES names a folder of further files, such as one
-// over the vocabulary of a published model.
+// Golden files: which texts llguidance accepts, and hashes of its token masks on the way through
+// them (tools/make_grammar_golden.py). LONGHAUL_GRAMMAR_CASES names a folder of further files, such
+// as one over the vocabulary of a published model.
 #include <gtest/gtest.h>
 
 #include <algorithm>

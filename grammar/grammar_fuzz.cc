@@ -1,6 +1,6 @@
-// Hostile grammars and schemas. Up to the first zero byte the input is one, a schema if it begins with
-// '{', the rest is a text that is fed to it. Whatever happens must be an Error with words or an
-// automaton whose masks are what feeding each token says.
+// Hostile grammars and schemas. Up to the first zero byte the input is one, a schema if it begins
+// with '{', the rest is a text that is fed to it. Whatever happens must be an Error with words or
+// an automaton whose masks are what feeding each token says.
 #include <algorithm>
 #include <cstdint>
 #include <string>

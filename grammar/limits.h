@@ -1,5 +1,5 @@
-// What bounds the work that a grammar from outside can cause. Each limit ends in an error that names
-// it.
+// What bounds the work that a grammar from outside can cause. Each limit ends in an error that
+// names it.
 #pragma once
 
 #include <cstddef>

@@ -11,7 +11,8 @@
 
 namespace longhaul::grammar {
 
-// Where a text stands: a number, so that going back is keeping it. Of use with its own matcher alone.
+// Where a text stands: a number, so that going back is keeping it. Of use with its own matcher
+// alone.
 struct TextState {
   PlaceId place = Machine::kDead;
   bool is_over = false;  // a token ended the text
@@ -25,16 +26,16 @@ class Matcher {
   explicit Matcher(std::shared_ptr<TokenMasks> masks);
 
   TextState start();
-  // The state after a token, or after bytes. A token that is not in mask() leads to a state where no
-  // token is.
+  // The state after a token, or after bytes. A token that is not in mask() leads to a state where
+  // no token is.
   TextState accept(TextState state, int32_t token);
   TextState accept_bytes(TextState state, std::string_view bytes);
   // True if no text of the language begins so.
   bool is_dead(TextState state) const { return !state.is_over && state.place == Machine::kDead; }
   // The text is whole: it may end here.
   bool is_complete(TextState state) const;
-  // The tokens that may come next: those after which the text is one of the language, or can be made
-  // one; and where it is whole, those that end it. Valid until the next call.
+  // The tokens that may come next: those after which the text is one of the language, or can be
+  // made one; and where it is whole, those that end it. Valid until the next call.
   const TokenBits& mask(TextState state);
 
   // True once so much is remembered of the text that it should be forget()ten.

@@ -124,8 +124,8 @@ class Builder {
     return to;
   }
 
-  // Adds what a part says after the state `from`, to which nothing may lead from inside of it; gives
-  // the state where it ends.
+  // Adds what a part says after the state `from`, to which nothing may lead from inside of it;
+  // gives the state where it ends.
   Result<StateId> add(ExprId id, StateId from) {
     if (nfa_.states.size() > kMostStates)
       return bad_input("expected a grammar of at most {} states, found more", kMostStates);

@@ -1,4 +1,5 @@
-// Whether a text is in a language, found by trying: slow, and nothing like the automaton. For tests.
+// Whether a text is in a language, found by trying: slow, and nothing like the automaton. For
+// tests.
 #pragma once
 
 #include <map>

@@ -10,7 +10,8 @@
 namespace longhaul::grammar {
 
 // Adds the rules of a schema to `syntax`; gives the one of its root. Error: no JSON; a keyword that
-// is not known or not supported, or a value it cannot have, with its path: "#/properties/a/minimum".
+// is not known or not supported, or a value it cannot have, with its path:
+// "#/properties/a/minimum".
 Result<RuleId> add_schema(std::string_view schema, JsonSpace space, Syntax& syntax);
 
 }  // namespace longhaul::grammar

@@ -1,4 +1,5 @@
-// JSON schemas: what differs from the golden files' oracle, white space, and what is refused in words.
+// JSON schemas: what differs from the golden files' oracle, white space, and what is refused in
+// words.
 #include <gtest/gtest.h>
 
 #include <initializer_list>

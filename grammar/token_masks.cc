@@ -9,8 +9,8 @@ namespace {
 
 constexpr size_t kMostMaskBytes = 24 << 20;  // then all are forgotten
 
-// How much is left to `bound`, as far as a token of `longest` bytes can tell: every time takes a byte
-// or changes nothing.
+// How much is left to `bound`, as far as a token of `longest` bytes can tell: every time takes a
+// byte or changes nothing.
 uint32_t left_of(uint32_t bound, uint32_t count, size_t longest) {
   const uint32_t left = bound - std::min(bound, count);
   return static_cast<uint32_t>(std::min<size_t>(left, longest + 1));

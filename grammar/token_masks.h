@@ -1,5 +1,5 @@
-// Which tokens may follow a node of an automaton, whatever its rule was called for: what can be found
-// out once for all texts.
+// Which tokens may follow a node of an automaton, whatever its rule was called for: what can be
+// found out once for all texts.
 #pragma once
 
 #include <cstdint>
@@ -68,8 +68,8 @@ class TokenMasks {
   const Grammar& grammar() const { return *grammar_; }
   const TokenTrie& trie() const { return *trie_; }
 
-  // Of the config's node; with the repetition that it is an element of, if its frame is one: then the
-  // rule that may end is the repetition's. Error: a limit was reached.
+  // Of the config's node; with the repetition that it is an element of, if its frame is one: then
+  // the rule that may end is the repetition's. Error: a limit was reached.
   Result<std::shared_ptr<const NodeMask>> find(Config config, const Frame& frame);
 
  private:

@@ -18,12 +18,12 @@ namespace longhaul {
 // One per request: the options and the tokens the penalties look at.
 //
 // The chain, in this order: repetition, presence and frequency penalties, logit bias, the
-// constraint, temperature, top-k, top-p, min-p. Temperature 0 is greedy: the largest logit after penalties and bias, the
-// lower index of equals. What is drawn at a position depends on the seed, the position and the
-// logits alone, so that a text drawn twice, or drafted and then verified, is the same text. A NaN
-// logit counts as -infinity. If no logit is above -infinity (a broken
-// model, or a bias that forbids every token) the answer is token 0; `any_candidate` tells the
-// caller beforehand.
+// constraint, temperature, top-k, top-p, min-p. Temperature 0 is greedy: the largest logit after
+// penalties and bias, the lower index of equals. What is drawn at a position depends on the seed,
+// the position and the logits alone, so that a text drawn twice, or drafted and then verified, is
+// the same text. A NaN logit counts as -infinity. If no logit is above -infinity (a broken model,
+// or a bias that forbids every token) the answer is token 0; `any_candidate` tells the caller
+// beforehand.
 class Sampler {
  public:
   // Error, naming the field, what was expected and found, if an option is impossible.

@@ -9,8 +9,8 @@
 
 namespace longhaul {
 
-// The state of one text. The tokens it is told of are those that were drawn; it allows a token by the
-// tokens before it alone, so that drafts may be taken back and drawn again.
+// The state of one text. The tokens it is told of are those that were drawn; it allows a token by
+// the tokens before it alone, so that drafts may be taken back and drawn again.
 class TokenConstraint {
  public:
   virtual ~TokenConstraint() = default;
