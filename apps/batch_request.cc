@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/result.h"
+#include "server/answer_format.h"
 #include "server/generate_fields.h"
 
 namespace longhaul {
@@ -61,6 +62,7 @@ Result<BatchRequest> parse_batch_request(std::string_view text, size_t line,
   GenerateRequest& request = batch.request;
   SamplingOptions& sampling = request.sampling;
   FieldReaders readers = sampling_fields(sampling);
+  readers.merge(answer_format_fields(request.grammar, text));
   readers["id"] = [&](const Json& value) { return read_id(value, batch.id); };
   readers["prompt"] = [&](const Json& value) {
     return longhaul::text(batch.prompt.emplace())(value);

@@ -23,6 +23,7 @@ struct GenerateArguments {
   PromptArguments prompt;
   GenerateRequest request;
   std::string save_state, load_state;
+  std::string grammar_file, schema_file;
   size_t n_samples = 1;
   bool calibrate = false;
   bool chat = false;  // the prompt is what a user says
@@ -89,7 +90,21 @@ Result<std::vector<int32_t>> prompt_ids(const GenerateArguments& arguments, cons
   return engine.tokenize_chat({&turn, 1});
 }
 
+// What --grammar-file or --json-schema says; null without them.
+Result<std::shared_ptr<const Grammar>> read_grammar(const GenerateArguments& arguments) {
+  const bool is_schema = !arguments.schema_file.empty();
+  const std::string& path = is_schema ? arguments.schema_file : arguments.grammar_file;
+  if (path.empty()) return nullptr;
+  if (is_schema && !arguments.grammar_file.empty())
+    return bad_input("--json-schema: expected it without --grammar-file");
+  LH_ASSIGN_OR_RETURN(const std::string text, read_text_file(path));
+  auto grammar = is_schema ? grammar_of_schema(text) : parse_gbnf(text);
+  if (!grammar) return make_error(grammar.error().code, "{}: {}", path, grammar.error().message);
+  return grammar;
+}
+
 Result<int> generate(GenerateArguments& arguments) {
+  LH_ASSIGN_OR_RETURN(arguments.request.grammar, read_grammar(arguments));
   LH_RETURN_IF_ERROR(settle_block_size(arguments.engine));
   LH_RETURN_IF_ERROR(validate(arguments.request.attention, arguments.engine.block_size));
   const bool has_samples = arguments.n_samples > 1;
@@ -140,6 +155,14 @@ void add_generate(CLI::App& app, CommandBody& chosen) {
       ->take_all();
   command.add_flag("--ignore-eos", arguments->request.ignore_eos,
                    "go on after the end of the text");
+  command
+      .add_option("--grammar-file", arguments->grammar_file,
+                  "the answer is a text of this grammar, in GBNF")
+      ->type_name("FILE");
+  command
+      .add_option("--json-schema", arguments->schema_file,
+                  "the answer is JSON as this schema allows it")
+      ->type_name("FILE");
   add_mode_option(command, arguments->request.attention.mode);
   add_selection_options(command, arguments->engine, arguments->request.attention);
   add_calibrate_flag(command, arguments->calibrate);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,8 @@
 
 namespace longhaul {
 
+class GrammarVocabulary;
+
 struct Engine::Impl {
   EngineOptions options;
   ModelInfo info;
@@ -35,6 +38,8 @@ struct Engine::Impl {
   std::unique_ptr<StatePool> states;
   std::unique_ptr<Scheduler> scheduler;
   std::optional<Calibration> calibration;  // guarded by an Alone
+  std::once_flag has_grammar_vocabulary;
+  std::shared_ptr<GrammarVocabulary> grammar_vocabulary;  // null before the first grammar
 
   // Names the model in state files: they restore only into the same weights.
   std::string model_id() const;
@@ -45,6 +50,8 @@ struct Engine::Impl {
   Result<Calibration> ensure_calibration();
   // Error where `what`, which needs the keys and values in the host's memory, cannot be had.
   Status check_on_host(std::string_view what) const;
+  // What the request's grammar allows; null if it has none.
+  Result<std::unique_ptr<TokenConstraint>> constraint(const GenerateRequest& request);
   // A sampler that is never asked, for runs over given tokens.
   Sampler no_sampler() const;
 };

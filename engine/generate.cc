@@ -172,6 +172,7 @@ Result<GenerateResult> Session::generate(const GenerateRequest& request) {
   }
   LH_RETURN_IF_ERROR(impl_->check_tokens(request.prompt));
   LH_ASSIGN_OR_RETURN(Sampler sampler, Sampler::create(request.sampling, engine.info.vocab_size));
+  LH_ASSIGN_OR_RETURN(auto constraint, engine.constraint(request));
   std::optional<Calibration> calibration;
   if (needs_calibration(request.attention)) {
     LH_ASSIGN_OR_RETURN(calibration, engine.ensure_calibration());
@@ -180,6 +181,10 @@ Result<GenerateResult> Session::generate(const GenerateRequest& request) {
   text.append(request.prompt);
   const size_t n_looked_at = std::min(text.size(), request.sampling.penalty_last_n);
   for (const int32_t token : text.tokens().last(n_looked_at)) sampler.accept(token);
+  if (constraint != nullptr) {
+    for (const int32_t token : text.tokens().last(request.n_resumed)) constraint->accept(token);
+    sampler.constrain(std::move(constraint));
+  }
 
   const size_t n_asked = text.size() - request.n_resumed;
   const size_t end = std::max(

@@ -58,8 +58,7 @@ Planned Run::catch_up() {
 
 Result<int32_t> Run::draw(std::span<const float> logits, size_t position) {
   if (!sampler_.any_candidate(logits)) {
-    return bad_input("no token can follow position {}: every logit is NaN or -infinity",
-                     position - 1);
+    return tl::unexpected<Error>(sampler_.no_candidate(position));
   }
   const int32_t token = sampler_.sample(logits, position);
   sampler_.accept(token);

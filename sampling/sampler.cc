@@ -58,6 +58,10 @@ Sampler::Sampler(const SamplingOptions& options, size_t vocab_size)
   if (has_penalties()) window_ = PenaltyWindow(options.penalty_last_n);
 }
 
+void Sampler::constrain(std::unique_ptr<TokenConstraint> constraint) {
+  constraint_ = std::move(constraint);
+}
+
 bool Sampler::has_penalties() const {
   return options_.repetition_penalty != 1.0F || options_.presence_penalty != 0.0F ||
          options_.frequency_penalty != 0.0F;
@@ -73,12 +77,13 @@ void Sampler::adjust(std::span<float> logits) {
   }
   apply_bias(logits, options_.logit_bias);
   clean_logits(logits);  // a huge penalty or bias may have overflowed
+  if (constraint_ != nullptr) constraint_->restrict(logits);
 }
 
 bool Sampler::any_candidate(std::span<const float> logits) {
   LH_CHECK(logits.size() == vocab_size_);
   constexpr float kNever = -std::numeric_limits<float>::infinity();
-  if (!has_penalties() && options_.logit_bias.empty()) {
+  if (is_plain()) {
     // Nearly always the first: the whole row would be a pass over half a megabyte.
     return std::any_of(logits.begin(), logits.end(), [](float logit) { return logit > kNever; });
   }
@@ -87,9 +92,23 @@ bool Sampler::any_candidate(std::span<const float> logits) {
   return row_[argmax_token(row_)] > kNever;
 }
 
+Error Sampler::no_candidate(size_t position) const {
+  if (constraint_ == nullptr) {
+    return bad_input("no token can follow position {}: every logit is NaN or -infinity",
+                     position - 1)
+        .value();
+  }
+  if (const Status status = constraint_->status(); !status) return status.error();
+  return bad_input(
+             "no token can follow position {}: none that the answer must go on with has a logit "
+             "above -infinity",
+             position - 1)
+      .value();
+}
+
 int32_t Sampler::sample(std::span<const float> logits, size_t position) {
   LH_CHECK(logits.size() == vocab_size_);
-  if (greedy() && !has_penalties() && options_.logit_bias.empty()) {
+  if (greedy() && is_plain()) {
     return static_cast<int32_t>(argmax_token(logits));
   }
   row_.resize(vocab_size_);
@@ -136,8 +155,12 @@ int32_t Sampler::draw(std::span<const float> probs, size_t position) const {
 void Sampler::accept(int32_t token) {
   LH_CHECK(token >= 0 && static_cast<size_t>(token) < vocab_size_);
   window_.push(token);
+  if (constraint_ != nullptr) constraint_->accept(token);
 }
 
-void Sampler::rollback(size_t n_tokens) { window_.pop(n_tokens); }
+void Sampler::rollback(size_t n_tokens) {
+  window_.pop(n_tokens);
+  if (constraint_ != nullptr) constraint_->rollback(n_tokens);
+}
 
 }  // namespace longhaul

@@ -171,5 +171,43 @@ INSTANTIATE_TEST_SUITE_P(
                       Row{0.0F, 0.5F, 0.0F, 0.0F, 0.5F, 0.0F, 0.0F, 0.0F},
                       Row{0.6F, 0.01F, 0.2F, 0.1F, 0.02F, 0.03F, 0.04F, 0.0F}));
 
+// Allows the token after the last one, 0 at the beginning.
+class InOrder : public TokenConstraint {
+ public:
+  explicit InOrder(std::vector<int32_t>& tokens) : tokens_(tokens) {}
+
+  void restrict(std::span<float> logits) override {
+    for (size_t i = 0; i < logits.size(); ++i) {
+      if (i != tokens_.size()) logits[i] = -kInf;
+    }
+  }
+  void accept(int32_t token) override { tokens_.push_back(token); }
+  void rollback(size_t n_tokens) override { tokens_.resize(tokens_.size() - n_tokens); }
+  Status status() const override { return {}; }
+
+ private:
+  std::vector<int32_t>& tokens_;
+};
+
+TEST(Constraint, OnlyWhatItAllowsIsDrawn) {
+  for (const float temperature : {0.0F, 1.0F}) {
+    Sampler sampler = make({.temperature = temperature, .repetition_penalty = 1.5F}, 4);
+    const Row logits = {0.0F, -3.0F, 2.0F, -kInf};
+    sampler.accept(2);  // of the prompt: the constraint is not told
+    std::vector<int32_t> tokens;
+    sampler.constrain(std::make_unique<InOrder>(tokens));
+    for (const int32_t expected : {0, 1, 2}) {
+      ASSERT_TRUE(sampler.any_candidate(logits));
+      EXPECT_EQ(sampler.sample(logits, 0), expected);
+      sampler.accept(expected);
+    }
+    EXPECT_FALSE(sampler.any_candidate(logits));
+    EXPECT_NE(sampler.no_candidate(7).message.find("position 6"), std::string::npos);
+    sampler.rollback(2);
+    EXPECT_EQ(tokens, std::vector<int32_t>{0});
+    EXPECT_EQ(sampler.sample(logits, 0), 1);
+  }
+}
+
 }  // namespace
 }  // namespace longhaul

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "server/answer_format.h"
 #include "server/generate_fields.h"
 
 namespace longhaul {
@@ -60,15 +61,12 @@ Status read_logit_bias(const Json& value, SamplingOptions& options) {
   return {};
 }
 
-bool is_text_format(const Json& value) {
-  return value.is_object() && value.contains("type") && value["type"] == "text";
-}
-
 // What both kinds of requests have. The request must stay where it is.
-FieldReaders common_fields(ApiRequest& request) {
+FieldReaders common_fields(ApiRequest& request, std::string_view text) {
   GenerateRequest& generate = request.generate;
   SamplingOptions& sampling = generate.sampling;
   FieldReaders readers = sampling_fields(sampling);
+  readers.merge(answer_format_fields(generate.grammar, text));
   readers["seed"] = [&](const Json& value) -> Status {
     if (is_minus_one(value)) return {};  // llama.cpp's word for "any"
     request.has_seed = true;
@@ -90,9 +88,8 @@ FieldReaders common_fields(ApiRequest& request) {
   readers["longhaul"] =
       fields(attention_fields(generate.attention, "attention"), UnknownFields::kRefused);
   readers["typical_p"] = only("1 alone", [](const Json& value) { return value == 1; });
-  readers["response_format"] = only("{\"type\": \"text\"}", is_text_format);
-  for (const std::string_view name : {"grammar", "json_schema", "guided_json", "guided_regex"})
-    readers[name] = only("free text alone", is_empty);
+  for (const std::string_view name : {"guided_regex", "guided_choice", "structural_tag"})
+    readers[name] = only("grammars and JSON schemas", is_empty);
   return readers;
 }
 
@@ -147,6 +144,15 @@ Status read_message(const Json& value, ChatTurn& turn) {
   return value.contains("content") ? read_content(value["content"], turn.content) : Status();
 }
 
+// What cannot be asked for together.
+FieldStatus check_together(const ApiRequest& request) {
+  if (request.generate.grammar == nullptr || !request.generate.ignore_eos) return {};
+  return tl::unexpected<FieldError>(FieldError{
+      "ignore_eos",
+      bad_input("expected false beside a grammar, which says where a text ends, found true")
+          .value()});
+}
+
 tl::expected<ApiRequest, FieldError> missing(std::string field, std::string_view what) {
   return tl::unexpected<FieldError>(
       FieldError{std::move(field), bad_input("expected {}, found none", what).value()});
@@ -165,10 +171,11 @@ Status read_messages(const Json& value, std::vector<ChatTurn>& turns) {
 }
 
 tl::expected<ApiRequest, FieldError> parse_completion(const Json& body,
-                                                      const GenerateRequest& defaults) {
+                                                      const GenerateRequest& defaults,
+                                                      std::string_view text) {
   ApiRequest request;
   request.generate = defaults;
-  FieldReaders readers = common_fields(request);
+  FieldReaders readers = common_fields(request, text);
   readers["prompt"] = [&](const Json& value) { return read_prompts(value, request.prompts); };
   readers["echo"] = flag(request.echo);
   readers["logprobs"] = [&](const Json& value) {
@@ -177,19 +184,21 @@ tl::expected<ApiRequest, FieldError> parse_completion(const Json& body,
   };
   readers["suffix"] = only("text after the prompt alone", is_empty);
   readers["best_of"] = only("1 alone", [](const Json& value) { return value == 1; });
-  if (FieldStatus status = read_fields(body, readers, UnknownFields::kIgnored); !status)
-    return tl::unexpected<FieldError>(std::move(status.error()));
+  FieldStatus status = read_fields(body, readers, UnknownFields::kIgnored);
+  if (status) status = check_together(request);
+  if (!status) return tl::unexpected<FieldError>(std::move(status.error()));
   if (request.prompts.empty()) return missing("prompt", "a text or token ids");
   return request;
 }
 
-tl::expected<ApiRequest, FieldError> parse_chat(const Json& body, const GenerateRequest& defaults) {
+tl::expected<ApiRequest, FieldError> parse_chat(const Json& body, const GenerateRequest& defaults,
+                                                std::string_view text) {
   ApiRequest request;
   request.generate = defaults;
   bool wants_logprobs = false;
   size_t n_top = 0;
   std::optional<size_t> max_tokens, max_completion_tokens;
-  FieldReaders readers = common_fields(request);
+  FieldReaders readers = common_fields(request, text);
   readers["messages"] = [&](const Json& value) { return read_messages(value, request.messages); };
   readers["logprobs"] = flag(wants_logprobs);
   readers["top_logprobs"] = count(n_top, 0, kMostLogprobs);
@@ -208,8 +217,9 @@ tl::expected<ApiRequest, FieldError> parse_chat(const Json& body, const Generate
       only("a new message alone", [](const Json& value) { return value == false; });
   readers["add_generation_prompt"] =
       only("a new message alone", [](const Json& value) { return value == true; });
-  if (FieldStatus status = read_fields(body, readers, UnknownFields::kIgnored); !status)
-    return tl::unexpected<FieldError>(std::move(status.error()));
+  FieldStatus status = read_fields(body, readers, UnknownFields::kIgnored);
+  if (status) status = check_together(request);
+  if (!status) return tl::unexpected<FieldError>(std::move(status.error()));
   if (request.messages.empty()) return missing("messages", "at least one message");
   if (max_tokens || max_completion_tokens) {
     request.generate.max_tokens =

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "longhaul/engine.h"
@@ -35,11 +36,13 @@ struct ApiRequest {
 
 // Reads a body; what it does not say is as in `defaults`. Fields that are not known are ignored and
 // null means absent. Error: the field at fault; kUnsupported where the server knows what is wanted
-// and cannot do it.
+// and cannot do it. `text`: the body as it was sent, for what depends on the order of members.
 tl::expected<ApiRequest, FieldError> parse_completion(const nlohmann::json& body,
-                                                      const GenerateRequest& defaults);
+                                                      const GenerateRequest& defaults,
+                                                      std::string_view text = {});
 tl::expected<ApiRequest, FieldError> parse_chat(const nlohmann::json& body,
-                                                const GenerateRequest& defaults);
+                                                const GenerateRequest& defaults,
+                                                std::string_view text = {});
 // The turns of a conversation: roles `developer` and `function` become `system` and `tool`, the
 // texts of a list of parts are joined.
 Status read_messages(const nlohmann::json& value, std::vector<ChatTurn>& turns);

@@ -26,13 +26,14 @@ void check(const tl::expected<ApiRequest, FieldError>& request) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace longhaul;
-  const auto body = parse_json({reinterpret_cast<const char*>(data), size});
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  const auto body = parse_json(text);
   if (!body) {
     LH_CHECK(!body.error().message.empty());
     return 0;
   }
   LH_CHECK(shown(*body).size() <= 60);
-  check(parse_completion(*body, {}));
-  check(parse_chat(*body, {}));
+  check(parse_completion(*body, {}, text));
+  check(parse_chat(*body, {}, text));
   return 0;
 }

@@ -101,6 +101,21 @@ TEST(ApiRequest, TheSmallerOfTwoLimitsHolds) {
   EXPECT_GT(limit(R"(, "max_tokens": -1)"), 1U << 30U);
 }
 
+TEST(ApiRequest, WhatAnAnswerLooksLikeComesInManyWords) {
+  const auto has_grammar = [](const std::string& fields) {
+    const std::string body = R"({"messages": [{"role": "user"}], )" + fields + "}";
+    return chat(Json::parse(body)).generate.grammar != nullptr;
+  };
+  EXPECT_FALSE(has_grammar(R"("response_format": {"type": "text"}, "grammar": "")"));
+  EXPECT_TRUE(has_grammar(R"("response_format": {"type": "json_object"}, "grammar": null)"));
+  EXPECT_TRUE(has_grammar(R"("response_format": {"type": "json_object", "schema": {}})"));
+  EXPECT_TRUE(has_grammar(R"("response_format": {"type": "json_schema", "json_schema":
+      {"name": "a", "strict": true, "schema": {"type": "integer"}}})"));
+  EXPECT_TRUE(has_grammar(R"("json_schema": {"type": "integer"})"));
+  EXPECT_TRUE(has_grammar(R"("guided_json": "{\"type\": \"integer\"}")"));
+  EXPECT_TRUE(has_grammar(R"("grammar": "root ::= [a-z]+")"));
+}
+
 TEST(ApiRequest, RefusalsNameTheField) {
   struct Case {
     const char* body;
@@ -121,8 +136,20 @@ TEST(ApiRequest, RefusalsNameTheField) {
       {R"({"messages": [{"role": "user"}], "stop": 5})", "stop", kBad},
       {R"({"messages": [{"role": "user"}], "longhaul": {"attentoin": "exact"}})", "longhaul", kBad},
       {R"({"messages": [{"role": "user"}], "tools": [{}]})", "tools", kCannot},
-      {R"({"messages": [{"role": "user"}], "response_format": {"type": "json_object"}})",
+      {R"({"messages": [{"role": "user"}], "response_format": {"type": "structural_tag"}})",
        "response_format", kCannot},
+      {R"({"messages": [{"role": "user"}], "response_format": {"type": "json_schema"}})",
+       "response_format", kBad},
+      {R"({"messages": [{"role": "user"}], "response_format": {"type": "json_schema",
+           "json_schema": {"name": "a", "schema": {"type": "integer", "not": {}}}}})",
+       "response_format", kCannot},
+      {R"({"messages": [{"role": "user"}], "grammar": "root ::= other"})", "grammar", kBad},
+      {R"({"messages": [{"role": "user"}], "grammar": "root ::= \"a\"",
+           "response_format": {"type": "json_object"}})",
+       "response_format", kBad},
+      {R"({"messages": [{"role": "user"}], "grammar": "root ::= \"a\"", "ignore_eos": true})",
+       "ignore_eos", kBad},
+      {R"({"messages": [{"role": "user"}], "guided_regex": "a"})", "guided_regex", kCannot},
       {R"({"messages": [{"role": "user"}], "stream_options": 1})", "stream_options", kBad},
   };
   for (const auto& [body, field, code] : cases) {

@@ -138,7 +138,7 @@ ApiStatus run(Services& services, Call& call, ApiRequest& request,
 ApiStatus complete(Services& services, Call& call) {
   const auto body = json_body(call);
   if (!body) return refuse(body.error());
-  auto request = parse_completion(*body, services.options.defaults);
+  auto request = parse_completion(*body, services.options.defaults, call.request.body);
   if (!request) return refuse(to_api_error(request.error()));
   if (ApiStatus status = check(services, call, *request); !status) return status;
   std::vector<EncodedPrompt> prompts;
@@ -157,7 +157,7 @@ ApiStatus complete(Services& services, Call& call) {
 ApiStatus chat(Services& services, Call& call) {
   const auto body = json_body(call);
   if (!body) return refuse(body.error());
-  auto request = parse_chat(*body, services.options.defaults);
+  auto request = parse_chat(*body, services.options.defaults, call.request.body);
   if (!request) return refuse(to_api_error(request.error()));
   if (ApiStatus status = check(services, call, *request); !status) return status;
   auto tokens = chat_prompt(services.engine, request->messages);

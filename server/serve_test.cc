@@ -73,6 +73,49 @@ TEST_F(Serve, AStreamIsTheSameText) {
   EXPECT_EQ(last["usage"]["prompt_tokens_details"]["cached_tokens"], 99);
 }
 
+TEST_F(Serve, AnswersAreOfTheGrammarAsked) {
+  start();
+  Json body = {{"prompt", random_tokens(60, 3)}, {"max_tokens", 200}, {"temperature", 1.0}};
+  body["grammar"] = "root ::= \"yes\" | \"no\"";
+  const Json choice = post(port_, "/v1/completions", body).json()["choices"][0];
+  EXPECT_TRUE(choice["text"] == "yes" || choice["text"] == "no") << choice;
+  EXPECT_EQ(choice["finish_reason"], "stop");
+  body["stream"] = true;
+  const std::string streamed = streamed_text(post(port_, "/v1/completions", body));
+  EXPECT_TRUE(streamed == "yes" || streamed == "no") << streamed;
+}
+
+// Members come in the order of the schema as it was sent, which is not that of their names.
+TEST_F(Serve, AnswersAreOfTheSchemaAsked) {
+  start();
+  const std::string sent = R"({"prompt": [5, 6, 7], "max_tokens": 400, "temperature": 1,
+      "response_format": {"type": "json_schema", "json_schema": {"name": "pair", "strict": true,
+      "schema": {"type": "object", "additionalProperties": false, "required": ["first", "second"],
+      "properties": {"second": {"enum": [1, 2]}, "first": {"type": "boolean"}}}}}})";
+  const TestReply reply = ask(port_, post_text("/v1/completions", sent));
+  ASSERT_EQ(reply.status, 200U) << reply.body;
+  const std::string text = reply.json()["choices"][0]["text"];
+  const Json json = Json::parse(text, nullptr, false);
+  ASSERT_TRUE(json.is_object()) << text;
+  EXPECT_EQ(json.size(), 2U);
+  EXPECT_LT(text.find("second"), text.find("first"));
+}
+
+TEST_F(Serve, WhatIsWrongWithASchemaIsSaid) {
+  start();
+  Json body = {{"prompt", "a"}};
+  body["json_schema"] = {{"type", "object"}, {"properties", {{"a", {{"not", Json::object()}}}}}};
+  const TestReply unsupported = post(port_, "/v1/completions", body);
+  EXPECT_EQ(unsupported.status, 501U);
+  EXPECT_EQ(unsupported.json()["error"]["param"], "json_schema");
+  EXPECT_NE(unsupported.body.find("#/properties/a/not"), std::string::npos) << unsupported.body;
+  body.erase("json_schema");
+  body["grammar"] = "root ::= [";
+  const TestReply bad = post(port_, "/v1/completions", body);
+  EXPECT_EQ(bad.status, 400U);
+  EXPECT_EQ(bad.json()["error"]["param"], "grammar");
+}
+
 TEST_F(Serve, SamplesOfAPromptAreThoseOfTheirSeeds) {
   start();
   Json body = request_of(100, 12, 5);

@@ -3,6 +3,7 @@
 #include "longhaul/calibration.h"
 #include "longhaul/device.h"
 #include "longhaul/engine.h"
+#include "longhaul/grammar.h"
 #include "longhaul/options.h"
 #include "longhaul/profile.h"
 #include "longhaul/result.h"

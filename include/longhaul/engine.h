@@ -15,6 +15,7 @@
 
 #include "longhaul/calibration.h"
 #include "longhaul/device.h"
+#include "longhaul/grammar.h"
 #include "longhaul/options.h"
 #include "longhaul/profile.h"
 #include "longhaul/result.h"
@@ -113,6 +114,10 @@ struct GenerateRequest {
   size_t max_tokens = 256;
   SamplingOptions sampling;
   AttentionOptions attention;
+  // The answer is a text of this language, or the beginning of one where max_tokens or a stop text
+  // cut it off; nothing: any text. Tokens that end the text are drawn where it may end alone. Every
+  // call of generate() begins a new answer. Not with ignore_eos.
+  std::shared_ptr<const Grammar> grammar = nullptr;
   std::vector<std::string>
       stop;  // texts that end the answer; may span tokens; not part of the answer
   bool ignore_eos = false;

@@ -1,0 +1,18 @@
+// What an answer is to look like, as requests word it: response_format, grammar, json_schema.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "longhaul/grammar.h"
+#include "server/json_fields.h"
+
+namespace longhaul {
+
+// The readers of response_format, json_schema, guided_json, grammar and guided_grammar, which fill
+// in `target`; a second one that asks for something is refused. `body`: the object they stand in,
+// as it was sent, since a schema's properties come in their order; empty: in that of their names.
+// All must outlive the readers.
+FieldReaders answer_format_fields(std::shared_ptr<const Grammar>& target, std::string_view body);
+
+}  // namespace longhaul
