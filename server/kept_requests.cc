@@ -178,6 +178,7 @@ void KeptRequests::resume(Services& services,
       check(store_->finish(request));
       continue;
     }
+    services.metrics.resumed();
     (void)start(services, call, endpoint, std::move(request));
   }
 }

@@ -136,6 +136,7 @@ std::string Metrics::prometheus() const {
   text += decode_.lines("vllm:request_decode_time_seconds");
   text += counter("longhaul:requests_refused_total", n_refused_);
   text += counter("longhaul:requests_failed_total", n_failed_);
+  text += counter("longhaul:requests_resumed_total", n_resumed_);
   text += counter("longhaul:dense_steps_total", n_dense_steps_);
   text += counter("longhaul:sparse_steps_total", n_sparse_steps_);
   text += counter("longhaul:rectifications_total", n_rectifications_);

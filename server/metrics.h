@@ -50,6 +50,8 @@ class Metrics {
   void queued(size_t n_waiting);
   void running(size_t n_running);
   void refused() { add(n_refused_, 1); }
+  // An answer of a process before this one goes on.
+  void resumed() { add(n_resumed_, 1); }
   void prefix_asked(size_t n_tokens, size_t n_reused, MissReason reason);
   void prefix_kept(size_t n_entries, size_t n_tokens);
   void text_over(const TextOutcome& outcome);
@@ -64,7 +66,7 @@ class Metrics {
   }
 
   mutable std::mutex mutex_;  // guards what follows
-  uint64_t n_waiting_ = 0, n_running_ = 0, n_refused_ = 0, n_failed_ = 0;
+  uint64_t n_waiting_ = 0, n_running_ = 0, n_refused_ = 0, n_failed_ = 0, n_resumed_ = 0;
   uint64_t n_prompt_tokens_ = 0, n_tokens_ = 0, n_longest_ = 0;
   double prefill_s_ = 0, decode_s_ = 0;
   uint64_t n_asked_ = 0, n_reused_ = 0, n_kept_texts_ = 0, n_kept_tokens_ = 0;

@@ -76,7 +76,7 @@ TEST_F(ServeKept, TheSameRequestAgainIsNotRunAgain) {
 
 // In every mode, with and without a temperature: events that were said are said again, the same.
 TEST_F(ServeKept, TheNextProcessGoesOn) {
-  size_t n_broken_off = 0;
+  size_t n_broken_off = 0, n_resumed = 0;
   const std::vector<std::string> modes = {"dense", "sparse", "resa", "exact"};
   for (size_t i = 0; i < 2 * modes.size(); ++i) {
     start_kept();
@@ -87,6 +87,7 @@ TEST_F(ServeKept, TheNextProcessGoesOn) {
     server_.reset();
     n_broken_off += RequestStore::open(path_).value()->running().value().size();
     start_kept();
+    n_resumed += metric("longhaul:requests_resumed_total") == "1" ? 1 : 0;
     const TestReply all = events(id);
     const GenerateResult wanted = alone(body);
     EXPECT_EQ(streamed_text(all), wanted.text) << modes[i / 2];
@@ -98,6 +99,7 @@ TEST_F(ServeKept, TheNextProcessGoesOn) {
     server_.reset();
   }
   EXPECT_GT(n_broken_off, 0U);
+  EXPECT_EQ(n_resumed, n_broken_off);
 }
 
 TEST_F(ServeKept, ListCancelDelete) {
