@@ -1,16 +1,17 @@
 #include "engine/packer.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace longhaul {
 namespace {
 
 // Passes that a run may be left out of before it goes first.
 constexpr size_t kPatience = 8;
+// A prompt beside other texts has this part of a pass at most.
+constexpr size_t kPromptShare = 4;
 // Rows of logits in a pass, unless one step wants more: 300 MB at 151,936 tokens in the vocabulary.
 constexpr size_t kMostLogits = 512;
-
-constexpr int kRanks = 4;
 
 int rank_of(Run& run) {
   if (run.n_missed >= kPatience) return 0;
@@ -20,9 +21,9 @@ int rank_of(Run& run) {
     case Work::kChunk:
       return 2;
     case Work::kPrompt:
-      return 3;
+      break;
   }
-  return kRanks - 1;
+  return 3;
 }
 
 // The pass's times by its share of the rows, so that the sums over all texts are those of the pass.
@@ -42,16 +43,18 @@ PassTimes share_of(const PassTimes& pass, size_t n_rows) {
 Packer::Packer(Model& model) : model_(model), logits_(model.plan().vocab_size) {
   ran_.reserve(model.max_rows());
   steps_.reserve(model.max_rows());
+  order_.reserve(model.max_rows());
 }
 
 bool Packer::add(Run& run) {
   Step step = run.plan().step;
   const size_t n_tokens = step.tokens.size();
   size_t room = model_.max_rows() - n_rows_;
-  // A prompt that had to go first leaves room for those it goes before.
-  if (run.n_missed >= kPatience && run.plan().work == Work::kPrompt) {
-    room = std::min(room, model_.max_rows() / 4 + 1);
-  }
+  // A prompt beside others takes a share: who talks, or is about to, waits for the whole pass. One
+  // that had to go first leaves room for those it goes before.
+  const bool has_company = n_rows_ > 0 || run.n_missed >= kPatience;
+  if (has_company && run.plan().work == Work::kPrompt)
+    room = std::min(room, model_.max_rows() / kPromptShare + 1);
   if (n_tokens > room) {
     // Rows with logits stay together, and so do those that choose blocks together: a later pass has
     // the rest.
@@ -72,12 +75,19 @@ void Packer::pack(std::span<Run* const> runs) {
   ran_.clear();
   steps_.clear();
   n_rows_ = n_logits_ = 0;
-  for (Run* run : runs) run->plan();
-  for (int rank = 0; rank < kRanks; ++rank) {
-    for (size_t i = 0; i < runs.size(); ++i) {
-      Run& run = *runs[(turn_ + i) % runs.size()];
-      if (rank_of(run) == rank && !add(run)) ++run.n_missed;
-    }
+  order_.clear();
+  for (size_t i = 0; i < runs.size(); ++i) {
+    Run* const run = runs[(turn_ + i) % runs.size()];
+    const Planned& planned = run->plan();
+    // Short prompts first: they are soon done with.
+    const size_t n_tokens = planned.work == Work::kPrompt ? planned.step.tokens.size() : 0;
+    order_.push_back({rank_of(*run), n_tokens, i, run});
+  }
+  std::sort(order_.begin(), order_.end(), [](const Place& a, const Place& b) {
+    return std::tie(a.rank, a.n_tokens, a.turn) < std::tie(b.rank, b.n_tokens, b.turn);
+  });
+  for (const Place& place : order_) {
+    if (!add(*place.run)) ++place.run->n_missed;
   }
   ++turn_;
 }

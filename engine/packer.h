@@ -16,8 +16,8 @@ class Packer {
   // One pass over what these runs plan, none of them over, as far as it fits into max_rows(). Those
   // that were in it have taken what came out. First go those that several passes had no room for;
   // then newest tokens, so that nobody who talks waits for somebody's prompt; then rectification
-  // and verification; then prompts, cut to the rows that are left. Among equals, turn and turn
-  // about.
+  // and verification; then prompts, the shortest first, cut to the rows that are left and, beside
+  // others, to a share of the pass. Among equals, turn and turn about.
   void run(std::span<Run* const> runs);
   // The runs of the last pass.
   std::span<Run* const> ran() const { return ran_; }
@@ -27,7 +27,15 @@ class Packer {
   // Adds what fits of the next step; false if that is nothing.
   bool add(Run& run);
 
+  struct Place {
+    int rank;
+    size_t n_tokens;  // of a prompt
+    size_t turn;
+    Run* run;
+  };
+
   Model& model_;
+  std::vector<Place> order_;
   std::vector<Run*> ran_;
   std::vector<Step> steps_;  // as ran_
   size_t n_rows_ = 0;

@@ -144,8 +144,23 @@ TEST(Packer, NewestTokensThenChunksThenPromptsCutToWhatIsLeft) {
   packer.run(Runs{&reader, &verifier, &talker});
   EXPECT_EQ(ran(packer), (Runs{&talker, &verifier, &reader}));
   EXPECT_EQ(reader.text().n_cached(), 3U);
+  // Beside others it has a quarter of a pass and one, alone all of it.
   packer.run(Runs{&reader, &talker});
-  EXPECT_EQ(reader.text().n_cached(), 10U);
+  EXPECT_EQ(reader.text().n_cached(), 6U);
+  packer.run(Runs{&reader});
+  EXPECT_EQ(reader.text().n_cached(), 14U);
+}
+
+TEST(Packer, ShortPromptsGoBeforeLongOnes) {
+  Rig rig(16);
+  Packer packer(*rig.model);
+  std::deque<TestRun> runs;
+  TestRun& longer = add_reader(runs, rig, 40);
+  TestRun& shorter = add_reader(runs, rig, 9);
+  packer.run(Runs{&longer, &shorter});
+  EXPECT_EQ(ran(packer), (Runs{&shorter, &longer}));
+  EXPECT_EQ(shorter.text().n_cached(), 9U);
+  EXPECT_EQ(longer.text().n_cached(), 5U);
 }
 
 TEST(Packer, RowsWithLogitsStayTogether) {
