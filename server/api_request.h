@@ -3,9 +3,11 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "longhaul/engine.h"
+#include "server/chat_request.h"
 #include "server/json_fields.h"
 
 namespace longhaul {
@@ -19,7 +21,7 @@ struct Prompt {
 struct ApiRequest {
   // One of these two, by the kind of request.
   std::vector<Prompt> prompts;
-  std::vector<ChatTurn> messages;
+  ChatRequest chat;
 
   GenerateRequest generate;  // without its prompt
   bool has_seed = false;
@@ -35,13 +37,11 @@ struct ApiRequest {
 
 // Reads a body; what it does not say is as in `defaults`. Fields that are not known are ignored and
 // null means absent. Error: the field at fault; kUnsupported where the server knows what is wanted
-// and cannot do it.
+// and cannot do it. `text`: the body as it was sent, for what depends on the order of members.
 tl::expected<ApiRequest, FieldError> parse_completion(const nlohmann::json& body,
                                                       const GenerateRequest& defaults);
 tl::expected<ApiRequest, FieldError> parse_chat(const nlohmann::json& body,
-                                                const GenerateRequest& defaults);
-// The turns of a conversation: roles `developer` and `function` become `system` and `tool`, the
-// texts of a list of parts are joined.
-Status read_messages(const nlohmann::json& value, std::vector<ChatTurn>& turns);
+                                                const GenerateRequest& defaults,
+                                                std::string_view text = {});
 
 }  // namespace longhaul

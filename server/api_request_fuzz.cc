@@ -17,7 +17,7 @@ void check(const tl::expected<ApiRequest, FieldError>& request) {
   LH_CHECK(request->n >= 1 && request->n_choices() >= 1);
   LH_CHECK(generate.sampling.temperature >= 0);
   LH_CHECK(generate.sampling.top_p >= 0 && generate.sampling.top_p <= 1);
-  LH_CHECK(!request->prompts.empty() || !request->messages.empty());
+  LH_CHECK(!request->prompts.empty() || !request->chat.messages.empty());
   for (const std::string& stop : generate.stop) LH_CHECK(!stop.empty());
 }
 
@@ -26,13 +26,15 @@ void check(const tl::expected<ApiRequest, FieldError>& request) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace longhaul;
-  const auto body = parse_json({reinterpret_cast<const char*>(data), size});
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  const auto body = parse_json(text);
   if (!body) {
     LH_CHECK(!body.error().message.empty());
     return 0;
   }
   LH_CHECK(shown(*body).size() <= 60);
   check(parse_completion(*body, {}));
-  check(parse_chat(*body, {}));
+  check(parse_chat(*body, {}, text));
+  LH_CHECK(sent_member(text, "tools").size() <= size);
   return 0;
 }

@@ -77,7 +77,7 @@ Result<ChatTemplate> ChatTemplate::parse(std::string_view source, const Tokenize
   add("eos_token", tokenizer.eos());
   add("unk_token", tokenizer.unknown());
   add("pad_token", tokenizer.padding());
-  return ChatTemplate(std::string(source), std::move(*parsed), std::move(special_tokens));
+  return ChatTemplate(std::move(*parsed), std::move(special_tokens));
 }
 
 Result<ChatText> ChatTemplate::render(const ChatInput& input) const {

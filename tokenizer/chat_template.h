@@ -45,18 +45,15 @@ class ChatTemplate {
   // cannot be parsed, with line and column.
   static Result<ChatTemplate> parse(std::string_view source, const Tokenizer& tokenizer);
 
-  const std::string& source() const { return source_; }
+  const std::string& source() const { return template_.source(); }
 
   // Error: no messages, or what the template refuses, with line and column.
   Result<ChatText> render(const ChatInput& input) const;
 
  private:
-  ChatTemplate(std::string source, jinja::Template parsed, std::vector<jinja::Entry> special_tokens)
-      : source_(std::move(source)),
-        template_(std::move(parsed)),
-        special_tokens_(std::move(special_tokens)) {}
+  ChatTemplate(jinja::Template parsed, std::vector<jinja::Entry> special_tokens)
+      : template_(std::move(parsed)), special_tokens_(std::move(special_tokens)) {}
 
-  std::string source_;
   jinja::Template template_;
   std::vector<jinja::Entry> special_tokens_;  // bos_token, eos_token ..
 };
