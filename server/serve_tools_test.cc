@@ -36,7 +36,7 @@ class ServeTools : public Serve {
   }
   Json request(const Json& fields) {
     Json body = {{"messages", {{{"role", "user"}, {"content", "Hi"}}}}, {"tools", kTools}};
-    body.update(fields);
+    if (fields.is_object()) body.update(fields);
     return body;
   }
   std::string prompt_of(const Json& fields) {
