@@ -17,7 +17,10 @@ bool is_hermes(std::string_view chat_template) {
 
 }  // namespace
 
-const CallFormat kHermesCalls = {
-    .name = "hermes", .opening = "<tool_call>", .closing = "</tool_call>", .is_of = is_hermes};
+const CallFormat kHermesCalls = {.name = "hermes",
+                                 .opening = "<tool_call>",
+                                 .closing = "</tool_call>",
+                                 .may_be_bare = true,  // small models forget the marks
+                                 .is_of = is_hermes};
 
 }  // namespace longhaul

@@ -55,6 +55,8 @@ std::vector<Case> hermes_cases() {
       {hermes,
        "<tool_call>" + add + "</tool_call>\n and so on ",
        {"and so on ", "", {{"add", "{}"}}}},
+      {hermes, look, {"", "", {{"look", kArguments}}}},
+      {hermes, R"({"look": {}})", {R"({"look": {}})", "", {}}},
       // Names that the request does not have are the client's business.
       {hermes, "<tool_call>" + call("other", "{}") + "</tool_call>", {"", "", {{"other", "{}"}}}},
       {hermes,
