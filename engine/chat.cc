@@ -63,6 +63,11 @@ Result<ChatTemplate> load_chat_template(const std::string& path, const Tokenizer
   return parsed;
 }
 
+const std::string& Engine::chat_template() const {
+  static const std::string kNone;
+  return impl_->chat_template ? impl_->chat_template->source() : kNone;
+}
+
 Result<std::vector<int32_t>> Engine::tokenize_chat(std::span<const ChatTurn> turns) const {
   std::vector<ChatMessage> messages;
   for (const ChatTurn& turn : turns) messages.push_back({turn.role, turn.content});

@@ -24,7 +24,7 @@ class GenerateRun : public Run {
       : Run(text, request.attention, std::move(its_mode), std::move(sampler), max_rows, its_end),
         request_(request),
         tokenizer_(tokenizer),
-        output_(tokenizer, request.stop, request.on_text),
+        output_(tokenizer, request.stop, request.shown_tokens, request.on_text),
         n_before_(n_before),
         n_prompt_(text.size() - request.n_resumed),
         n_given_(text.size()),

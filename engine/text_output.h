@@ -15,8 +15,9 @@ namespace longhaul {
 
 class TextOutput {
  public:
+  // `shown`: control tokens whose names are part of the text.
   TextOutput(const Tokenizer& tokenizer, std::vector<std::string> stop,
-             std::function<bool(std::string_view)> on_text);
+             const std::vector<std::string>& shown, std::function<bool(std::string_view)> on_text);
 
   // Takes one token. False once the text is over: a stop string is complete, or the caller wants no
   // more.
@@ -31,8 +32,12 @@ class TextOutput {
  private:
   void emit(std::string_view text);
 
+  std::string decode(int32_t token);
+
+  const Tokenizer& tokenizer_;
   StreamDecoder decoder_;
   StopMatcher matcher_;
+  std::vector<int32_t> shown_;
   std::function<bool(std::string_view)> on_text_;
   std::string text_;
   bool stopped_ = false;

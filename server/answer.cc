@@ -19,7 +19,8 @@ class Answer::Choice : public TextSink {
       : answer_(std::move(answer)),
         index_(index),
         echo_(std::move(echo)),
-        counts_prompt_(counts_prompt) {}
+        counts_prompt_(counts_prompt),
+        parser_(answer_->options_.output) {}
 
   void on_prompt_token(NamedToken token) override { tokens_.push_back(std::move(token)); }
   bool on_token(NamedToken token) override {
@@ -27,19 +28,28 @@ class Answer::Choice : public TextSink {
     tokens_.push_back(std::move(token));
     return is_open;
   }
-  bool on_text(std::string_view text) override { return open() && say(std::string(text)); }
+  bool on_text(std::string_view text) override { return open() && say(parser_.feed(text)); }
   void on_end(const TextOutcome& outcome) override {
-    if (answer_->options_.is_stream && outcome.result) {
-      if (open() && !tokens_.empty()) say("");  // tokens without text, such as the last one
+    if (answer_->options_.is_stream && outcome.result && open()) {
+      say(parser_.finish());
+      if (!tokens_.empty()) say({{.text = ""}});  // without text, such as the last one
     }
     answer_->over(*this, outcome);
   }
 
   size_t index() const { return index_; }
   bool counts_prompt() const { return counts_prompt_; }
-  Json whole(const GenerateResult& result) const {
-    return answer_->shape_->whole(index_, echo_ + result.text, tokens(),
-                                  to_string(result.finish_reason));
+  Json whole(const GenerateResult& result) {
+    OutputMessage message;
+    message.content = echo_;
+    for (const OutputDelta& delta : parser_.feed(result.text)) message.add(delta);
+    for (const OutputDelta& delta : parser_.finish()) message.add(delta);
+    return answer_->shape_->whole(index_, message, tokens(), reason_of(result));
+  }
+  // Only once the text is over.
+  std::string_view reason_of(const GenerateResult& result) const {
+    const bool calls = result.finish_reason == FinishReason::kStop && parser_.has_calls();
+    return calls ? "tool_calls" : to_string(result.finish_reason);
   }
 
  private:
@@ -51,19 +61,24 @@ class Answer::Choice : public TextSink {
     if (std::exchange(is_open_, true)) return true;
     const Json opening = answer_->shape_->opening(index_);
     if (!opening.is_null() && !answer_->send(opening)) return false;
-    return echo_.empty() || say(echo_);
+    return echo_.empty() || say({{.text = echo_}});
   }
-  bool say(const std::string& text) {
-    const Json piece = answer_->shape_->piece(index_, text, tokens(), n_said_);
-    n_said_ += n_characters(text);
-    tokens_.clear();
-    return answer_->send(piece);
+  // Tokens go with the first of the deltas that they settle.
+  bool say(const std::vector<OutputDelta>& deltas) {
+    for (const OutputDelta& delta : deltas) {
+      const Json piece = answer_->shape_->piece(index_, delta, tokens(), n_said_);
+      n_said_ += n_characters(delta.text);
+      tokens_.clear();
+      if (!answer_->send(piece)) return false;
+    }
+    return true;
   }
 
   const std::shared_ptr<Answer> answer_;
   const size_t index_;
   const std::string echo_;
   const bool counts_prompt_;
+  OutputParser parser_;
   AnswerShape::Tokens tokens_;  // not sent yet
   bool is_open_ = false;
   size_t n_said_ = 0;  // characters
@@ -93,7 +108,7 @@ void Answer::over(Choice& choice, const TextOutcome& outcome) {
     if (!options_.is_stream) {
       whole = choice.whole(result);
     } else {
-      send(shape_->ending(choice.index(), to_string(result.finish_reason)));
+      send(shape_->ending(choice.index(), choice.reason_of(result)));
     }
   }
   const std::lock_guard lock(mutex_);

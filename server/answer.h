@@ -11,6 +11,7 @@
 #include "server/answer_shape.h"
 #include "server/api_error.h"
 #include "server/http.h"
+#include "server/output_parser.h"
 #include "server/runner.h"
 
 namespace longhaul {
@@ -19,6 +20,7 @@ struct AnswerOptions {
   bool is_stream = false;
   bool includes_usage = false;  // in a stream
   bool has_logprobs = false;
+  OutputOptions output = {};  // how the texts are to be read
 };
 
 class Answer : public std::enable_shared_from_this<Answer> {

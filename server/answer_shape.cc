@@ -1,6 +1,7 @@
 #include "server/answer_shape.h"
 
 #include <fmt/format.h>
+#include <xxhash.h>
 
 #include <ctime>
 #include <random>
@@ -53,16 +54,16 @@ class TextShape : public AnswerShape {
       : AnswerShape("cmpl-", std::move(identity), "text_completion", "text_completion", model) {}
 
   Json opening(size_t) const override { return {}; }
-  Json piece(size_t index, const std::string& text, const Tokens* tokens,
+  Json piece(size_t index, const OutputDelta& delta, const Tokens* tokens,
              size_t offset) const override {
-    return choice(index, text, tokens, offset, {});
+    return choice(index, delta.text, tokens, offset, {});
   }
   Json ending(size_t index, std::string_view reason) const override {
     return choice(index, "", nullptr, 0, reason);
   }
-  Json whole(size_t index, const std::string& text, const Tokens* tokens,
+  Json whole(size_t index, const OutputMessage& message, const Tokens* tokens,
              std::string_view reason) const override {
-    return choice(index, text, tokens, 0, reason);
+    return choice(index, message.content, tokens, 0, reason);
   }
 
  private:
@@ -103,21 +104,64 @@ class ChatShape : public AnswerShape {
   Json opening(size_t index) const override {
     return delta(index, {{"role", "assistant"}, {"content", nullptr}}, nullptr, {});
   }
-  Json piece(size_t index, const std::string& text, const Tokens* tokens, size_t) const override {
-    return delta(index, {{"content", text}}, tokens, {});
+  Json piece(size_t index, const OutputDelta& said, const Tokens* tokens, size_t) const override {
+    return delta(index, fields_of(index, said), tokens, {});
   }
   Json ending(size_t index, std::string_view reason) const override {
     return delta(index, Json::object(), nullptr, reason);
   }
-  Json whole(size_t index, const std::string& text, const Tokens* tokens,
+  Json whole(size_t index, const OutputMessage& said, const Tokens* tokens,
              std::string_view reason) const override {
+    const bool has_content = said.calls.empty() || !said.content.empty();
+    Json message = {{"role", "assistant"},
+                    {"content", has_content ? Json(said.content) : Json()},
+                    {"refusal", nullptr}};
+    if (!said.reasoning.empty()) message["reasoning_content"] = said.reasoning;
+    for (size_t i = 0; i < said.calls.size(); ++i) {
+      Json call = call_of(index, i, said.calls[i].name, said.calls[i].arguments);
+      call.erase("index");
+      message["tool_calls"].push_back(std::move(call));
+    }
     return {{"index", index},
-            {"message", {{"role", "assistant"}, {"content", text}, {"refusal", nullptr}}},
+            {"message", std::move(message)},
             {"logprobs", chat_logprobs(tokens)},
             {"finish_reason", reason}};
   }
 
  private:
+  // Clients send calls back with their ids, and what goes on after a restart says the same ones.
+  // Nine letters and digits is what the templates of Mistral insist on.
+  std::string call_id(size_t index, size_t call) const {
+    constexpr std::string_view kDigits =
+        "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    const std::string name = fmt::format("{}/{}/{}", id_, index, call);
+    std::string id;
+    for (uint64_t hash = XXH3_64bits(name.data(), name.size()); id.size() < 9;
+         hash /= kDigits.size())
+      id += kDigits[hash % kDigits.size()];
+    return id;
+  }
+  Json call_of(size_t index, size_t call, const std::string& name,
+               const std::string& arguments) const {
+    return {{"index", call},
+            {"id", call_id(index, call)},
+            {"type", "function"},
+            {"function", {{"name", name}, {"arguments", arguments}}}};
+  }
+  Json fields_of(size_t index, const OutputDelta& said) const {
+    switch (said.kind) {
+      case OutputDelta::Kind::kContent:
+        break;
+      case OutputDelta::Kind::kReasoning:
+        return {{"reasoning_content", said.text}};
+      case OutputDelta::Kind::kCall:
+        return {{"tool_calls", Json::array({call_of(index, said.call, said.text, "")})}};
+      case OutputDelta::Kind::kArguments:
+        return {{"tool_calls",
+                 Json::array({{{"index", said.call}, {"function", {{"arguments", said.text}}}}})}};
+    }
+    return {{"content", said.text}};
+  }
   static Json delta(size_t index, Json content, const Tokens* tokens, std::string_view reason) {
     Json choice = {{"index", index}, {"delta", std::move(content)}};
     if (tokens != nullptr) choice["logprobs"] = chat_logprobs(tokens);

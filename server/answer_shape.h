@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "server/output_parser.h"
 #include "server/text_sink.h"
 
 namespace longhaul {
@@ -36,11 +37,11 @@ class AnswerShape {
   // What a choice begins with in a stream; null: nothing.
   virtual Json opening(size_t index) const = 0;
   // A piece of a choice in a stream. `offset`: characters of the choice before it.
-  virtual Json piece(size_t index, const std::string& text, const Tokens* tokens,
+  virtual Json piece(size_t index, const OutputDelta& delta, const Tokens* tokens,
                      size_t offset) const = 0;
   virtual Json ending(size_t index, std::string_view reason) const = 0;
   // A choice that is over.
-  virtual Json whole(size_t index, const std::string& text, const Tokens* tokens,
+  virtual Json whole(size_t index, const OutputMessage& message, const Tokens* tokens,
                      std::string_view reason) const = 0;
 
  protected:
@@ -48,8 +49,10 @@ class AnswerShape {
   AnswerShape(std::string_view prefix, AnswerIdentity identity, std::string object,
               std::string chunk_object, std::string model);
 
+  const std::string id_;
+
  private:
-  const std::string id_, object_, chunk_object_, model_;
+  const std::string object_, chunk_object_, model_;
   const int64_t created_;
 };
 

@@ -116,34 +116,6 @@ Status read_prompts(const Json& value, std::vector<Prompt>& prompts) {
   return read_prompt_list(value, prompts);
 }
 
-Status read_content(const Json& value, std::string& content) {
-  if (value.is_null()) return {};
-  if (value.is_string()) return text(content)(value);
-  if (!value.is_array())
-    return bad_input("content: expected a text or a list of parts, found {}", shown(value));
-  for (const Json& part : value) {
-    const bool is_part = part.is_object() && part.contains("type") && part["type"].is_string();
-    if (!is_part) return bad_input("content: expected parts with a type, found {}", shown(part));
-    if (part["type"] != "text")
-      return unsupported("content: this server reads parts of text, found {}", shown(part["type"]));
-    if (!part.contains("text") || !part["text"].is_string())
-      return bad_input("content: expected a text in every part, found {}", shown(part));
-    content += part["text"].get_ref<const std::string&>();
-  }
-  return {};
-}
-
-Status read_message(const Json& value, ChatTurn& turn) {
-  if (!value.is_object() || !value.contains("role") || !value["role"].is_string())
-    return bad_input("expected an object with a role, found {}", shown(value));
-  turn.role = value["role"].get<std::string>();
-  if (turn.role == "developer") turn.role = "system";
-  if (turn.role == "function") turn.role = "tool";
-  if (value.contains("tool_calls") && !is_empty(value["tool_calls"]))
-    return unsupported("tool_calls: this server cannot write them into a prompt");
-  return value.contains("content") ? read_content(value["content"], turn.content) : Status();
-}
-
 // What cannot be asked for together.
 FieldStatus check_together(const ApiRequest& request) {
   if (request.generate.grammar == nullptr || !request.generate.ignore_eos) return {};
@@ -159,16 +131,6 @@ tl::expected<ApiRequest, FieldError> missing(std::string field, std::string_view
 }
 
 }  // namespace
-
-Status read_messages(const Json& value, std::vector<ChatTurn>& turns) {
-  turns.clear();
-  if (!value.is_array()) return bad_input("expected a list of messages, found {}", shown(value));
-  for (size_t i = 0; i < value.size(); ++i) {
-    if (Status status = read_message(value[i], turns.emplace_back()); !status)
-      return make_error(status.error().code, "message {}: {}", i, status.error().message);
-  }
-  return {};
-}
 
 tl::expected<ApiRequest, FieldError> parse_completion(const Json& body,
                                                       const GenerateRequest& defaults,
@@ -199,7 +161,7 @@ tl::expected<ApiRequest, FieldError> parse_chat(const Json& body, const Generate
   size_t n_top = 0;
   std::optional<size_t> max_tokens, max_completion_tokens;
   FieldReaders readers = common_fields(request, text);
-  readers["messages"] = [&](const Json& value) { return read_messages(value, request.messages); };
+  readers.merge(chat_fields(request.chat, text));
   readers["logprobs"] = flag(wants_logprobs);
   readers["top_logprobs"] = count(n_top, 0, kMostLogprobs);
   readers["max_tokens"] = [&](const Json& value) {
@@ -208,11 +170,6 @@ tl::expected<ApiRequest, FieldError> parse_chat(const Json& body, const Generate
   readers["max_completion_tokens"] = [&](const Json& value) {
     return count_or_none(max_completion_tokens.emplace(), kNoLimit)(value);
   };
-  readers["tools"] = only("no tools", is_empty);
-  readers["functions"] = only("no functions", is_empty);
-  readers["tool_choice"] = only("\"none\" and \"auto\"", [](const Json& value) {
-    return value == "none" || value == "auto";
-  });
   readers["continue_final_message"] =
       only("a new message alone", [](const Json& value) { return value == false; });
   readers["add_generation_prompt"] =
@@ -220,7 +177,7 @@ tl::expected<ApiRequest, FieldError> parse_chat(const Json& body, const Generate
   FieldStatus status = read_fields(body, readers, UnknownFields::kIgnored);
   if (status) status = check_together(request);
   if (!status) return tl::unexpected<FieldError>(std::move(status.error()));
-  if (request.messages.empty()) return missing("messages", "at least one message");
+  if (request.chat.messages.empty()) return missing("messages", "at least one message");
   if (max_tokens || max_completion_tokens) {
     request.generate.max_tokens =
         std::min(max_tokens.value_or(kNoLimit), max_completion_tokens.value_or(kNoLimit));

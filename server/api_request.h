@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "longhaul/engine.h"
+#include "server/chat_request.h"
 #include "server/json_fields.h"
 
 namespace longhaul {
@@ -20,7 +21,7 @@ struct Prompt {
 struct ApiRequest {
   // One of these two, by the kind of request.
   std::vector<Prompt> prompts;
-  std::vector<ChatTurn> messages;
+  ChatRequest chat;
 
   GenerateRequest generate;  // without its prompt
   bool has_seed = false;
@@ -43,8 +44,5 @@ tl::expected<ApiRequest, FieldError> parse_completion(const nlohmann::json& body
 tl::expected<ApiRequest, FieldError> parse_chat(const nlohmann::json& body,
                                                 const GenerateRequest& defaults,
                                                 std::string_view text = {});
-// The turns of a conversation: roles `developer` and `function` become `system` and `tool`, the
-// texts of a list of parts are joined.
-Status read_messages(const nlohmann::json& value, std::vector<ChatTurn>& turns);
 
 }  // namespace longhaul

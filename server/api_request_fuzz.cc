@@ -17,7 +17,7 @@ void check(const tl::expected<ApiRequest, FieldError>& request) {
   LH_CHECK(request->n >= 1 && request->n_choices() >= 1);
   LH_CHECK(generate.sampling.temperature >= 0);
   LH_CHECK(generate.sampling.top_p >= 0 && generate.sampling.top_p <= 1);
-  LH_CHECK(!request->prompts.empty() || !request->messages.empty());
+  LH_CHECK(!request->prompts.empty() || !request->chat.messages.empty());
   for (const std::string& stop : generate.stop) LH_CHECK(!stop.empty());
 }
 
@@ -35,5 +35,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   LH_CHECK(shown(*body).size() <= 60);
   check(parse_completion(*body, {}, text));
   check(parse_chat(*body, {}, text));
+  LH_CHECK(sent_member(text, "tools").size() <= size);
   return 0;
 }

@@ -82,11 +82,11 @@ TEST(ApiRequest, ConversationsComeAsTextAndAsParts) {
       {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
       {"role": "assistant", "content": null},
       {"role": "user", "content": "c", "name": "d"}], "logprobs": true, "top_logprobs": 3})"));
-  ASSERT_EQ(request.messages.size(), 4U);
-  EXPECT_EQ(request.messages[0].role, "system");
-  EXPECT_EQ(request.messages[1].content, "ab");
-  EXPECT_EQ(request.messages[2].content, "");
-  EXPECT_EQ(request.messages[3].content, "c");
+  ASSERT_EQ(request.chat.messages.size(), 4U);
+  EXPECT_EQ(request.chat.messages[0].role, "system");
+  EXPECT_EQ(request.chat.messages[1].content, "ab");
+  EXPECT_EQ(request.chat.messages[2].content, "");
+  EXPECT_EQ(request.chat.messages[3].content, "c");
   EXPECT_EQ(request.n_logprobs, 3U);
 }
 
@@ -135,7 +135,7 @@ TEST(ApiRequest, RefusalsNameTheField) {
       {R"({"messages": [{"role": "user"}], "top_logprobs": 21})", "top_logprobs", kBad},
       {R"({"messages": [{"role": "user"}], "stop": 5})", "stop", kBad},
       {R"({"messages": [{"role": "user"}], "longhaul": {"attentoin": "exact"}})", "longhaul", kBad},
-      {R"({"messages": [{"role": "user"}], "tools": [{}]})", "tools", kCannot},
+      {R"({"messages": [{"role": "user"}], "tools": [{}]})", "tools", kBad},
       {R"({"messages": [{"role": "user"}], "response_format": {"type": "structural_tag"}})",
        "response_format", kCannot},
       {R"({"messages": [{"role": "user"}], "response_format": {"type": "json_schema"}})",

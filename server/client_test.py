@@ -30,6 +30,8 @@ except ImportError:
 # The bundled model knows no chat; a published one does.
 CHAT_MODEL = pathlib.Path(os.environ.get("LONGHAUL_MODELS", pathlib.Path.home() / ".cache/longhaul/models")) / "smollm2-135m-instruct.gguf"
 
+TOOL_MODEL = CHAT_MODEL.with_name("qwen2.5-coder-0.5b-instruct.gguf")
+
 PROMPT = "path: bako tiru ; lemo end ; tiru lemo ; from bako :"
 
 
@@ -281,6 +283,69 @@ class OpenAiChat(unittest.TestCase):
         with self.assertRaises(openai.APIStatusError) as caught:
             self.chat(tools=[{"type": "function", "function": {"name": "f", "parameters": {}}}])
         self.assertEqual((caught.exception.status_code, caught.exception.param), (501, "tools"))
+
+
+TOOLS = [{"type": "function", "function": {
+    "name": "get_weather", "description": "The weather of a city now.",
+    "parameters": {"type": "object", "required": ["city"],
+                   "properties": {"unit": {"type": "string"}, "city": {"type": "string", "description": "Its name"}}}}}]
+
+
+@unittest.skipUnless(TOOL_MODEL.exists(), f"{TOOL_MODEL} is not there")
+class Tools(unittest.TestCase):
+    """A published model whose template knows tools. Whether so small a one calls them is its business."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server("--parallel", "2", model=str(TOOL_MODEL))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
+
+    MESSAGES = [{"role": "user", "content": "What is the weather in Paris? Call the tool."}]
+    PAST = [*MESSAGES,
+            {"role": "assistant", "content": None, "tool_calls": [
+                {"id": "aaaaaaaaa", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}]},
+            {"role": "tool", "tool_call_id": "aaaaaaaaa", "content": "rain, 9 degrees"}]
+
+    def prompt(self, **fields):
+        status, text = self.server.ask("POST", "/apply-template", {"messages": self.MESSAGES, **fields})
+        self.assertEqual(status, 200, text)
+        return json.loads(text)["prompt"]
+
+    def test_tools_reach_the_prompt(self):
+        prompt = self.prompt(tools=TOOLS)
+        self.assertIn(json.dumps(TOOLS[0]), prompt)  # in their order, as the model was trained
+        self.assertNotIn("get_weather", self.prompt(tools=TOOLS, tool_choice="none"))
+        past = self.prompt(messages=self.PAST, tools=TOOLS)
+        self.assertIn('<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>', past)
+        self.assertIn("<tool_response>\nrain, 9 degrees\n</tool_response>", past)
+
+    def test_what_cannot_be_made_is_refused(self):
+        for choice in ("required", {"type": "function", "function": {"name": "get_weather"}}):
+            status, text = self.server.ask("POST", "/v1/chat/completions",
+                                           {"messages": self.MESSAGES, "tools": TOOLS, "tool_choice": choice})
+            self.assertEqual((status, json.loads(text)["error"]["param"]), (501, "tool_choice"))
+
+    @unittest.skipIf(openai is None, "the openai client is not installed: scripts/install-clients brings it")
+    def test_streamed_and_whole_with_the_openai_client(self):
+        client = openai.OpenAI(base_url=f"http://127.0.0.1:{self.server.port}/v1", api_key="any", max_retries=0)
+        for messages in (self.MESSAGES, self.PAST):
+            fields = {"model": "any", "temperature": 0, "messages": messages, "tools": TOOLS, "max_tokens": 60}
+            choice = client.chat.completions.create(**fields).choices[0]
+            calls, content, reason = {}, "", None
+            for chunk in client.chat.completions.create(**fields, stream=True):
+                delta, reason = chunk.choices[0].delta, chunk.choices[0].finish_reason
+                content += delta.content or ""
+                for piece in delta.tool_calls or []:
+                    name, arguments = calls.get(piece.index, (piece.function.name, ""))
+                    calls[piece.index] = (name, arguments + piece.function.arguments)
+            self.assertEqual(content, choice.message.content or "")
+            self.assertEqual(list(calls.values()), [(call.function.name, call.function.arguments)
+                                                    for call in choice.message.tool_calls or []])
+            self.assertEqual(reason, choice.finish_reason)
+            print(f"{TOOL_MODEL.name} says {content!r}, calls {list(calls.values())}", file=sys.stderr)
 
 
 @unittest.skipIf(openai is None, "the openai client is not installed: scripts/install-clients brings it")

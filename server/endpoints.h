@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "server/api_error.h"
+#include "server/chat_format.h"
 #include "server/http.h"
 #include "server/json_fields.h"
 #include "server/kept_requests.h"
@@ -23,6 +24,7 @@ struct Services {
   Runner& runner;
   Metrics& metrics;
   KeptRequests& kept;
+  const ChatFormat& chat_format;
 };
 
 // A request at an endpoint.

@@ -111,13 +111,15 @@ struct EncodedPrompt {
 };
 
 ApiStatus run(Services& services, Call& call, ApiRequest& request,
-              std::vector<EncodedPrompt> prompts, std::unique_ptr<AnswerShape> shape) {
+              std::vector<EncodedPrompt> prompts, OutputOptions output,
+              std::unique_ptr<AnswerShape> shape) {
   if (!request.has_seed && !services.options.fixed_seed)
     request.generate.sampling.seed = seed_of(call);
   const AnswerOptions options{
       .is_stream = request.is_stream,
       .includes_usage = request.include_usage || services.options.always_usage,
-      .has_logprobs = request.n_logprobs.has_value()};
+      .has_logprobs = request.n_logprobs.has_value(),
+      .output = std::move(output)};
   const auto answer =
       std::make_shared<Answer>(call.exchange, std::move(shape), options, request.n_choices());
   std::vector<TextJob> jobs;
@@ -150,7 +152,7 @@ ApiStatus complete(Services& services, Call& call) {
     if (request->echo) echo = prompt.tokens ? services.engine.detokenize(*tokens) : prompt.text;
     prompts.push_back({std::move(*tokens), std::move(echo)});
   }
-  return run(services, call, *request, std::move(prompts),
+  return run(services, call, *request, std::move(prompts), {},
              make_text_shape(services.options.model_id, identity_of(call)));
 }
 
@@ -160,12 +162,15 @@ ApiStatus chat(Services& services, Call& call) {
   auto request = parse_chat(*body, services.options.defaults, call.request.body);
   if (!request) return refuse(to_api_error(request.error()));
   if (ApiStatus status = check(services, call, *request); !status) return status;
-  auto tokens = chat_prompt(services.engine, request->messages);
-  if (!tokens) return refuse(to_api_error(tokens.error(), "messages"));
+  auto tokens = chat_prompt(services.engine, services.chat_format, request->chat);
+  if (!tokens) return refuse(to_api_error(tokens.error()));
   if (ApiStatus status = check_prompt(services, *tokens); !status) return status;
+  OutputOptions output =
+      output_options(services.engine, services.chat_format, request->chat, *tokens);
+  request->generate.shown_tokens = shown_tokens(output);
   std::vector<EncodedPrompt> prompts;
   prompts.push_back({std::move(*tokens), {}});
-  return run(services, call, *request, std::move(prompts),
+  return run(services, call, *request, std::move(prompts), std::move(output),
              make_chat_shape(services.options.model_id, identity_of(call)));
 }
 

@@ -1,7 +1,6 @@
 // From text to tokens and back, in the shapes of llama.cpp and of vLLM.
 #include <nlohmann/json.hpp>
 
-#include "server/api_request.h"
 #include "server/chat_prompt.h"
 #include "server/endpoints.h"
 
@@ -15,37 +14,31 @@ ApiStatus refuse(ApiError error) { return tl::unexpected<ApiError>(std::move(err
 struct TokenizeRequest {
   std::string content, prompt;
   bool has_content = false, has_prompt = false;
-  std::vector<ChatTurn> messages;
   bool add_special = false;        // llama.cpp's, of `content`
   bool add_special_tokens = true;  // vLLM's, of `prompt`
   bool parse_special = true;
 };
 
-FieldStatus read_tokenize(const nlohmann::json& body, TokenizeRequest& request) {
+FieldStatus read_tokenize(const nlohmann::json& body, TokenizeRequest& request,
+                          FieldReaders readers) {
   const auto noted = [](bool& seen, std::string& target) -> FieldReader {
     return [&seen, read = text(target)](const nlohmann::json& value) {
       seen = true;
       return read(value);
     };
   };
-  return read_fields(
-      body,
-      {{"content", noted(request.has_content, request.content)},
-       {"prompt", noted(request.has_prompt, request.prompt)},
-       {"messages",
-        [&](const nlohmann::json& value) { return read_messages(value, request.messages); }},
-       {"add_special", flag(request.add_special)},
-       {"add_special_tokens", flag(request.add_special_tokens)},
-       {"parse_special", flag(request.parse_special)}},
-      UnknownFields::kIgnored);
+  readers["content"] = noted(request.has_content, request.content);
+  readers["prompt"] = noted(request.has_prompt, request.prompt);
+  readers["add_special"] = flag(request.add_special);
+  readers["add_special_tokens"] = flag(request.add_special_tokens);
+  readers["parse_special"] = flag(request.parse_special);
+  return read_fields(body, readers, UnknownFields::kIgnored);
 }
 
 Result<std::vector<int32_t>> encode(const Engine& engine, const TokenizeRequest& request) {
   if (request.has_content)
     return engine.tokenize(request.content, request.add_special, request.parse_special);
-  if (request.has_prompt)
-    return engine.tokenize(request.prompt, request.add_special_tokens, request.parse_special);
-  return chat_prompt(engine, request.messages);
+  return engine.tokenize(request.prompt, request.add_special_tokens, request.parse_special);
 }
 
 }  // namespace
@@ -54,16 +47,26 @@ ApiStatus tokenize(Services& services, Call& call) {
   const auto body = json_body(call);
   if (!body) return refuse(body.error());
   TokenizeRequest request;
-  if (const auto status = read_tokenize(*body, request); !status)
+  ChatRequest chat;
+  if (const auto status = read_tokenize(*body, request, chat_fields(chat, call.request.body));
+      !status)
     return refuse(to_api_error(status.error()));
-  if (request.has_content + request.has_prompt + !request.messages.empty() != 1) {
+  if (request.has_content + request.has_prompt + !chat.messages.empty() != 1) {
     return refuse({.message = "content: expected one of the fields content, prompt and messages"});
   }
-  const auto tokens = encode(services.engine, request);
-  if (!tokens) return refuse(to_api_error(tokens.error()));
-  Json reply = {{"tokens", *tokens}};
+  std::vector<int32_t> tokens;
+  if (chat.messages.empty()) {
+    auto encoded = encode(services.engine, request);
+    if (!encoded) return refuse(to_api_error(encoded.error()));
+    tokens = std::move(*encoded);
+  } else {
+    auto encoded = chat_prompt(services.engine, services.chat_format, chat);
+    if (!encoded) return refuse(to_api_error(encoded.error()));
+    tokens = std::move(*encoded);
+  }
+  Json reply = {{"tokens", tokens}};
   if (!request.has_content) {
-    reply["count"] = tokens->size();
+    reply["count"] = tokens.size();
     reply["max_model_len"] = services.engine.options().ctx_size;
   }
   call.exchange->reply(json_reply(reply));
@@ -100,13 +103,12 @@ ApiStatus detokenize(Services& services, Call& call) {
 ApiStatus apply_template(Services& services, Call& call) {
   const auto body = json_body(call);
   if (!body) return refuse(body.error());
-  std::vector<ChatTurn> turns;
-  const auto read = [&](const nlohmann::json& value) { return read_messages(value, turns); };
-  if (const auto status = read_fields(*body, {{"messages", read}}, UnknownFields::kIgnored);
-      !status)
+  ChatRequest chat;
+  const FieldReaders readers = chat_fields(chat, call.request.body);
+  if (const auto status = read_fields(*body, readers, UnknownFields::kIgnored); !status)
     return refuse(to_api_error(status.error()));
-  const auto text = chat_prompt_text(services.engine, turns);
-  if (!text) return refuse(to_api_error(text.error(), "messages"));
+  const auto text = chat_prompt_text(services.engine, services.chat_format, chat);
+  if (!text) return refuse(to_api_error(text.error()));
   call.exchange->reply(json_reply({{"prompt", *text}}));
   return {};
 }

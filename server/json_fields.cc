@@ -1,5 +1,6 @@
 #include "server/json_fields.h"
 
+#include <algorithm>
 #include <optional>
 
 namespace longhaul {
@@ -9,6 +10,28 @@ using Json = nlohmann::json;
 
 constexpr int kDeepest = 64;
 constexpr size_t kShownBytes = 60;
+
+constexpr std::string_view kBlanks = " \t\r\n";
+
+// Where the text in quotes that begins at `at` ends.
+size_t end_of_text(std::string_view document, size_t at) {
+  for (++at; at < document.size() && document[at] != '"'; ++at) at += document[at] == '\\' ? 1 : 0;
+  return std::min(at + 1, document.size());
+}
+
+// Where the value that begins at `at` ends, or the white space behind it.
+size_t end_of_value(std::string_view document, size_t at) {
+  size_t depth = 0;
+  while (at < document.size()) {
+    const char byte = document[at];
+    const bool ends = byte == ',' || byte == '}' || byte == ']';
+    if (ends && depth == 0) return at;
+    if (byte == '{' || byte == '[') ++depth;
+    if (byte == '}' || byte == ']') --depth;
+    at = byte == '"' ? end_of_text(document, at) : at + 1;
+  }
+  return at;
+}
 
 }  // namespace
 
@@ -30,6 +53,23 @@ Result<Json> parse_json(std::string_view text) {
                      text.empty() ? "nothing" : shown(Json(text.substr(0, kShownBytes + 1))));
   }
   return json;
+}
+
+std::string_view sent_member(std::string_view document, std::string_view name) {
+  std::string_view found;
+  size_t at = document.find_first_not_of(kBlanks);
+  if (at == std::string_view::npos || document[at] != '{') return found;
+  while ((at = document.find('"', at)) != std::string_view::npos) {
+    const size_t key_end = end_of_text(document, at);
+    const std::string_view key = document.substr(at + 1, key_end - at - 2);
+    const size_t colon = document.find(':', key_end);
+    const size_t begin = document.find_first_not_of(kBlanks, colon + 1);
+    if (colon == std::string_view::npos || begin == std::string_view::npos) break;
+    const size_t end = end_of_value(document, begin);
+    if (key == name) found = document.substr(begin, end - begin);
+    at = end;
+  }
+  return found.substr(0, found.find_last_not_of(kBlanks) + 1);
 }
 
 std::string shown(const Json& value) {

@@ -33,6 +33,10 @@ struct [[nodiscard]] FieldStatus : tl::expected<void, FieldError> {
 // The document. Error: no JSON, or values nested deeper than 64 levels, which readers that call
 // themselves could not bear.
 Result<nlohmann::json> parse_json(std::string_view text);
+// The text of a member of an object, as it stands in a document that parse_json() has read; of
+// several the last. Empty: there is none, or its name is spelled with escapes. JSON libraries sort
+// members by name or search them one by one, which documents of strangers can make slow.
+std::string_view sent_member(std::string_view document, std::string_view name);
 // A value as it is quoted in a message, at most 60 bytes.
 std::string shown(const nlohmann::json& value);
 

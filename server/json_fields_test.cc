@@ -78,5 +78,17 @@ TEST(JsonFields, ValuesAreShownShort) {
   EXPECT_EQ(shown(Json("a\xff")), "\"a\xef\xbf\xbd\"");  // U+FFFD
 }
 
+TEST(JsonFields, MembersAsTheyWereSent) {
+  const std::string document =
+      R"( {"a": 1,"b" : {"z": "}\"", "a": [1, {}]} , "c": "x" , "a": [ 2, "]" ] , "d": null } )";
+  EXPECT_EQ(sent_member(document, "a"), R"([ 2, "]" ])");
+  EXPECT_EQ(sent_member(document, "b"), R"({"z": "}\"", "a": [1, {}]})");
+  EXPECT_EQ(sent_member(document, "c"), R"("x")");
+  EXPECT_EQ(sent_member(document, "d"), "null");
+  EXPECT_EQ(sent_member(document, "z"), "");
+  for (const char* none : {"", "{}", "[1]", "5", "{", "{\"a", "{\"a\"", "{\"a\": ", "\"a\""})
+    EXPECT_EQ(sent_member(none, "b"), "") << none;
+}
+
 }  // namespace
 }  // namespace longhaul

@@ -27,6 +27,7 @@ class Serve : public testing::Test {
     engine_options.ctx_size = kContext;
     engine_options.max_sessions = options.n_parallel + n_kept + 1;
     engine_options.prefill_chunk = 64;
+    engine_options.chat_template_path = chat_template_path_;
     auto engine = Engine::load(engine_options);
     ASSERT_TRUE(engine) << engine.error().message;
     engine_ = std::move(*engine);
@@ -72,6 +73,7 @@ class Serve : public testing::Test {
     while (metric(name) != value) std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
 
+  std::string chat_template_path_;  // of the next start(); empty: none
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Server> server_;
   uint16_t port_ = 0;

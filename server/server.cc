@@ -42,10 +42,11 @@ struct Server::Impl {
       : options(its_options),
         kept(engine, options.n_kept * engine.options().ctx_size, metrics, options.log),
         kept_requests(std::move(requests)),
+        chat_format(read_chat_format(engine)),
         signals(io),
         stop_timer(io),
         runner(engine, kept, metrics, options.n_parallel, options.max_waiting),
-        api({engine, options, runner, metrics, *kept_requests}) {}
+        api({engine, options, runner, metrics, *kept_requests, chat_format}) {}
 
   // By the thread of the connections.
   void run();
@@ -57,6 +58,7 @@ struct Server::Impl {
   Metrics metrics;
   PrefixCache kept;
   std::unique_ptr<KeptRequests> kept_requests;
+  const ChatFormat chat_format;
   asio::io_context io;
   asio::signal_set signals;
   asio::steady_timer stop_timer;

@@ -23,6 +23,8 @@ Result<Template> Template::parse(std::string_view source) {
   return Template(std::move(parsed));
 }
 
+const std::string& Template::source() const { return parsed_->source; }
+
 Result<Text> Template::render(const Value& variables, const Options& options) const {
   const Dict* dict = variables.as_dict();
   if (dict == nullptr)

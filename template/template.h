@@ -22,6 +22,9 @@ class Template {
   Template& operator=(Template&&) noexcept;
   ~Template();
 
+  // What it was parsed from, line ends settled.
+  const std::string& source() const;
+
   struct Options {
     Limits limits = {};
     std::tm now = {};  // what strftime_now() tells, in local time

@@ -45,6 +45,8 @@ class ChatTemplate {
   // cannot be parsed, with line and column.
   static Result<ChatTemplate> parse(std::string_view source, const Tokenizer& tokenizer);
 
+  const std::string& source() const { return template_.source(); }
+
   // Error: no messages, or what the template refuses, with line and column.
   Result<ChatText> render(const ChatInput& input) const;
 

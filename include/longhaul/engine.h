@@ -121,6 +121,9 @@ struct GenerateRequest {
   std::vector<std::string>
       stop;  // texts that end the answer; may span tokens; not part of the answer
   bool ignore_eos = false;
+  // Control tokens whose names are part of the text, such as the marks around a call; those the
+  // vocabulary does not have count for nothing. Of all others the text says nothing.
+  std::vector<std::string> shown_tokens = {};
   bool profile = false;  // fill GenerateResult::profile, which costs some readings of the clock
   // A text begins once the cache has room for the prompt and max_tokens beside what is promised to
   // texts that run. It waits for those; where none runs it is refused, unless it is to wait until
@@ -289,6 +292,8 @@ class Engine {
   // The bytes of one token as they stand inside a text, of a control token its name; empty for an
   // id that is not in the vocabulary.
   std::string token_text(int32_t token) const;
+  // The source of the chat template; empty: there is none.
+  const std::string& chat_template() const;
   // The tokens of a conversation as the model's chat template writes it, ready for the answer. What
   // the conversation says is never read as a control token. Error: no template, what the template
   // refuses (with line and column), what is no JSON.

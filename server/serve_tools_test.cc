@@ -1,0 +1,142 @@
+// Tools in a whole server: what reaches the prompt, and what is made of a text that calls. What a
+// tiny random model says means nothing, so a request that was broken off is given what it had said.
+#include <filesystem>
+#include <fstream>
+
+#include "server/request_store.h"
+#include "server/serve_fixture.h"
+
+namespace longhaul {
+namespace {
+
+// As Qwen's, in short.
+constexpr const char* kTemplate =
+    "{% if tools %}<tools>{{ tools | tojson }}</tools><tool_call>?{% endif %}"
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}"
+    "{% for c in m.tool_calls or [] %}<tool_call>{{ c.function | tojson }}</tool_call>{% endfor %}"
+    "{% endfor %}<assistant>{% if enable_thinking %}<think>\n{% endif %}";
+
+const Json kTools = Json::parse(R"([{"type": "function", "function": {"name": "look",
+    "parameters": {"type": "object", "properties": {"q": {"type": "string"}}}}}])");
+
+class ServeTools : public Serve {
+ protected:
+  void SetUp() override {
+    path_ = testing::TempDir() + "tools-" +
+            testing::UnitTest::GetInstance()->current_test_info()->name();
+    for (const char* end : {".db", ".db-wal", ".db-shm"}) std::filesystem::remove(path_ + end);
+  }
+  void start_with(const std::string& chat_template) {
+    std::ofstream(path_ + ".jinja", std::ios::binary) << chat_template;
+    chat_template_path_ = path_ + ".jinja";
+    ServerOptions options;
+    options.requests_path = path_ + ".db";
+    options.grace = std::chrono::milliseconds(0);
+    start(options);
+  }
+  Json request(const Json& fields) {
+    Json body = {{"messages", {{{"role", "user"}, {"content", "Hi"}}}}, {"tools", kTools}};
+    if (fields.is_object()) body.update(fields);
+    return body;
+  }
+  std::string prompt_of(const Json& fields) {
+    const TestReply reply = post(port_, "/apply-template", request(fields));
+    EXPECT_EQ(reply.status, 200U) << reply.body;
+    return reply.json().value("prompt", "");
+  }
+
+  std::string path_;
+};
+
+TEST_F(ServeTools, ReachThePrompt) {
+  start_with(kTemplate);
+  const std::string with = prompt_of({});
+  EXPECT_NE(with.find(R"(<tools>[{"function": {"name": "look", "parameters": {)"),
+            std::string::npos)
+      << with;
+  EXPECT_EQ(prompt_of({{"tool_choice", "none"}}), "<user>Hi<assistant>");
+  EXPECT_TRUE(prompt_of({{"chat_template_kwargs", {{"enable_thinking", true}}}})
+                  .ends_with("<assistant><think>\n"));
+  const Json messages = Json::parse(R"([{"role": "user", "content": "Hi"},
+      {"role": "assistant", "content": null, "tool_calls": [{"id": "1", "type": "function",
+       "function": {"name": "look", "arguments": "{\"q\": \"x\"}"}}]},
+      {"role": "tool", "tool_call_id": "1", "content": "seen"}])");
+  EXPECT_EQ(prompt_of({{"messages", messages}, {"tools", nullptr}}),
+            R"(<user>Hi<assistant><tool_call>{"name": "look", "arguments": {"q": "x"}}</tool_call>)"
+            "<tool>seen<assistant>");
+  const Json tokens = post(port_, "/tokenize", request({})).json();
+  EXPECT_EQ(tokens["count"], with.size());  // a token for each byte
+}
+
+TEST_F(ServeTools, WhatTheTemplateCannotIsRefused) {
+  start_with("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}");
+  const TestReply tools = post(port_, "/v1/chat/completions", request({}));
+  EXPECT_EQ(tools.status, 501U) << tools.body;
+  EXPECT_EQ(tools.json()["error"]["param"], "tools");
+  const Json calls = Json::parse(R"([{"role": "assistant", "tool_calls": [{"id": "1",
+      "function": {"name": "look", "arguments": "{}"}}]}])");
+  const TestReply history =
+      post(port_, "/v1/chat/completions", request({{"messages", calls}, {"tools", nullptr}}));
+  EXPECT_EQ(history.status, 501U) << history.body;
+  EXPECT_EQ(history.json()["error"]["param"], "messages");
+  server_.reset();
+  start_with("{{ tools | tojson }}{{ messages[0].content }}");
+  const TestReply unknown = post(port_, "/v1/chat/completions", request({}));
+  EXPECT_EQ(unknown.status, 501U) << unknown.body;
+  EXPECT_NE(unknown.body.find("hermes, mistral, llama"), std::string::npos) << unknown.body;
+}
+
+TEST_F(ServeTools, ACallGoesOnAfterARestart) {
+  start_with(kTemplate);
+  const Json body = request({{"stream", true},
+                             {"max_tokens", 300},
+                             {"temperature", 0},
+                             {"chat_template_kwargs", {{"enable_thinking", true}}}});
+  const std::string header = "Longhaul-Request-Id: call\r\n";
+  ASSERT_EQ(post(port_, "/v1/chat/completions", body, header).status, 200U);
+  const std::string said =
+      "Hm.</think>\n\n<tool_call>\n{\"name\": \"look\", \"arguments\": {\"q\": \"\xC3\xA9\"}}\n"
+      "</tool_call>";
+  std::vector<int32_t> tokens = engine_->tokenize(said, false, false).value();
+  tokens.push_back(256);  // that ends it
+  std::string first;
+  for (int turn = 0; turn < 2; ++turn) {
+    server_.reset();
+    {
+      const auto store = RequestStore::open(path_ + ".db").value();
+      StoredRequest request = store->find("", "call").value().value();
+      request.state = RequestState::kRunning;
+      request.answer.clear();
+      request.tokens = tokens;
+      request.n_resumable = tokens.size();
+      ASSERT_TRUE(store->remove("", "call"));
+      ASSERT_TRUE(store->insert(request));
+      ASSERT_TRUE(store->mark({request}));
+    }
+    start_with(kTemplate);
+    const TestReply reply = get(port_, "/v1/longhaul/requests/call/events");
+    if (turn == 0) first = reply.body;
+    EXPECT_EQ(reply.body, first);
+    std::string content, reasoning, arguments;
+    Json call;
+    for (const Json& event : reply.events()) {
+      const Json& delta = event["choices"][0]["delta"];
+      if (delta.contains("content") && delta["content"].is_string())
+        content += delta["content"].get<std::string>();
+      reasoning += delta.value("reasoning_content", "");
+      if (!delta.contains("tool_calls")) continue;
+      const Json& piece = delta["tool_calls"][0];
+      if (piece.contains("id")) call = piece;
+      arguments += piece["function"]["arguments"].get<std::string>();
+    }
+    EXPECT_EQ(content, "") << reply.body;
+    EXPECT_EQ(reasoning, "Hm.");
+    EXPECT_EQ(arguments, "{\"q\": \"\xC3\xA9\"}");
+    ASSERT_TRUE(call.is_object()) << reply.body;
+    EXPECT_EQ(call["function"]["name"], "look");
+    EXPECT_EQ(reply.events().back()["choices"][0]["finish_reason"], "tool_calls");
+  }
+}
+
+}  // namespace
+}  // namespace longhaul
