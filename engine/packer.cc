@@ -50,15 +50,16 @@ bool Packer::add(Run& run) {
   Step step = run.plan().step;
   const size_t n_tokens = step.tokens.size();
   size_t room = model_.max_rows() - n_rows_;
+  // Rows with logits stay together, and so do those that choose blocks together; the others may go
+  // ahead, and a later pass has the rest.
+  const size_t n_loose = step.selector != nullptr ? 0 : n_tokens - step.n_logits;
   // A prompt beside others takes a share: who talks, or is about to, waits for the whole pass. One
   // that had to go first leaves room for those it goes before.
   const bool has_company = n_rows_ > 0 || run.n_missed >= kPatience;
-  if (has_company && run.plan().work == Work::kPrompt)
+  if (n_loose > 0 && has_company && run.plan().work == Work::kPrompt)
     room = std::min(room, model_.max_rows() / kPromptShare + 1);
   if (n_tokens > room) {
-    // Rows with logits stay together, and so do those that choose blocks together: a later pass has
-    // the rest.
-    const size_t n = step.selector != nullptr ? 0 : std::min(n_tokens - step.n_logits, room);
+    const size_t n = std::min(n_loose, room);
     step.tokens = step.tokens.first(n);
     step.n_logits = 0;
     if (n == 0) return false;
