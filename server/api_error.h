@@ -29,6 +29,8 @@ struct [[nodiscard]] ApiStatus : tl::expected<void, ApiError> {
   using tl::expected<void, ApiError>::expected;
 };
 
+inline ApiStatus refuse(ApiError error) { return tl::unexpected<ApiError>(std::move(error)); }
+
 // An error of the engine in the API's words; `param` as above.
 ApiError to_api_error(const Error& error, std::string param = {});
 ApiError not_found(const std::string& message);

@@ -71,6 +71,7 @@ ApiStatus apply_template(Services& services, Call& call);
 ApiStatus complete(Services& services, Call& call);
 ApiStatus chat(Services& services, Call& call);
 ApiStatus not_built(Services& services, Call& call);
+uint64_t seed_by_chance();
 // endpoints_page.cc
 ApiStatus show_page(Services& services, Call& call);
 // endpoints_kept.cc

@@ -10,13 +10,9 @@
 namespace longhaul {
 namespace {
 
-ApiStatus refuse(ApiError error) { return tl::unexpected<ApiError>(std::move(error)); }
-
 // Seeds of requests that have none: by chance, or as it was the first time.
 uint64_t seed_of(const Call& call) {
-  if (call.kept != nullptr) return call.kept->seed;
-  std::random_device random;
-  return uint64_t{random()} << 32U | random();
+  return call.kept != nullptr ? call.kept->seed : seed_by_chance();
 }
 
 AnswerIdentity identity_of(const Call& call) {
@@ -172,6 +168,11 @@ ApiStatus chat(Services& services, Call& call) {
   prompts.push_back({std::move(*tokens), {}});
   return run(services, call, *request, std::move(prompts), std::move(output),
              make_chat_shape(services.options.model_id, identity_of(call)));
+}
+
+uint64_t seed_by_chance() {
+  std::random_device random;
+  return uint64_t{random()} << 32U | random();
 }
 
 ApiStatus not_built(Services&, Call& call) {

@@ -9,8 +9,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-ApiStatus refuse(ApiError error) { return tl::unexpected<ApiError>(std::move(error)); }
-
 Json to_json(const RequestStore::Entry& entry) {
   return {{"id", entry.request.id},
           {"object", "longhaul.request"},

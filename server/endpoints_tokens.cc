@@ -9,8 +9,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-ApiStatus refuse(ApiError error) { return tl::unexpected<ApiError>(std::move(error)); }
-
 struct TokenizeRequest {
   std::string content, prompt;
   bool has_content = false, has_prompt = false;

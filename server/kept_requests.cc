@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <ctime>
-#include <random>
+#include <tuple>
 
 #include "base/result.h"
 #include "server/endpoints.h"
@@ -15,8 +15,6 @@ namespace {
 
 constexpr size_t kLongestId = 128;
 constexpr auto kWriteEvery = std::chrono::milliseconds(500);
-
-ApiStatus refuse(ApiError error) { return tl::unexpected<ApiError>(std::move(error)); }
 
 bool is_id(const std::string& id) {
   constexpr std::string_view kOthers = "-_.:";
@@ -40,11 +38,6 @@ ApiError of_another_model() {
 
 // The process is at fault, or busy, and not the request: the same may be tried again.
 bool is_passing(const ApiError& error) { return error.status == 429 || error.status >= 500; }
-
-uint64_t seed_by_chance() {
-  std::random_device random;
-  return uint64_t{random()} << 32U | random();
-}
 
 }  // namespace
 
@@ -202,7 +195,12 @@ void KeptRequests::write_marks(const std::stop_token& stop) {
     changed_.wait_for(lock, stop, kWriteEvery, [] { return false; });
     std::vector<StoredRequest> news;
     for (auto& [key, running] : running_) {
-      if (std::exchange(running.has_news, false)) news.push_back(running.request);
+      if (!std::exchange(running.has_news, false)) continue;
+      // Not all of it: a body may have megabytes.
+      StoredRequest& mark = news.emplace_back();
+      std::tie(mark.owner, mark.id) = key;
+      mark.tokens = running.request.tokens;
+      mark.n_resumable = running.request.n_resumable;
     }
     lock.unlock();
     if (!news.empty()) check(store_->mark(news));
