@@ -46,15 +46,21 @@ struct Elements {
   explicit Elements(const ModelPlan& plan) {
     const auto d_model = static_cast<double>(plan.d_model);
     for (const LayerSpec& layer : plan.layers) {
-      const auto& attention = std::get<AttentionSpec>(layer.mixer);
-      double rest = static_cast<double>(attention.q_dim() + attention.out_dim());
+      double rest = 0;  // that rows without logits can do without in a layer that narrows
+      if (const auto* attention = std::get_if<AttentionSpec>(&layer.mixer)) {
+        rest += static_cast<double>(attention->q_proj_dim() + attention->joined_dim());
+        if (attention->writes)
+          every_row += d_model * static_cast<double>(attention->k_dim() + attention->v_dim());
+      } else {
+        const auto& retention = std::get<RetentionSpec>(layer.mixer);
+        rest += static_cast<double>(2 * retention.k_dim() + 3 * retention.v_dim());
+      }
       if (const auto* experts = std::get_if<ExpertsSpec>(&layer.ffn)) {
         rest += static_cast<double>(3 * experts->n_active * experts->each.d_ff);
         rest += static_cast<double>(experts->n_experts);
       } else {
         rest += static_cast<double>(3 * std::get<GatedSpec>(layer.ffn).d_ff);
       }
-      every_row += d_model * static_cast<double>(attention.k_dim() + attention.v_dim());
       (layer.rows == RowSet::kAll ? every_row : with_logits) += d_model * rest;
     }
     with_logits += d_model * static_cast<double>(plan.vocab_size);
@@ -64,8 +70,8 @@ struct Elements {
 double attention_ops(const ModelPlan& plan, const PassTimes& times) {
   double per_position = 0;
   for (const LayerSpec& layer : plan.layers) {
-    const auto& attention = std::get<AttentionSpec>(layer.mixer);
-    per_position += 2 * static_cast<double>(attention.q_dim() + attention.out_dim());
+    if (const auto* attention = std::get_if<AttentionSpec>(&layer.mixer))
+      per_position += 2 * static_cast<double>(attention->q_dim() + attention->out_dim());
   }
   return times.n_attended * per_position;
 }
@@ -82,10 +88,11 @@ double total_ops(const ModelPlan& plan, const PassTimes& times, size_t n_logits)
 double position_bytes(const BenchReport& report) {
   double n_bytes = 0;
   for (const LayerSpec& layer : report.plan.layers) {
-    const auto& attention = std::get<AttentionSpec>(layer.mixer);
-    const size_t tile = k_tile_bytes(report.options.k_type, attention.key_dim) +
-                        v_tile_bytes(report.options.v_type, attention.value_dim);
-    n_bytes += static_cast<double>(attention.n_kv_heads * tile) / kTileTokens;
+    const auto* attention = std::get_if<AttentionSpec>(&layer.mixer);
+    if (attention == nullptr) continue;
+    const size_t tile = k_tile_bytes(report.options.k_type, attention->key_dim) +
+                        v_tile_bytes(report.options.v_type, attention->value_dim);
+    n_bytes += static_cast<double>(attention->n_kv_heads * tile) / kTileTokens;
   }
   return n_bytes;
 }

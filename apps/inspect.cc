@@ -88,18 +88,46 @@ std::string ffn_text(const ModelPlan& model) {
   return fmt::format("d_ff {}", main_d_ff(model));
 }
 
+size_t count_readers(const ModelPlan& model) {
+  return static_cast<size_t>(
+      std::count_if(model.layers.begin(), model.layers.end(), [](const LayerSpec& layer) {
+        const auto* attention = std::get_if<AttentionSpec>(&layer.mixer);
+        return attention != nullptr && !attention->writes;
+      }));
+}
+
+std::string mixer_text(const AttentionSpec& attention) {
+  const std::string_view pairs = attention.pairs == HeadPairs::kNone ? "" : " in pairs";
+  return fmt::format("{} heads{}, {} KV heads, head size {}", attention.n_heads, pairs,
+                     attention.n_kv_heads, attention.key_dim);
+}
+
+std::string mixer_text(const RetentionSpec& retention) {
+  return fmt::format("{} heads of {}retention, {} by {}", retention.n_heads,
+                     retention.is_gated() ? "gated " : "", retention.key_dim, retention.value_dim);
+}
+
+// The mixer of the layers that are selected from, or else of the first.
+std::string main_mixer_text(const ModelPlan& model) {
+  if (const AttentionSpec* attention = main_attention(model)) return mixer_text(*attention);
+  return mixer_text(std::get<RetentionSpec>(model.layers.front().mixer));
+}
+
 void print_model(const ModelPlan& model) {
-  const AttentionSpec& attention = main_attention(model);
-  fmt::print("{}: {} layers, {} heads, {} KV heads, head size {}, d_model {}, {}, context {}\n",
-             model.architecture, model.layers.size(), attention.n_heads, attention.n_kv_heads,
-             attention.key_dim, model.d_model, ffn_text(model), length_text(model.context_length));
+  fmt::print("{}: {} layers, {}, d_model {}, {}, context {}\n", model.architecture,
+             model.layers.size(), main_mixer_text(model), model.d_model, ffn_text(model),
+             length_text(model.context_length));
   for (const SlotSpec& slot : model.slots) {
-    const auto* paged = std::get_if<PagedSlot>(&slot);
-    if (paged == nullptr || paged->window == 0) continue;
-    fmt::print("{} layers see the last {} tokens\n", paged->n_layers, paged->window);
+    if (const auto* recurrent = std::get_if<RecurrentSlot>(&slot)) {
+      fmt::print("{} layers keep {} of a text, however long\n", recurrent->n_layers,
+                 format_bytes(recurrent->n_floats * sizeof(float)));
+    } else if (const auto& paged = std::get<PagedSlot>(slot); paged.window > 0) {
+      fmt::print("{} layers see the last {} tokens\n", paged.n_layers, paged.window);
+    }
   }
-  for (const RopeConfig& rope : model.ropes)
-    fmt::print("RoPE: {}\n", describe(rope, attention.key_dim));
+  const size_t n_readers = count_readers(model);
+  if (n_readers > 0) fmt::print("{} layers read keys that others wrote\n", n_readers);
+  for (const RopeConfig& rope : model.ropes) fmt::print("RoPE: {}\n", describe(rope, rope.dim));
   fmt::print("\n");
 }
 
@@ -143,20 +171,33 @@ nlohmann::ordered_json file_json(const GgufFile& file) {
 }
 
 nlohmann::ordered_json model_json(const ModelPlan& model) {
-  const AttentionSpec& attention = main_attention(model);
-  nlohmann::ordered_json json = {
-      {"architecture", model.architecture}, {"layers", model.layers.size()},
-      {"heads", attention.n_heads},         {"kv_heads", attention.n_kv_heads},
-      {"head_dim", attention.key_dim},      {"d_model", model.d_model},
-      {"d_ff", main_d_ff(model)},           {"context_length", model.context_length}};
-  if (attention.rope) json["rope"] = describe(model.ropes[*attention.rope], attention.key_dim);
+  nlohmann::ordered_json json = {{"architecture", model.architecture},
+                                 {"layers", model.layers.size()}};
+  if (const AttentionSpec* attention = main_attention(model)) {
+    json["heads"] = attention->n_heads;
+    json["kv_heads"] = attention->n_kv_heads;
+    json["head_dim"] = attention->key_dim;
+  } else {
+    const auto& retention = std::get<RetentionSpec>(model.layers.front().mixer);
+    json["heads"] = retention.n_heads;
+    json["head_dim"] = retention.key_dim;
+  }
+  json["d_model"] = model.d_model;
+  json["d_ff"] = main_d_ff(model);
+  json["context_length"] = model.context_length;
+  if (!model.ropes.empty()) json["rope"] = describe(model.ropes[0], model.ropes[0].dim);
   if (const auto* experts = std::get_if<ExpertsSpec>(&model.layers[0].ffn)) {
     json["experts"] = {{"total", experts->n_experts}, {"active", experts->n_active}};
   }
   json["slots"] = nlohmann::ordered_json::array();
   for (const SlotSpec& slot : model.slots) {
-    if (const auto* paged = std::get_if<PagedSlot>(&slot))
+    if (const auto* paged = std::get_if<PagedSlot>(&slot)) {
       json["slots"].push_back({{"layers", paged->n_layers}, {"window", paged->window}});
+    } else {
+      const auto& recurrent = std::get<RecurrentSlot>(slot);
+      json["slots"].push_back(
+          {{"layers", recurrent.n_layers}, {"state_bytes", recurrent.n_floats * sizeof(float)}});
+    }
   }
   return json;
 }

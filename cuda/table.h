@@ -57,6 +57,15 @@ class CudaBackend final : public Backend {
   void add_shares(MatrixView<float> from, std::span<const RowShare> shares,
                   MatrixView<float> to) override;
   void zero(MatrixView<float> x) override;
+  // check() refuses the models that want these three.
+  void spread_parts(MatrixView<const float>, size_t, MatrixView<float>) override { refused(); }
+  void subtract_pairs(MatrixView<const float>, size_t, const Lambda&, MatrixView<float>) override {
+    refused();
+  }
+  void retain(::longhaul::Pass&, const RetentionSpec&, MatrixView<const float>, MatrixView<float>,
+              MatrixView<const float>, MatrixView<const float>, MatrixView<float>) override {
+    refused();
+  }
 
   void prepare(MatrixView<const float> x) override;
   void multiply(std::span<const Product> products) override;
@@ -68,6 +77,7 @@ class CudaBackend final : public Backend {
   void fill_random(KvSequence& kv, size_t first, size_t count, uint64_t seed) override;
 
  private:
+  static void refused() { LH_CHECK(false); }
   using Key = std::vector<uint32_t>;
   // x += y.
   struct Sum {

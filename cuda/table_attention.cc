@@ -18,6 +18,8 @@ Status check_attention(const AttentionSpec& spec) {
         "cpu works",
         spec.key_dim, spec.value_dim);
   }
+  if (spec.pairs != HeadPairs::kNone || !spec.chooses)
+    return unsupported("device cuda: pairs of heads or shared choices; --device cpu works");
   if (spec.n_group() > kTileQueries) {
     return unsupported(
         "device cuda: {} query heads per KV head: expected at most {}; --device cpu works",

@@ -76,7 +76,7 @@ void CudaBackend::make_room(const ::longhaul::Pass& pass) {
   limits.max_rows = static_cast<uint32_t>(pass.max_rows);
   if (limits.max_context == limits_.max_context && limits.max_steps == limits_.max_steps) return;
   for (const LayerSpec& layer : pass.plan.layers) {
-    const auto& spec = std::get<AttentionSpec>(layer.mixer);
+    const auto& spec = std::get<AttentionSpec>(layer.mixer);  // check() refuses others
     limits.n_kv_heads = std::max(limits.n_kv_heads, static_cast<uint32_t>(spec.n_kv_heads));
     limits.n_group = std::max(limits.n_group, static_cast<uint32_t>(spec.n_group()));
     limits.dim = std::max(limits.dim, static_cast<uint32_t>(spec.key_dim));

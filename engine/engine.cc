@@ -21,14 +21,16 @@ namespace {
 
 ModelInfo describe_model(const Model& model, const GgufFile& file) {
   const ModelPlan& plan = model.plan();
-  const AttentionSpec& attention = main_attention(plan);
+  const AttentionSpec* attention = main_attention(plan);
   ModelInfo info;
   info.name = plan.name;
   info.architecture = plan.architecture;
   info.n_layers = plan.layers.size();
-  info.n_heads = attention.n_heads;
-  info.n_kv_heads = attention.n_kv_heads;
-  info.head_dim = attention.key_dim;
+  if (attention != nullptr) {
+    info.n_heads = attention->n_heads;
+    info.n_kv_heads = attention->n_kv_heads;
+    info.head_dim = attention->key_dim;
+  }
   info.d_model = plan.d_model;
   info.d_ff = main_d_ff(plan);
   info.vocab_size = plan.vocab_size;
@@ -37,6 +39,14 @@ ModelInfo describe_model(const Model& model, const GgufFile& file) {
     if (mixer != nullptr && mixer->window > 0) {
       info.window = mixer->window;
       ++info.n_window_layers;
+    }
+    if (const auto* retention = std::get_if<RetentionSpec>(&layer.mixer)) {
+      ++info.n_recurrent_layers;
+      if (attention == nullptr) {
+        info.n_heads = info.n_kv_heads = retention->n_heads;
+        info.head_dim = retention->key_dim;
+        if (retention->rope) info.rope = describe(plan.ropes[*retention->rope], retention->key_dim);
+      }
     }
     if (const auto* experts = std::get_if<ExpertsSpec>(&layer.ffn)) {
       info.n_experts = experts->n_experts;
@@ -54,7 +64,8 @@ ModelInfo describe_model(const Model& model, const GgufFile& file) {
                                      [](auto& a, auto& b) { return a.second < b.second; });
   info.weight_type = most == bytes_by_type.end() ? "" : most->first;
   info.packed_bytes = weight_bytes(plan, file).per_token;
-  if (attention.rope) info.rope = describe(plan.ropes[*attention.rope], attention.key_dim);
+  if (attention != nullptr && attention->rope)
+    info.rope = describe(plan.ropes[*attention->rope], attention->part_dim());
   return info;
 }
 
@@ -200,6 +211,12 @@ std::span<const std::string> Engine::warnings() const { return impl_->warnings; 
 
 Status Engine::Impl::check_selector(const AttentionOptions& attention) const {
   if (attention.mode == AttentionMode::kDense) return {};  // nobody is asked
+  if (main_attention(model->plan()) == nullptr) {
+    return bad_input(
+        "attention {}: no layer of {} keeps the keys of all tokens to choose from; "
+        "expected dense",
+        to_string(attention.mode), info.name);
+  }
   return check_selector(*find_selector(attention.selector));
 }
 
@@ -260,7 +277,8 @@ std::string Engine::calibration_key() const {
 }
 
 Result<Session> Engine::new_session() {
-  return Session(std::make_unique<Session::Impl>(*impl_, Text(impl_->states->new_sequence())));
+  return Session(std::make_unique<Session::Impl>(
+      *impl_, Text(impl_->states->new_sequence(), sparse_steps_are_clean(impl_->model->plan()))));
 }
 
 Result<std::vector<int32_t>> Engine::tokenize(std::string_view text, bool add_bos,

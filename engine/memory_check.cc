@@ -22,6 +22,7 @@ std::vector<SlotConfig> slots_for(const ModelPlan& model, const EngineOptions& o
 SelectorSetup setup_for(const ModelPlan& model, const EngineOptions& options,
                         const GgufFile* file) {
   SelectorSetup setup = selector_setup(model, options.block_size, file);
+  if (setup.n_layers == 0) return setup;
   setup.data_path = options.gates_path;
   setup.random_data = options.random_gates;
   setup.kept = {options.device == "cpu" ? "outlier" : "minmax"};  // all that a device knows

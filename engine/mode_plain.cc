@@ -19,7 +19,7 @@ class SparseMode : public DecodeMode {
   size_t clean_from(const Text& text, bool) const override { return text.n_cached(); }
   Planned plan(Run& run) override {
     Text& text = run.text();
-    if (text.n_clean() == text.n_cached()) text.mark();
+    if (!text.sparse_is_clean() && text.n_clean() == text.n_cached()) text.mark();
     return run.sparse_step();
   }
   Status take(Run& run, const Step&, MatrixView<const float> logits) override {

@@ -38,7 +38,7 @@ class ResaMode : public DecodeMode {
     if (text.n_rectified() < text.n_cached()) return run.sparse_step();
     // While the budget covers every block, a step is dense and leaves nothing to rectify.
     if (run.selects_everything()) return run.dense_step();
-    text.mark();
+    if (!text.sparse_is_clean()) text.mark();
     return run.sparse_step();
   }
 

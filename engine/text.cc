@@ -37,14 +37,15 @@ Step Text::step(std::span<const int32_t> tokens, size_t n_logits) {
 
 void Text::ran(const Step& step, bool rectifies) {
   const size_t end = step.first_pos + step.tokens.size();
-  if (step.selector == nullptr && n_clean_ >= step.first_pos) n_clean_ = end;
-  if (rectifies && n_rectified_ >= step.first_pos) n_rectified_ = end;
+  const bool is_clean = step.selector == nullptr || sparse_is_clean_;
+  if (is_clean && n_clean_ >= step.first_pos) n_clean_ = end;
+  if ((rectifies || is_clean) && n_rectified_ >= step.first_pos) n_rectified_ = end;
   cache_.release(n_cached() - std::min(n_cached(), kWindowSlack));
 }
 
 Result<Text> Text::fork() const {
   LH_ASSIGN_OR_RETURN(SequenceState cache, cache_.fork());
-  Text copy(std::move(cache));
+  Text copy(std::move(cache), sparse_is_clean_);
   copy.tokens_ = tokens_;
   copy.n_clean_ = n_clean_;
   copy.n_rectified_ = n_rectified_;

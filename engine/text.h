@@ -16,7 +16,9 @@ namespace longhaul {
 
 class Text {
  public:
-  explicit Text(SequenceState cache) : cache_(std::move(cache)) {}
+  // `sparse_is_clean`: what sparse steps leave is what dense ones would (model/plan.h).
+  explicit Text(SequenceState cache, bool sparse_is_clean = false)
+      : cache_(std::move(cache)), sparse_is_clean_(sparse_is_clean) {}
 
   // Every token. While a text is decoded the newest one is not cached yet.
   std::span<const int32_t> tokens() const { return tokens_; }
@@ -37,6 +39,8 @@ class Text {
   // Makes the cache forget all but its first n tokens, or a few more where it can only go back to
   // a mark; the text stays. Returns the length reached: tokens from there on must be run again.
   size_t rewind(size_t n);
+  // Sparse steps leave nothing to repair: the mode need neither mark nor rectify.
+  bool sparse_is_clean() const { return sparse_is_clean_; }
   // A place that rewind() may want to reach: before drafts, before a sparse stretch.
   void mark() { cache_.mark(); }
   // Forgets all but the first n tokens of the text.
@@ -67,6 +71,7 @@ class Text {
   static constexpr size_t kNowhere = SIZE_MAX;
 
   SequenceState cache_;
+  bool sparse_is_clean_;
   std::vector<int32_t> tokens_;
   size_t n_clean_ = 0;
   size_t n_rectified_ = 0;

@@ -89,6 +89,13 @@ struct HeadRows {
   const Angles* angles = nullptr;  // null: not rotated
 };
 
+// What the second head of a pair is multiplied with: a number, or where there are gates
+// [n_rows, pairs] the sigmoid of each.
+struct Lambda {
+  float value = 0;
+  MatrixView<const float> gates = {};
+};
+
 // Rows [from, from + n) that move to [to, to + n).
 struct RowMove {
   size_t from = 0, to = 0, n = 0;
@@ -174,6 +181,13 @@ class Backend {
   virtual void add_shares(MatrixView<float> from, std::span<const RowShare> shares,
                           MatrixView<float> to) = 0;
   virtual void zero(MatrixView<float> x) = 0;
+  // Heads 2i and 2i + 1 of `from` become twice as wide: what there is of the first one stands in
+  // its first half, of the second in its second half, zeros beside it.
+  virtual void spread_parts(MatrixView<const float> from, size_t head_dim,
+                            MatrixView<float> to) = 0;
+  // Head i of `to` = head 2i of `heads` - lambda * head 2i + 1.
+  virtual void subtract_pairs(MatrixView<const float> heads, size_t head_dim, const Lambda& lambda,
+                              MatrixView<float> to) = 0;
 
   // --- Matrix products.
 
@@ -190,6 +204,14 @@ class Backend {
   // it chooses. Counts what steps read.
   virtual void attend(Pass& pass, const AttentionSpec& spec, MatrixView<const float> q,
                       MatrixView<float> out) = 0;
+  // --- Retention.
+
+  // out = q S of the pass's rows, S being the states of its sequences brought to each row in turn
+  // (kernels/retention.h). `gates` [n_rows, n_heads] where spec.is_gated(). k is changed.
+  virtual void retain(Pass& pass, const RetentionSpec& spec, MatrixView<const float> q,
+                      MatrixView<float> k, MatrixView<const float> v, MatrixView<const float> gates,
+                      MatrixView<float> out) = 0;
+
   // Makes tokens [first, first + count), prepared before, random: a depth to measure speed at.
   virtual void fill_random(KvSequence& kv, size_t first, size_t count, uint64_t seed) = 0;
 };

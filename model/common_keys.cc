@@ -100,6 +100,20 @@ Result<ModelPlan> read_transformer(KeyReader& keys, RopeLayout layout) {
   return plan;
 }
 
+RetentionSpec retention_of(size_t n_heads, size_t key_dim, size_t value_dim) {
+  return {.n_heads = n_heads,
+          .key_dim = key_dim,
+          .value_dim = value_dim,
+          .scale = 1.0F / std::sqrt(static_cast<float>(key_dim))};
+}
+
+Status read_inclusive(KeyReader& keys, RopeConfig& rope) {
+  LH_ASSIGN_OR_RETURN(rope.inclusive, keys.bool_or("rope.inclusive", true));
+  if (!rope.inclusive || rope.dim >= 4) return {};
+  return bad_input("{}: key '{}': expected at least 4 where '{}' is true, found {}", keys.path(),
+                   keys.key("rope.dimension_count"), keys.key("rope.inclusive"), rope.dim);
+}
+
 void for_each_attention(ModelPlan& plan, FunctionRef<void(size_t, AttentionSpec&)> change) {
   for (size_t i = 0; i < plan.layers.size(); ++i) {
     if (auto* spec = std::get_if<AttentionSpec>(&plan.layers[i].mixer)) change(i, *spec);

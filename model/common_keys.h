@@ -12,6 +12,12 @@ namespace longhaul {
 // feed-forward; the last layer goes on with the rows whose logits are wanted.
 Result<ModelPlan> read_transformer(KeyReader& keys, RopeLayout layout);
 
+// Retention of such heads, its decays to be filled in.
+RetentionSpec retention_of(size_t n_heads, size_t key_dim, size_t value_dim);
+
+// Reads whether the last frequency is 1 / theta, as RetNet and YOCO have it unless the file says no.
+Status read_inclusive(KeyReader& keys, RopeConfig& rope);
+
 // Calls change(i, spec) for the attention of every layer i.
 void for_each_attention(ModelPlan& plan, FunctionRef<void(size_t i, AttentionSpec& spec)> change);
 

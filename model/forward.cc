@@ -40,8 +40,11 @@ void Model::Impl::run_layers(MatrixView<float> logits) {
 }
 
 void Model::Impl::mix(const LayerSpec& layer, const MixerWeights& w) {
-  attention.run(pass, std::get<AttentionSpec>(layer.mixer), std::get<AttentionWeights>(w),
-                layer.rows);
+  if (const auto* spec = std::get_if<AttentionSpec>(&layer.mixer)) {
+    attention.run(pass, *spec, std::get<AttentionWeights>(w), layer.rows);
+  } else {
+    retention.run(pass, std::get<RetentionSpec>(layer.mixer), std::get<RetentionWeights>(w));
+  }
 }
 
 void Model::Impl::feed_forward(const LayerSpec& layer, const FfnWeights& w) {

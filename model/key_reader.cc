@@ -1,6 +1,7 @@
 #include "model/key_reader.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 namespace longhaul {
@@ -88,6 +89,20 @@ Result<double> KeyReader::f64_or(std::string_view suffix, double fallback) {
 
 Result<bool> KeyReader::bool_or(std::string_view suffix, bool fallback) {
   return file_.get_bool_or(read(suffix), fallback);
+}
+
+Result<std::vector<float>> KeyReader::f32_array(std::string_view suffix, size_t n_expected) {
+  const std::string name = read(suffix);
+  LH_ASSIGN_OR_RETURN(std::vector<float> numbers, file_.get_f32_array(name));
+  if (numbers.size() != n_expected) {
+    return bad_input("{}: key '{}': expected {} numbers, found {}", path(), name, n_expected,
+                     numbers.size());
+  }
+  for (const float number : numbers) {
+    if (!std::isfinite(number))
+      return bad_input("{}: key '{}': expected finite numbers, found {}", path(), name, number);
+  }
+  return numbers;
 }
 
 Result<std::string_view> KeyReader::string_or(std::string_view suffix, std::string_view fallback) {

@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "io/gguf.h"
@@ -32,6 +33,8 @@ class KeyReader {
   Result<double> f64(std::string_view suffix);
   Result<double> f64_or(std::string_view suffix, double fallback);
   Result<bool> bool_or(std::string_view suffix, bool fallback);
+  // n_expected finite numbers.
+  Result<std::vector<float>> f32_array(std::string_view suffix, size_t n_expected);
   Result<std::string_view> string_or(std::string_view suffix, std::string_view fallback);
   // Counts as read.
   void skip(std::string_view suffix) { read_.emplace(suffix); }

@@ -14,6 +14,7 @@ Model::Impl::Impl(Backend& backend, ModelPlan model_plan, ModelWeights model_wei
       weights(std::move(model_weights)),
       pass(backend, plan, numbers_of(weights.rope_factors, backend), max_rows),
       attention(plan, backend, max_rows),
+      retention(plan, backend, max_rows),
       gated(plan, backend, max_rows),
       experts(plan, backend, max_rows) {
   logit_rows.reserve(max_rows);
@@ -41,9 +42,12 @@ Result<std::unique_ptr<Model>> Model::load(const GgufFile& file, ThreadPool& poo
 }
 
 size_t Model::buffer_bytes(const ModelPlan& plan, size_t max_rows) {
-  const size_t widest = std::max({plan.d_model, main_attention(plan).out_dim(), main_d_ff(plan)});
-  return max_rows * (Pass::row_bytes(plan) + Attention::row_bytes(plan) + Gated::row_bytes(plan) +
-                     Experts::row_bytes(plan) + 2 * widest);  // widest: rounded to 8 bits
+  const AttentionSpec* attention = main_attention(plan);
+  const size_t out_dim = attention == nullptr ? 0 : attention->out_dim();
+  const size_t widest = std::max({plan.d_model, out_dim, main_d_ff(plan)});
+  return max_rows *
+         (Pass::row_bytes(plan) + Attention::row_bytes(plan) + Retention::row_bytes(plan) +
+          Gated::row_bytes(plan) + Experts::row_bytes(plan) + 2 * widest);  // rounded to 8 bits
 }
 
 const ModelPlan& Model::plan() const { return impl_->plan; }
@@ -52,7 +56,9 @@ const ModelWeights& Model::weights() const { return impl_->weights; }
 size_t Model::max_rows() const { return impl_->pass.max_rows; }
 
 RopeAngles Model::rope_angles() const {
-  const size_t index = main_attention(impl_->plan).rope.value_or(0);
+  const AttentionSpec* attention = main_attention(impl_->plan);
+  if (attention == nullptr) return {};
+  const size_t index = attention->rope.value_or(0);
   const RopeTable& table = impl_->pass.rope(index);
   const auto frequencies = table.frequencies();
   return {.frequencies = {frequencies.begin(), frequencies.end()},

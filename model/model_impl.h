@@ -21,6 +21,7 @@ struct Model::Impl {
   ModelWeights weights;
   Pass pass;
   Attention attention;
+  Retention retention;
   Gated gated;
   Experts experts;
   std::vector<uint32_t> logit_rows;  // of the pass

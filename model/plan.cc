@@ -6,11 +6,20 @@
 
 #include "base/check.h"
 #include "kernels/kv_tile.h"
+#include "kernels/retention.h"
 #include "model/key_reader.h"
 #include "model/mixers/attention.h"
+#include "model/mixers/retention.h"
 
 namespace longhaul {
 namespace {
+
+constexpr size_t kMaxRetentionDim = 1024;
+
+bool writes_state(const LayerSpec& layer) {
+  const auto* attention = std::get_if<AttentionSpec>(&layer.mixer);
+  return attention == nullptr || attention->writes;
+}
 
 bool same_shape(const SlotSpec& a, const SlotSpec& b) {
   if (a.index() != b.index()) return false;
@@ -34,22 +43,42 @@ SlotLayer add_to_slot(std::vector<SlotSpec>& slots, const SlotSpec& wanted) {
 }
 
 // Gives every layer that writes a state its place; slots without a window come first, so that what
-// selectors choose from is slot 0.
+// selectors choose from is slot 0, recurrent ones last. Layers that write nothing read what the
+// attention of their window wrote last.
 void assign_slots(ModelPlan& plan) {
   for (const bool windowed : {false, true}) {
+    SlotLayer last;
     for (LayerSpec& layer : plan.layers) {
-      auto& attention = std::get<AttentionSpec>(layer.mixer);
-      if (attention.writes && (attention.window != 0) == windowed)
-        attention.kv = add_to_slot(plan.slots, slot_of(attention));
+      auto* attention = std::get_if<AttentionSpec>(&layer.mixer);
+      if (attention == nullptr || (attention->window != 0) != windowed) continue;
+      if (attention->writes) last = add_to_slot(plan.slots, slot_of(*attention));
+      attention->kv = last;
     }
+  }
+  for (LayerSpec& layer : plan.layers) {
+    if (auto* retention = std::get_if<RetentionSpec>(&layer.mixer))
+      retention->state = add_to_slot(plan.slots, slot_of(*retention));
   }
 }
 
-Status check_attention(const std::string& path, const AttentionSpec& spec) {
+Status check_mixer(const std::string& path, const AttentionSpec& spec) {
   for (const size_t dim : {spec.key_dim, spec.value_dim}) {
     if (dim > 0 && dim % 32 == 0 && dim <= kMaxHeadDim) continue;
     return unsupported("{}: head size {}: supported are multiples of 32 up to {}", path, dim,
                        kMaxHeadDim);
+  }
+  if (spec.pairs != HeadPairs::kNone && spec.n_group() % 2 != 0) {
+    return bad_input("{}: {} heads to {} KV heads: expected pairs of heads that share a KV head",
+                     path, spec.n_heads, spec.n_kv_heads);
+  }
+  return {};
+}
+
+Status check_mixer(const std::string& path, const RetentionSpec& spec) {
+  for (const size_t dim : {spec.key_dim, spec.value_dim}) {
+    if (dim > 0 && dim % kRetentionStep == 0 && dim <= kMaxRetentionDim) continue;
+    return unsupported("{}: head size {}: supported of retention are multiples of {} up to {}",
+                       path, dim, kRetentionStep, kMaxRetentionDim);
   }
   return {};
 }
@@ -58,14 +87,24 @@ Status check_attention(const std::string& path, const AttentionSpec& spec) {
 Status check_plan(const std::string& path, const ModelPlan& plan) {
   LH_CHECK(!plan.layers.empty());
   bool narrowed = false;
+  const SlotLayer* chosen = nullptr;  // what the last layer that chose blocks chose from
   for (const LayerSpec& layer : plan.layers) {
-    const auto& attention = std::get<AttentionSpec>(layer.mixer);
-    LH_RETURN_IF_ERROR(check_attention(path, attention));
-    LH_CHECK(attention.kv.slot < plan.slots.size());
-    LH_CHECK(!attention.rope || *attention.rope < plan.ropes.size());
+    LH_RETURN_IF_ERROR(
+        std::visit([&](const auto& spec) { return check_mixer(path, spec); }, layer.mixer));
     // Once rows have left, what they would write is gone.
-    LH_CHECK(!narrowed || (!attention.writes && layer.rows == RowSet::kWithLogits));
+    LH_CHECK(!narrowed || (!writes_state(layer) && layer.rows == RowSet::kWithLogits));
     narrowed |= layer.rows == RowSet::kWithLogits;
+    const auto* attention = std::get_if<AttentionSpec>(&layer.mixer);
+    if (attention == nullptr) {
+      LH_CHECK(layer.rows == RowSet::kAll);  // retention reads every row
+      continue;
+    }
+    LH_CHECK(attention->kv.slot < plan.slots.size());
+    LH_CHECK(!attention->rope || *attention->rope < plan.ropes.size());
+    if (attention->window > 0) continue;
+    if (attention->chooses) chosen = &attention->kv;
+    LH_CHECK(chosen != nullptr && chosen->slot == attention->kv.slot &&
+             chosen->layer == attention->kv.layer);
   }
   return {};
 }
@@ -77,11 +116,19 @@ Result<size_t> read_vocab_size(const GgufFile& file, KeyReader& keys) {
   return embedding->shape.size() == 2 ? static_cast<size_t>(embedding->shape[1]) : 0;
 }
 
+const AttentionSpec* attention_of(const LayerSpec& layer) {
+  return std::get_if<AttentionSpec>(&layer.mixer);
+}
+
+// The layer of main_attention(), or else the first.
 const LayerSpec& main_layer(const ModelPlan& plan) {
-  const auto full = std::find_if(plan.layers.begin(), plan.layers.end(), [](const LayerSpec& l) {
-    return std::get<AttentionSpec>(l.mixer).window == 0;
-  });
-  return full == plan.layers.end() ? plan.layers.front() : *full;
+  const LayerSpec* main = nullptr;
+  for (const LayerSpec& layer : plan.layers) {
+    if (attention_of(layer) == nullptr) continue;
+    if (attention_of(layer)->window == 0) return layer;
+    if (main == nullptr) main = &layer;
+  }
+  return main == nullptr ? plan.layers.front() : *main;
 }
 
 }  // namespace
@@ -107,8 +154,18 @@ Result<ModelPlan> read_plan(const GgufFile& file) {
   return plan;
 }
 
-const AttentionSpec& main_attention(const ModelPlan& plan) {
-  return std::get<AttentionSpec>(main_layer(plan).mixer);
+const AttentionSpec* main_attention(const ModelPlan& plan) {
+  return attention_of(main_layer(plan));
+}
+
+bool sparse_steps_are_clean(const ModelPlan& plan) {
+  bool selected = false;
+  for (const LayerSpec& layer : plan.layers) {
+    if (selected && writes_state(layer)) return false;
+    const AttentionSpec* attention = attention_of(layer);
+    selected |= attention != nullptr && attention->window == 0;
+  }
+  return true;
 }
 
 size_t main_d_ff(const ModelPlan& plan) {

@@ -41,6 +41,19 @@ enum class QkNorm : uint8_t {
   kAll,   // RMSNorm of q and of k as wholes
 };
 
+// Differential attention: heads 2i and 2i + 1 are a pair, and what it gives is the first head's
+// output less lambda times the second's.
+enum class HeadPairs : uint8_t {
+  kNone,
+  // Differential Transformer (arXiv 2410.05258): a key is two parts side by side, each rotated as a
+  // head; the first head of a pair asks for the first part, the second for the second. Lambda is a
+  // number of the layer, and the difference is normalised.
+  kTwoParts,
+  // Its second version: the heads of a pair share their keys; lambda is sigmoid(x Wlambda), one for
+  // each row and pair.
+  kSameKeys,
+};
+
 struct AttentionSpec {
   size_t n_heads = 0;
   size_t n_kv_heads = 0;
@@ -50,18 +63,45 @@ struct AttentionSpec {
   size_t window = 0;               // tokens that a query sees, itself included; 0: all
   std::optional<size_t> rope = 0;  // which of the plan's; none: nothing is rotated
   QkNorm qk_norm = QkNorm::kNone;
-  bool bias = false;   // q, k and v have biases
-  SlotLayer kv = {};   // where its keys and values are; layers may share them
-  bool writes = true;  // false: reads the keys and values that an earlier layer wrote
+  bool bias = false;     // q, k and v have biases
+  bool kv_norm = false;  // k and v are of RMSNorm(x) with a weight of their own, not of the layer's
+  HeadPairs pairs = HeadPairs::kNone;
+  float lambda = 0;     // kTwoParts
+  SlotLayer kv = {};    // where its keys and values are; layers may share them
+  bool writes = true;   // false: reads the keys and values that an earlier layer wrote
+  bool chooses = true;  // false: a sparse step reads the blocks that the layer that chose last did
 
   size_t n_group() const { return n_heads / n_kv_heads; }  // query heads per KV head
   size_t q_dim() const { return n_heads * key_dim; }
   size_t k_dim() const { return n_kv_heads * key_dim; }
   size_t v_dim() const { return n_kv_heads * value_dim; }
   size_t out_dim() const { return n_heads * value_dim; }
+  // Dimensions that RoPE and QK-norm work on at a time.
+  size_t part_dim() const { return pairs == HeadPairs::kTwoParts ? key_dim / 2 : key_dim; }
+  // Of what is projected to q, and of what the output matrix reads.
+  size_t q_proj_dim() const { return n_heads * part_dim(); }
+  size_t joined_dim() const { return pairs == HeadPairs::kNone ? out_dim() : out_dim() / 2; }
 };
 
-using MixerSpec = std::variant<AttentionSpec>;
+// Gated multi-scale retention (RetNet, arXiv 2307.08621): for each head S = decay S + k^T v and
+// o = q S, then silu(x Wg) * RMSNorm(o), the norm without a weight and over a head alone.
+struct RetentionSpec {
+  size_t n_heads = 0;
+  size_t key_dim = 0;              // of a head of q and k
+  size_t value_dim = 0;            // of a head of v
+  float scale = 1.0F;              // of k
+  std::optional<size_t> rope = 0;  // which of the plan's
+  std::vector<float> decays = {};  // [n_heads]; empty: each token's own
+  // Those: sigmoid(x Wdecay)^(1 / temperature), one for each head (YOCO, arXiv 2405.05254).
+  float temperature = 16.0F;
+  SlotLayer state = {};
+
+  bool is_gated() const { return decays.empty(); }
+  size_t k_dim() const { return n_heads * key_dim; }
+  size_t v_dim() const { return n_heads * value_dim; }
+};
+
+using MixerSpec = std::variant<AttentionSpec, RetentionSpec>;
 
 enum class Activation : uint8_t { kSilu, kGelu };  // kGelu: the tanh form
 
@@ -130,8 +170,11 @@ std::span<const Architecture* const> all_architectures();
 Result<ModelPlan> read_plan(const GgufFile& file);
 
 // The layer that stands for those whose blocks selectors choose: the first attention without a
-// window, or else the first attention.
-const AttentionSpec& main_attention(const ModelPlan& plan);
+// window, or else the first attention; null where there is none.
+const AttentionSpec* main_attention(const ModelPlan& plan);
+// Whether a step that reads chosen blocks leaves what a dense one would: no layer that writes a
+// state reads what a layer that is selected from has added.
+bool sparse_steps_are_clean(const ModelPlan& plan);
 // The same layer's feed-forward width; of experts, that of all a token passes through.
 size_t main_d_ff(const ModelPlan& plan);
 

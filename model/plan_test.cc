@@ -47,17 +47,24 @@ TEST_P(EveryArchitecture, ListsTheTensorsOfItsFiles) {
   EXPECT_EQ(n_found, file.tensors().size());
 }
 
-TEST_P(EveryArchitecture, GivesEveryLayerAPlaceOfItsOwn) {
+TEST_P(EveryArchitecture, GivesEveryLayerThatWritesAPlaceOfItsOwn) {
   const ModelPlan plan = plan_random_model(tiny_spec(GetParam())).value().plan;
   std::vector<std::vector<int>> uses;
-  for (const SlotSpec& slot : plan.slots) uses.emplace_back(std::get<PagedSlot>(slot).n_layers);
+  for (const SlotSpec& slot : plan.slots)
+    uses.emplace_back(std::visit([](const auto& s) { return s.n_layers; }, slot));
   for (const LayerSpec& layer : plan.layers) {
-    const auto& attention = std::get<AttentionSpec>(layer.mixer);
-    ++uses.at(attention.kv.slot).at(attention.kv.layer);
-    EXPECT_EQ(std::get<PagedSlot>(plan.slots[attention.kv.slot]).window, attention.window);
+    if (const auto* attention = std::get_if<AttentionSpec>(&layer.mixer)) {
+      if (attention->writes) ++uses.at(attention->kv.slot).at(attention->kv.layer);
+      EXPECT_EQ(std::get<PagedSlot>(plan.slots[attention->kv.slot]).window, attention->window);
+    } else {
+      const auto& retention = std::get<RetentionSpec>(layer.mixer);
+      ++uses.at(retention.state.slot).at(retention.state.layer);
+    }
   }
   for (const auto& slot : uses) EXPECT_EQ(slot, std::vector<int>(slot.size(), 1));
-  EXPECT_EQ(plan.layers.back().rows, RowSet::kWithLogits);
+  // Retention needs every row.
+  const bool narrows = std::holds_alternative<AttentionSpec>(plan.layers.back().mixer);
+  EXPECT_EQ(plan.layers.back().rows, narrows ? RowSet::kWithLogits : RowSet::kAll);
 }
 
 TEST_P(EveryArchitecture, RefusesAKeyThatNobodyRead) {
@@ -160,6 +167,42 @@ TEST(Plan, ATokenReadsItsExpertsAlone) {
   const size_t expert = 3 * spec.d_model * spec.d_ff * sizeof(float);
   EXPECT_EQ(found.packed - found.per_token,
             spec.n_layers * (spec.n_experts - spec.n_active_experts) * expert);
+}
+
+// The message of a file of that architecture with one key changed.
+std::string message_of(const std::string& architecture, FunctionRef<void(GgufWriter&)> change) {
+  GgufWriter keys = keys_of(tiny_spec(architecture));
+  change(keys);
+  const auto plan = plan_of_keys(keys);
+  return plan ? "accepted" : plan.error().message;
+}
+
+TEST(Line, RefusesWhatItCannotCompute) {
+  const auto has = [](const std::string& message, const char* part) {
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  };
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  has(message_of("retnet",
+                 [](auto& k) { k.set_f32_array("retnet.retention.decay", std::vector{0.5F}); }),
+      "'retnet.retention.decay': expected 4 numbers, found 1");
+  has(message_of("retnet",
+                 [](auto& k) {
+                   k.set_f32_array("retnet.retention.decay", std::vector<float>{1, 1, 1, 1.5F});
+                 }),
+      "expected numbers from 0 to 1, found 1.5");
+  has(message_of("retnet", [](auto& k) { k.set_u32("retnet.attention.value_length", 40); }),
+      "head size 40");
+  has(message_of("yoco", [](auto& k) { k.set_u32("yoco.attention.shared_kv_layers", 5); }),
+      "'yoco.attention.shared_kv_layers': expected 1 to 4, found 5");
+  has(message_of("yoco", [](auto& k) { k.set_f32("yoco.retention.gate_temperature", 0); }),
+      "'yoco.retention.gate_temperature'");
+  has(message_of("diff",
+                 [&](auto& k) {
+                   k.set_f32_array("diff.attention.lambda", std::vector{nan, nan});
+                 }),
+      "'diff.attention.lambda': expected finite numbers");
+  has(message_of("diff2", [](auto& k) { k.set_u32("diff2.attention.head_count_kv", 4); }),
+      "pairs of heads that share a KV head");
 }
 
 }  // namespace

@@ -55,7 +55,7 @@ void set_keys(const RandomModelSpec& spec, GgufWriter& writer) {
   set("attention.head_count", spec.n_heads);
   set("attention.head_count_kv", spec.n_kv_heads);
   set("attention.key_length", spec.head_dim);
-  set("attention.value_length", spec.head_dim);
+  if (spec.value_dim > 0) set("attention.value_length", spec.value_dim);
   set("rope.dimension_count", spec.head_dim);
   set("vocab_size", spec.vocab_size);
   writer.set_f32(fmt::format("{}.attention.layer_norm_rms_epsilon", arch), 1e-6F);
@@ -67,7 +67,15 @@ void set_keys(const RandomModelSpec& spec, GgufWriter& writer) {
   }
   if (spec.window > 0) {
     set("attention.sliding_window", spec.window);
-    set("attention.sliding_window_pattern", spec.window_period);
+    if (arch != "yoco") set("attention.sliding_window_pattern", spec.window_period);
+  }
+  if (spec.n_shared > 0) set("attention.shared_kv_layers", spec.n_shared);
+  if (arch == "diff") {
+    // As a trained model's, near 0.8 - 0.6 exp(-0.3 layer).
+    std::vector<float> lambdas(spec.n_layers);
+    for (size_t i = 0; i < spec.n_layers; ++i)
+      lambdas[i] = 0.8F - 0.6F * std::exp(-0.3F * static_cast<float>(i));
+    writer.set_f32_array(fmt::format("{}.attention.lambda", arch), lambdas);
   }
 }
 

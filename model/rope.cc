@@ -39,9 +39,10 @@ RopeTable::RopeTable(const RopeConfig& config, std::span<const float> factors)
     : frequencies_(config.dim / 2) {
   magnitude_ = config.attn_factor;
   LH_CHECK(factors.empty() || factors.size() == frequencies_.size());
+  // theta^(-2 i / dim), or so spaced that the last one is 1 / theta.
+  const auto n_steps = static_cast<double>(config.inclusive ? config.dim - 2 : config.dim);
   for (size_t i = 0; i < frequencies_.size(); ++i) {
-    frequencies_[i] =
-        std::pow(config.theta, -2.0 * static_cast<double>(i) / static_cast<double>(config.dim));
+    frequencies_[i] = std::pow(config.theta, -2.0 * static_cast<double>(i) / n_steps);
     if (!factors.empty()) frequencies_[i] /= static_cast<double>(factors[i]);
   }
   if (config.scaling == RopeScaling::kLinear) {
@@ -79,6 +80,7 @@ std::string describe(const RopeConfig& config, size_t head_dim) {
       text += fmt::format(", YaRN x{} from {} tokens", config.factor, config.original_context);
       break;
   }
+  if (config.inclusive) text += ", last frequency 1 / theta";
   if (config.has_factors) text += ", one factor per frequency (Llama 3)";
   return text;
 }

@@ -24,6 +24,7 @@ struct RopeConfig {
   double yarn_beta_fast = 32.0;
   double yarn_beta_slow = 1.0;
   double yarn_ext_factor = 1.0;
+  bool inclusive = false;    // frequencies from 1 to 1 / theta, both included (RetNet, YOCO)
   bool has_factors = false;  // the file brings one divisor per frequency (Llama 3)
 };
 

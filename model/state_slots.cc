@@ -49,11 +49,12 @@ std::vector<SlotConfig> state_slots(const ModelPlan& model, const StateOptions& 
 }
 
 SelectorSetup selector_setup(const ModelPlan& model, size_t block_size, const GgufFile* file) {
-  const AttentionSpec& attention = main_attention(model);
-  return {.n_layers = std::get<PagedSlot>(model.slots[attention.kv.slot]).n_layers,
-          .n_heads = attention.n_heads,
-          .n_kv_heads = attention.n_kv_heads,
-          .key_dim = attention.key_dim,
+  const AttentionSpec* attention = main_attention(model);
+  if (attention == nullptr) return {};
+  return {.n_layers = std::get<PagedSlot>(model.slots[attention->kv.slot]).n_layers,
+          .n_heads = attention->n_heads,
+          .n_kv_heads = attention->n_kv_heads,
+          .key_dim = attention->key_dim,
           .block_size = block_size,
           .architecture = model.architecture,
           .name = model.name,

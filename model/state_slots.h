@@ -25,7 +25,8 @@ struct StateOptions {
 
 std::vector<SlotConfig> state_slots(const ModelPlan& model, const StateOptions& options);
 
-// The attention of the model's layers that are selected from; without data of selectors.
+// The attention of the model's layers that are selected from, of no layers where it has none;
+// without data of selectors.
 SelectorSetup selector_setup(const ModelPlan& model, size_t block_size,
                              const GgufFile* file = nullptr);
 

@@ -9,13 +9,14 @@
 #include "model/ffn/experts.h"
 #include "model/ffn/gated.h"
 #include "model/mixers/attention.h"
+#include "model/mixers/retention.h"
 #include "model/plan.h"
 #include "model/tensor_visitor.h"
 
 namespace longhaul {
 
-using MixerWeights = std::variant<AttentionWeights>;            // as MixerSpec
-using FfnWeights = std::variant<GatedWeights, ExpertsWeights>;  // as FfnSpec
+using MixerWeights = std::variant<AttentionWeights, RetentionWeights>;  // as MixerSpec
+using FfnWeights = std::variant<GatedWeights, ExpertsWeights>;          // as FfnSpec
 
 struct LayerWeights {
   Floats mixer_norm;       // [d_model]

@@ -126,7 +126,7 @@ TEST(LookupLong, FindsOneOf65536PairsIn128KTokens) {
   ThreadPool pool(1);
   auto model = Model::load(*file, pool, 16);
   ASSERT_TRUE(model.has_value()) << model.error().message;
-  const BoundsSummary bounds(main_attention((*model)->plan()).key_dim);
+  const BoundsSummary bounds(main_attention((*model)->plan())->key_dim);
   auto states = StatePool::create(state_slots((*model)->plan(), {.k_type = KvType::kQ8_0,
                                                                  .v_type = KvType::kQ8_0,
                                                                  .n_tokens = 132096,

@@ -29,11 +29,18 @@ TinyModelSpec tiny_spec(const std::string& architecture) {
     spec.n_active_experts = 3;
     spec.d_ff = 64;
   }
+  if (architecture == "retnet") spec.value_dim = 64;
+  if (architecture == "yoco") {
+    spec.n_layers = 4;
+    spec.n_shared = 2;
+    spec.d_model = 128;  // lower layers have d_model / n_heads dimensions a head
+  }
   return spec;
 }
 
 std::vector<std::byte> make_tiny_model(const TinyModelSpec& spec) {
   auto bytes = make_random_model(spec);
+  if (!bytes) ADD_FAILURE() << bytes.error().message;
   LH_CHECK(bytes.has_value());
   return std::move(*bytes);
 }

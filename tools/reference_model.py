@@ -1,6 +1,6 @@
 """An independent forward pass for GGUF models: float64, plain dense attention, no cache, nothing shared with the engine.
 
-Reads `llama`, `qwen2`, `qwen3`, `gemma3`, `qwen3moe` and `olmoe` files through PyPI's `gguf` package, which also decodes
+Reads `llama`, `qwen2`, `qwen3`, `gemma3`, `qwen3moe` and `olmoe` files (and, for reference_line.py, those of the line) through PyPI's `gguf` package, which also decodes
 the weight types. Slow and obvious on purpose; docs/rope.md has the position equations. Needs numpy and gguf (`pip install
 numpy gguf`).
 """
@@ -75,7 +75,7 @@ def _scalar(reader, key, default=None):
 
 def read_config(reader):
     arch = _scalar(reader, "general.architecture")
-    if arch not in ("llama", "qwen2", "qwen3", "gemma3", "qwen3moe", "olmoe"):
+    if arch not in ("llama", "qwen2", "qwen3", "gemma3", "qwen3moe", "olmoe", "retnet", "yoco", "diff", "diff2"):
         raise ValueError(f"general.architecture: {arch}")
     get = lambda key, default=None: _scalar(reader, f"{arch}.{key}", default)
     for key in ("attention.sliding_window_pattern", "final_logit_softcapping", "expert_weights_scale",
@@ -276,7 +276,7 @@ class Model:
         t, c = self.tensors, self.config
         self.router_logits = []
         x = t["token_embd.weight"][np.asarray(tokens)]
-        if c.gemma and "no_embedding_scale" not in noise.mutate:
+        if (c.gemma or c.arch == "yoco") and "no_embedding_scale" not in noise.mutate:
             x = x * math.sqrt(c.d_model)
 
         def norm(x, name):
@@ -288,6 +288,7 @@ class Model:
         feed_forward = self._experts if c.n_experts else self._ffn
         for layer in range(c.n_layers):
             blk = f"blk.{layer}"
+            self.residual = x  # for mixers that norm it by a weight of their own
             y = self._attention(layer, norm(x, f"{blk}.attn_norm"), noise)
             x = x + post_norm(y, f"{blk}.post_attention_norm")
             y = feed_forward(layer, norm(x, f"{blk}.ffn_norm"), noise)

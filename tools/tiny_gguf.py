@@ -30,6 +30,8 @@ class Spec:
     rope_base_windowed: float = 0.0  # 0: the file does not say it
     n_experts: int = 0
     n_experts_used: int = 0
+    value_dim: int = 0  # of a head; 0: head_dim, of diff twice that
+    n_shared: int = 0  # yoco: upper layers that read one pair of keys and values
 
     @property
     def qk_norm(self):
@@ -107,6 +109,10 @@ def write_metadata(writer, spec):
     writer.add_rope_freq_base(spec.rope_base)
     if spec.window:
         writer.add_sliding_window(spec.window)
+    if spec.n_shared:
+        writer.add_uint32("yoco.attention.shared_kv_layers", spec.n_shared)
+    if spec.arch == "diff":
+        writer.add_array("diff.attention.lambda", [0.8 - 0.6 * float(np.exp(-0.3 * i)) for i in range(spec.n_layers)])
     if spec.rope_base_windowed:
         writer.add_float32(f"{spec.arch}.rope.freq_base_swa", spec.rope_base_windowed)
     if spec.n_experts:
@@ -119,7 +125,8 @@ def write_metadata(writer, spec):
         writer.add_vocab_size(288)
     if spec.key_length:
         writer.add_key_length(spec.head_dim)
-        writer.add_value_length(spec.head_dim)
+        if spec.arch != "diff":
+            writer.add_value_length(spec.value_dim or spec.head_dim)
     if spec.rope == "linear":
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(4.0)
@@ -157,16 +164,49 @@ def write_model(path, spec):
     def vector(name, n, mean, spread):
         writer.add_tensor(name, (mean + spread * rng.uniform(-1.0, 1.0, n)).astype(np.float32))
 
+    def line_mixer(blk, layer):
+        """The mixers of the line's architectures: retention, a shared cache, pairs of heads."""
+        n, n_kv, d_head, d_value = spec.n_heads, spec.n_kv_heads, spec.head_dim, spec.value_dim or spec.head_dim
+        shared = spec.arch == "yoco" and layer >= spec.n_layers - spec.n_shared
+        first = layer == spec.n_layers - spec.n_shared
+        retention = spec.arch == "retnet" or (spec.arch == "yoco" and not shared and not spec.window)
+        if spec.arch == "yoco" and not shared:  # heads of their own: d_model / n_heads wide, as many keys as queries
+            n_kv, d_head, d_value = n, d // n, d // n
+        if retention:
+            n_kv = n
+        if spec.arch == "diff":
+            n, n_kv, d_value = 2 * n, 2 * n_kv, d_head
+        joined = n * d_value // (2 if spec.arch == "diff2" else 1)
+        matrix(f"{blk}.attn_q", n * d_head, d, 1.3 / np.sqrt(d))
+        if not shared or first:
+            if shared:
+                vector(f"{blk}.attn_kv_norm.weight", d, 1.0, 0.4)
+            matrix(f"{blk}.attn_k", n_kv * d_head, d, 1.3 / np.sqrt(d))
+            matrix(f"{blk}.attn_v", n_kv * d_value, d, 1.5 / np.sqrt(d))
+        if retention:
+            matrix(f"{blk}.attn_gate", n * d_value, d, 1.5 / np.sqrt(d))
+            if spec.arch == "yoco":
+                writer.add_tensor(f"{blk}.attn_decay.weight",
+                                  (rng.standard_normal((n, d)) * 3.0 / np.sqrt(d)).astype(np.float32))
+        matrix(f"{blk}.attn_output", d, joined, 1.5 / np.sqrt(joined))
+        if spec.arch == "diff2":
+            matrix(f"{blk}.attn_lambda", n // 2, d, 1.5 / np.sqrt(d))
+        if spec.arch == "diff":
+            vector(f"{blk}.attn_sub_norm.weight", 2 * d_head, 0.6, 0.2)
+
     d, d_q, d_kv = spec.d_model, spec.n_heads * spec.head_dim, spec.n_kv_heads * spec.head_dim
-    # gemma3 multiplies its embeddings by sqrt(d).
-    matrix("token_embd", vocab, d, 0.04 if spec.arch == "gemma3" else 0.25)
+    # gemma3 and yoco multiply their embeddings by sqrt(d).
+    matrix("token_embd", vocab, d, 0.04 if spec.arch in ("gemma3", "yoco") else 0.25)
     if spec.rope == "llama3":
         factors = llama3_factors(spec.head_dim, spec.rope_base, original=128)
         writer.add_tensor("rope_freqs.weight", factors)
     for i in range(spec.n_layers):
         blk = f"blk.{i}"
         vector(f"{blk}.attn_norm.weight", d, 1.0, 0.4)
-        for part, n_out, gain in (("q", d_q, 1.3), ("k", d_kv, 1.3), ("v", d_kv, 1.5)):
+        is_line = spec.arch in ("retnet", "yoco", "diff", "diff2")
+        if is_line:
+            line_mixer(blk, i)
+        for part, n_out, gain in () if is_line else (("q", d_q, 1.3), ("k", d_kv, 1.3), ("v", d_kv, 1.5)):
             matrix(f"{blk}.attn_{part}", n_out, d, gain / np.sqrt(d))
             if spec.arch == "qwen2":
                 vector(f"{blk}.attn_{part}.bias", n_out, 0.0, 1.0)
@@ -174,7 +214,8 @@ def write_model(path, spec):
             mean = 1.3 if spec.arch == "qwen3" else 0.8
             vector(f"{blk}.attn_q_norm.weight", d_q if spec.arch == "olmoe" else spec.head_dim, mean, 0.4)
             vector(f"{blk}.attn_k_norm.weight", d_kv if spec.arch == "olmoe" else spec.head_dim, mean, 0.4)
-        matrix(f"{blk}.attn_output", d, d_q, 1.5 / np.sqrt(d_q))
+        if not is_line:
+            matrix(f"{blk}.attn_output", d, d_q, 1.5 / np.sqrt(d_q))
         if spec.arch == "gemma3":
             vector(f"{blk}.post_attention_norm.weight", d, 1.0, 0.4)
             vector(f"{blk}.post_ffw_norm.weight", d, 1.0, 0.4)

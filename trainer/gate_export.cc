@@ -19,7 +19,7 @@ std::vector<float> values_of(const Tensor& tensor) {
 
 // Permutes the inputs of wq or wk, head by head, as the file's rows of q and k are.
 Tensor in_file_order(const Tensor& w, const ModelPlan& model) {
-  const AttentionSpec& attention = main_attention(model);
+  const AttentionSpec& attention = *main_attention(model);
   if (!attention.rope) return w;
   const RopeConfig& rope = model.ropes[*attention.rope];
   if (rope.layout == RopeLayout::kHalf) return w;
@@ -42,7 +42,7 @@ Result<GateModel> GateModel::open(const std::string& path) {
 }
 
 GateConfig gate_config(const ModelPlan& model) {
-  const AttentionSpec& attention = main_attention(model);
+  const AttentionSpec& attention = *main_attention(model);
   GateConfig config;
   config.n_layers = static_cast<int64_t>(selector_setup(model, 0).n_layers);
   config.n_heads = static_cast<int64_t>(attention.n_heads);

@@ -67,7 +67,7 @@ TEST(Gate, IsTheGoldenOne) {
 }
 
 const RopeConfig& rope_of(const GateModel& model) {
-  return model.plan.ropes[*main_attention(model.plan).rope];
+  return model.plan.ropes[*main_attention(model.plan)->rope];
 }
 
 class ExportedGate : public testing::TestWithParam<const char*> {

@@ -47,11 +47,12 @@ Result<AttentionSpec> plain_attention(const std::string& path, const ModelPlan& 
     if (gated == nullptr) return refuse("it has experts");
     if (layer.post_norms || gated->activation != Activation::kSilu)
       return refuse("it has norms or activations of another kind");
+    if (!std::holds_alternative<AttentionSpec>(layer.mixer)) return refuse("it has retention");
     const auto& attention = std::get<AttentionSpec>(layer.mixer);
-    if (attention.window != 0 || attention.qk_norm == QkNorm::kAll || !attention.rope)
+    if (attention.pairs != HeadPairs::kNone || !attention.writes || attention.window != 0 || attention.qk_norm == QkNorm::kAll || !attention.rope)
       return refuse("it has attention of another kind");
   }
-  return main_attention(plan);
+  return *main_attention(plan);
 }
 
 // The trainer's fields of a plan the engine read; RoPE's frequencies with all scaling applied.

@@ -50,11 +50,12 @@ struct ModelInfo {
   std::string architecture;
   size_t n_layers = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0, d_model = 0, d_ff = 0,
          vocab_size = 0;
-  size_t window = 0;            // tokens that a layer with a sliding window sees; 0: no such layer
-  size_t n_window_layers = 0;   // of n_layers
-  size_t n_experts = 0;         // of a layer with experts; 0: none
-  size_t n_active_experts = 0;  // that a token passes through
-  size_t context_length = 0;    // tokens, as trained
+  size_t window = 0;           // tokens that a layer with a sliding window sees; 0: no such layer
+  size_t n_window_layers = 0;  // of n_layers
+  size_t n_recurrent_layers = 0;  // of n_layers, that keep a state of fixed size and no keys
+  size_t n_experts = 0;           // of a layer with experts; 0: none
+  size_t n_active_experts = 0;    // that a token passes through
+  size_t context_length = 0;      // tokens, as trained
   size_t n_parameters = 0;
   size_t weight_bytes = 0;
   size_t packed_bytes = 0;  // of the matrices that every token reads

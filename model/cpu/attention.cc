@@ -30,6 +30,7 @@ const KvSequence& cache_of(const AttentionSpec& spec, const Step& step) {
 
 // What selectors need of the positions they will look at, once for all layers.
 void CpuAttention::begin(Pass& pass) {
+  if (!pass.steps.front()->state->is_paged(0)) return;
   const std::vector<SummarySpec>& specs = pass.steps.front()->state->paged(0).config().summaries;
   selector_rows_.resize(specs.size());
   for (size_t i = 0; i < specs.size(); ++i) {
@@ -78,7 +79,7 @@ void CpuAttention::attend(Pass& pass, const AttentionSpec& spec, MatrixView<cons
   make_jobs(layer, q, out);
   pass.lap(&PassTimes::rest_s);
   if (spec.window == 0) {
-    select(layer);
+    choose(layer);
     count_blocks(layer);
   }
   pass.lap(&PassTimes::selection_s);
@@ -112,6 +113,21 @@ void CpuAttention::make_jobs(const Layer& layer, MatrixView<const float> q, Matr
       jobs_.push_back(job);
       job_steps_.push_back(s);
     }
+  }
+}
+
+// What the jobs read: chosen here, or by the layer that chose last, which had the same jobs.
+void CpuAttention::choose(const Layer& layer) {
+  if (layer.spec.chooses) {
+    select(layer);
+    choices_.clear();
+    for (const AttentionJob& job : jobs_) choices_.push_back({job.all_tiles, job.tiles});
+    return;
+  }
+  LH_CHECK(choices_.size() == jobs_.size());
+  for (size_t i = 0; i < jobs_.size(); ++i) {
+    jobs_[i].all_tiles = choices_[i].all_tiles;
+    jobs_[i].tiles = choices_[i].tiles;
   }
 }
 

@@ -43,6 +43,12 @@ class CpuAttention {
     size_t n_floats = 0;          // of a row
     AlignedBuffer<float> floats;  // [rows, n_floats]
   };
+  // What a job reads.
+  struct Choice {
+    bool all_tiles = true;
+    std::span<const TileRef> tiles;
+  };
+  void choose(const Layer& layer);
   void make_jobs(const Layer& layer, MatrixView<const float> q, MatrixView<float> out);
   void select(const Layer& layer);
   void count_blocks(const Layer& layer);
@@ -56,6 +62,7 @@ class CpuAttention {
   std::vector<size_t> job_steps_;            // as jobs: the step of each
   std::vector<size_t> n_chosen_;             // blocks, as jobs; sparse jobs only
   std::vector<SelectionBuffer> selections_;  // as jobs
+  std::vector<Choice> choices_;              // as jobs, of the layer that chose last
   std::vector<SummaryView> summary_views_;   // [jobs, n_summaries]
   // As jobs, once a pass was a partial rectification.
   std::vector<RectifySelection> rectify_selections_;

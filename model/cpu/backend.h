@@ -6,6 +6,7 @@
 
 #include "base/page_region.h"
 #include "kernels/linear.h"
+#include "kernels/retention.h"
 #include "model/backend.h"
 #include "model/cpu/attention.h"
 #include "parallel/thread_pool.h"
@@ -50,6 +51,9 @@ class CpuBackend final : public Backend {
   void add_shares(MatrixView<float> from, std::span<const RowShare> shares,
                   MatrixView<float> to) override;
   void zero(MatrixView<float> x) override;
+  void spread_parts(MatrixView<const float> from, size_t head_dim, MatrixView<float> to) override;
+  void subtract_pairs(MatrixView<const float> heads, size_t head_dim, const Lambda& lambda,
+                      MatrixView<float> to) override;
 
   void prepare(MatrixView<const float> x) override;
   void multiply(std::span<const Product> products) override;
@@ -62,6 +66,9 @@ class CpuBackend final : public Backend {
               MatrixView<float> out) override {
     attention_.attend(pass, spec, q, out);
   }
+  void retain(Pass& pass, const RetentionSpec& spec, MatrixView<const float> q, MatrixView<float> k,
+              MatrixView<const float> v, MatrixView<const float> gates,
+              MatrixView<float> out) override;
   void fill_random(KvSequence& kv, size_t first, size_t count, uint64_t seed) override;
 
  private:
@@ -75,6 +82,8 @@ class CpuBackend final : public Backend {
   std::vector<float> normal_;  // that fill_random() takes rows of, drawn with normal_seed_
   uint64_t normal_seed_ = 0;
   CpuAttention attention_;
+  std::vector<float> decays_;           // [n_heads, rows] of a pass
+  std::vector<RetentionJob> retained_;  // [steps, n_heads]
 };
 
 // Below this many tasks a fork and join costs more than the loop.

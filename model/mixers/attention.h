@@ -11,15 +11,18 @@
 namespace longhaul {
 
 struct AttentionWeights {
-  MatrixPtr wq;   // [n_heads * key_dim, d_model]
-  MatrixPtr wk;   // [n_kv_heads * key_dim, d_model]
-  MatrixPtr wv;   // [n_kv_heads * value_dim, d_model]
-  MatrixPtr wo;   // [d_model, n_heads * value_dim]
-  Floats bq;      // [n_heads * key_dim], empty without biases
-  Floats bk;      // [n_kv_heads * key_dim]
-  Floats bv;      // [n_kv_heads * value_dim]
-  Floats q_norm;  // [key_dim], or of all heads; empty without QK-norm
-  Floats k_norm;  // the same
+  MatrixPtr wq;       // [n_heads * part_dim, d_model]
+  MatrixPtr wk;       // [n_kv_heads * key_dim, d_model]
+  MatrixPtr wv;       // [n_kv_heads * value_dim, d_model]
+  MatrixPtr wo;       // [d_model, joined_dim]
+  Floats bq;          // [n_heads * key_dim], empty without biases
+  Floats bk;          // [n_kv_heads * key_dim]
+  Floats bv;          // [n_kv_heads * value_dim]
+  Floats q_norm;      // [key_dim], or of all heads; empty without QK-norm
+  Floats k_norm;      // the same
+  Floats kv_norm;     // [d_model], of what k and v are of; empty: the layer's norm is
+  MatrixPtr wlambda;  // [n_heads / 2, d_model]; HeadPairs::kSameKeys
+  Floats sub_norm;    // [value_dim], of differences; HeadPairs::kTwoParts
 };
 template <>
 struct WeightsOfSpec<AttentionSpec> {
@@ -50,14 +53,20 @@ class Attention {
     const AttentionSpec& spec;
     const AttentionWeights& weights;
   };
+  void write_keys(const Layer& layer);
   void project(const Layer& layer, bool queries, bool keys);
   void rotate(const Layer& layer, bool queries, bool keys);
   void store(const Layer& layer);
+  MatrixView<float> queries(const Layer& layer);
+  MatrixView<float> join(const Layer& layer, MatrixView<float> heads);
 
-  Floats q_;    // [rows, n_heads, key_dim]
-  Floats k_;    // [rows, n_kv_heads, key_dim]
-  Floats v_;    // [rows, n_kv_heads, value_dim]
-  Floats out_;  // [rows, n_heads, value_dim]
+  Floats q_;       // [rows, n_heads, part_dim]
+  Floats spread_;  // [rows, n_heads, key_dim], where a key has two parts
+  Floats k_;       // [rows, n_kv_heads, key_dim]
+  Floats v_;       // [rows, n_kv_heads, value_dim]
+  Floats lambda_;  // [rows, n_heads / 2]
+  Floats out_;     // [rows, n_heads, value_dim]
+  Floats joined_;  // [rows, n_heads / 2, value_dim], of pairs
 };
 
 }  // namespace longhaul
