@@ -7,13 +7,12 @@ namespace {
 
 constexpr size_t kPiece = 1024;  // tokens at once: windows give pages back in between
 
-void fill_recurrent(RecurrentState& recurrent, size_t n_tokens) {
+void fill_recurrent(RecurrentState& recurrent) {
   for (size_t layer = 0; layer < recurrent.config().n_layers; ++layer) {
     const std::span<float> floats = recurrent.layer(layer);
     for (size_t i = 0; i < floats.size(); ++i)
       floats[i] = static_cast<float>((layer + i) % 7) / 3.0F - 1.0F;
   }
-  recurrent.advance(n_tokens);
 }
 
 }  // namespace
@@ -27,7 +26,8 @@ Status fill_random(SequenceState& state, Backend& backend, size_t n_new, uint64_
       if (state.is_paged(slot)) {
         backend.fill_random(state.paged(slot), first, count, seed);
       } else {
-        fill_recurrent(state.recurrent(slot), first + count);
+        state.recurrent(slot).advance(first + count);
+        if (first + count == end) fill_recurrent(state.recurrent(slot));
       }
     }
     first += count;

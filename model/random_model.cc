@@ -70,6 +70,7 @@ void set_keys(const RandomModelSpec& spec, GgufWriter& writer) {
     if (arch != "yoco") set("attention.sliding_window_pattern", spec.window_period);
   }
   if (spec.n_shared > 0) set("attention.shared_kv_layers", spec.n_shared);
+  if (spec.n_self_heads > 0) set("self_attention.head_count", spec.n_self_heads);
   if (arch == "diff") {
     // As a trained model's, near 0.8 - 0.6 exp(-0.3 layer).
     std::vector<float> lambdas(spec.n_layers);
@@ -231,13 +232,35 @@ RandomModelSpec with_windows(RandomModelSpec spec, size_t window) {
   return spec;
 }
 
-// Sizes from the models' published configurations.
+RandomModelSpec retnet(RandomModelSpec spec, size_t value_dim) {
+  spec.value_dim = value_dim;
+  return spec;
+}
+
+RandomModelSpec yoco(RandomModelSpec spec, size_t n_self_heads, size_t window) {
+  spec.n_shared = spec.n_layers / 2;
+  spec.n_self_heads = n_self_heads;
+  spec.window = window;
+  // The embeddings are scaled by the root of d_model.
+  spec.embedding_gain /= std::sqrt(static_cast<float>(spec.d_model));
+  return spec;
+}
+
+// Sizes from the models' published configurations; of the line's architectures those of their
+// papers' 400M models, beside a Transformer of as many parameters.
 const std::vector<RandomModelSpec>& shapes() {
   static const std::vector<RandomModelSpec> kShapes = {
       with_windows(shape("gemma3-270m", "gemma3", 18, 640, 2048, 4, 1, 256, 262144, 1e6F, true),
                    512),
       with_windows(shape("gemma3-1b", "gemma3", 26, 1152, 6912, 4, 1, 256, 262144, 1e6F, true),
                    512),
+      shape("diff-400m", "diff", 24, 1024, 2816, 8, 8, 64, 32000, 1e4F, true),
+      shape("diff2-400m", "diff2", 24, 1024, 2816, 32, 16, 64, 32000, 1e4F, true),
+      shape("llama-400m", "llama", 24, 1024, 2816, 16, 16, 64, 32000, 1e4F, true),
+      retnet(shape("retnet-400m", "retnet", 24, 1024, 2048, 4, 4, 256, 32000, 1e4F, true), 512),
+      yoco(shape("yoco-400m", "yoco", 24, 1024, 3072, 16, 16, 64, 32000, 1e4F, true), 4, 0),
+      yoco(shape("yoco-window-400m", "yoco", 24, 1024, 3072, 16, 16, 64, 32000, 1e4F, true), 16,
+           1024),
       shape("llama-3.2-1b", "llama", 16, 2048, 8192, 32, 8, 64, 128256, 5e5F, true),
       shape("qwen2.5-0.5b", "qwen2", 24, 896, 4864, 14, 2, 64, 151936, 1e6F, true),
       shape("qwen2.5-1.5b", "qwen2", 28, 1536, 8960, 12, 2, 128, 151936, 1e6F, true),

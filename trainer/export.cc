@@ -8,6 +8,7 @@
 #include "io/gguf_writer.h"
 #include "quant/registry.h"
 #include "trainer/import.h"
+#include "trainer/mixers.h"
 #include "trainer/rope.h"
 
 namespace longhaul::trainer {
@@ -28,8 +29,44 @@ Tensor interleave_halves(const Tensor& matrix, int64_t head_dim) {
   return matrix.unflatten(0, {-1, head_dim}).index_select(1, source).flatten(0, 1);
 }
 
-void set_model_keys(GgufWriter& writer, const ModelConfig& config, const ExportOptions& options) {
-  const std::string arch = config.qk_norm ? "qwen3" : "llama";
+// general.architecture of a trained model.
+std::string architecture_of(const ModelConfig& config) {
+  if (config.arch == "transformer") return config.qk_norm ? "qwen3" : "llama";
+  return config.arch == "yoco-window" ? "yoco" : config.arch;
+}
+
+// What the engine reads of an architecture beyond what all have (docs/architectures.md).
+void set_own_keys(GgufWriter& writer, const std::string& arch, const Checkpoint& checkpoint) {
+  const ModelConfig& config = checkpoint.config;
+  const auto set = [&](const char* key, int64_t value) {
+    writer.set_u32(arch + "." + key, static_cast<uint32_t>(value));
+  };
+  if (config.arch == "retnet" && config.value_dim > 0)
+    set("attention.value_length", config.value_dim);
+  if (!config.decays.empty()) {
+    writer.set_f32_array(arch + ".retention.decay",
+                         std::vector<float>(config.decays.begin(), config.decays.end()));
+  }
+  if (arch == "yoco") {
+    set("attention.shared_kv_layers", config.n_shared);
+    set("self_attention.head_count", config.n_self_heads);
+    set("self_attention.key_length", config.self_head_dim);
+    writer.set_f32("yoco.embedding_scale", static_cast<float>(config.embedding_scale));
+    if (config.window > 0) set("attention.sliding_window", config.window);
+  }
+  if (arch == "diff") {
+    std::vector<float> lambdas;
+    for (int64_t i = 0; i < config.n_layers; ++i) {
+      lambdas.push_back(lambda_of(config, i, checkpoint.weights.layers[size_t(i)]).item<float>());
+    }
+    writer.set_f32_array("diff.attention.lambda", lambdas);
+  }
+}
+
+void set_model_keys(GgufWriter& writer, const Checkpoint& checkpoint,
+                    const ExportOptions& options) {
+  const ModelConfig& config = checkpoint.config;
+  const std::string arch = architecture_of(config);
   const auto set = [&](const char* key, int64_t value) {
     writer.set_u32(arch + "." + key, static_cast<uint32_t>(value));
   };
@@ -44,12 +81,31 @@ void set_model_keys(GgufWriter& writer, const ModelConfig& config, const ExportO
   set("attention.head_count", config.n_heads);
   set("attention.head_count_kv", config.n_kv_heads);
   set("attention.key_length", config.head_dim);
-  set("attention.value_length", config.head_dim);
+  if (config.arch == "transformer") set("attention.value_length", config.head_dim);
   set("rope.dimension_count", config.head_dim);
   set("vocab_size", config.vocab_size);
   writer.set_f32(arch + ".rope.freq_base", static_cast<float>(config.rope_theta));
   writer.set_f32(arch + ".attention.layer_norm_rms_epsilon", static_cast<float>(config.norm_eps));
+  set_own_keys(writer, arch, checkpoint);
 }
+
+// The number of the layer in blk.N.
+int64_t layer_of(const std::string& name) { return std::stoll(name.substr(4)); }
+
+// A tensor as the file has it: q and k with neighbouring pairs where the architecture turns those,
+// what is constant once trained multiplied in.
+Tensor in_file(const Checkpoint& checkpoint, const std::string& name, const Tensor& tensor) {
+  const ModelConfig& config = checkpoint.config;
+  const bool rotated = name.ends_with("attn_q.weight") || name.ends_with("attn_k.weight");
+  if (rotated && architecture_of(config) != "qwen3")
+    return interleave_halves(tensor, rotated_dim(config, layer_of(name)));
+  if (name.ends_with("attn_sub_norm.weight"))
+    return tensor * sub_norm_factor(config, layer_of(name));
+  return tensor;
+}
+
+// Those that are in a key of the file.
+bool is_key(const std::string& name) { return name.find(".attn_lambda_") != std::string::npos; }
 
 void set_vocabulary_keys(GgufWriter& writer, const longhaul::Vocabulary& vocabulary) {
   writer.set_string("tokenizer.ggml.model", vocabulary.model);
@@ -74,16 +130,14 @@ Status export_gguf(const ExportOptions& options, const Vocabulary& vocabulary) {
                      config.vocab_size, vocabulary.size());
   }
   GgufWriter writer;
-  set_model_keys(writer, config, options);
+  set_model_keys(writer, checkpoint, options);
   set_vocabulary_keys(writer, vocabulary.to_gguf());
   std::deque<std::vector<std::byte>> encoded;  // lives until the file is written
   for (const auto& [name, tensor] : checkpoint.weights.named()) {
-    const bool rotated = name.ends_with("attn_q.weight") || name.ends_with("attn_k.weight");
-    const Tensor values =
-        (rotated && !config.qk_norm ? interleave_halves(tensor.detach(), config.head_dim)
-                                    : tensor.detach())
-            .contiguous();
-    const TensorTypeInfo& info = tensor_type_info(values.dim() == 2 ? type : TensorType::kF32);
+    if (is_key(name)) continue;
+    const Tensor values = in_file(checkpoint, name, tensor.detach()).contiguous();
+    const bool is_matrix = values.dim() == 2 && !name.ends_with("attn_decay.weight");
+    const TensorTypeInfo& info = tensor_type_info(is_matrix ? type : TensorType::kF32);
     const auto n = static_cast<size_t>(values.numel());
     std::vector<uint64_t> shape;  // fastest extent first
     for (int64_t axis = values.dim() - 1; axis >= 0; --axis) {

@@ -9,6 +9,7 @@
 #include "io/gguf.h"
 #include "model/tensors.h"
 #include "quant/registry.h"
+#include "trainer/mixers.h"
 #include "trainer/rope.h"
 
 namespace longhaul::trainer {
@@ -36,42 +37,86 @@ Result<Tensor> read_tensor(const GgufFile& file, const std::string& name,
   return values;
 }
 
-// The attention that all layers have; an Error where a layer is more than the trainer computes.
-Result<AttentionSpec> plain_attention(const std::string& path, const ModelPlan& plan) {
+bool is_plain(const AttentionSpec& spec) {
+  return spec.pairs == HeadPairs::kNone && spec.writes && spec.window == 0 &&
+         spec.qk_norm != QkNorm::kAll && spec.rope;
+}
+
+// An Error where a layer is more than the trainer computes.
+Status check_layers(const std::string& path, const ModelPlan& plan) {
   const auto refuse = [&](const char* what) {
-    return unsupported("{}: {}: the trainer has plain transformers alone", path, what);
+    return unsupported("{}: {}: the trainer has plain transformers and the line's architectures",
+                       path, what);
   };
-  if (plan.embedding_scale != 1.0F) return refuse("its embeddings are scaled");
+  const std::string& arch = plan.architecture;
+  const bool is_line = arch == "retnet" || arch == "yoco" || arch == "diff" || arch == "diff2";
+  if (plan.embedding_scale != 1.0F && arch != "yoco") return refuse("its embeddings are scaled");
   for (const LayerSpec& layer : plan.layers) {
     const auto* gated = std::get_if<GatedSpec>(&layer.ffn);
     if (gated == nullptr) return refuse("it has experts");
     if (layer.post_norms || gated->activation != Activation::kSilu)
       return refuse("it has norms or activations of another kind");
-    if (!std::holds_alternative<AttentionSpec>(layer.mixer)) return refuse("it has retention");
-    const auto& attention = std::get<AttentionSpec>(layer.mixer);
-    if (attention.pairs != HeadPairs::kNone || !attention.writes || attention.window != 0 || attention.qk_norm == QkNorm::kAll || !attention.rope)
+    const auto* attention = std::get_if<AttentionSpec>(&layer.mixer);
+    if (!is_line && (attention == nullptr || !is_plain(*attention)))
       return refuse("it has attention of another kind");
+    const auto* retention = std::get_if<RetentionSpec>(&layer.mixer);
+    if (retention != nullptr && retention->is_gated() && retention->temperature != 16.0F)
+      return refuse("its decays have another temperature");
   }
-  return *main_attention(plan);
+  return {};
+}
+
+// Sizes of the heads that the layers of the line's architectures have.
+void convert_heads(const ModelPlan& plan, ModelConfig& config) {
+  if (const AttentionSpec* attention = main_attention(plan)) {
+    const bool two_parts = attention->pairs == HeadPairs::kTwoParts;
+    config.n_heads = static_cast<int64_t>(attention->n_heads) / (two_parts ? 2 : 1);
+    config.n_kv_heads = static_cast<int64_t>(attention->n_kv_heads);
+    config.head_dim = static_cast<int64_t>(attention->part_dim());
+    config.qk_norm = attention->qk_norm == QkNorm::kHead;
+    config.qkv_bias = attention->bias;
+  }
+  for (const LayerSpec& layer : plan.layers) {
+    if (const auto* retention = std::get_if<RetentionSpec>(&layer.mixer)) {
+      config.n_self_heads = static_cast<int64_t>(retention->n_heads);
+      config.self_head_dim = static_cast<int64_t>(retention->key_dim);
+      config.value_dim = static_cast<int64_t>(retention->value_dim);
+      config.decays.assign(retention->decays.begin(), retention->decays.end());
+      continue;
+    }
+    const auto& attention = std::get<AttentionSpec>(layer.mixer);
+    if (attention.pairs == HeadPairs::kTwoParts) config.lambdas.push_back(attention.lambda);
+    if (attention.kv_norm || !attention.writes) ++config.n_shared;
+    if (attention.window == 0) continue;
+    config.window = static_cast<int64_t>(attention.window);
+    config.n_self_heads = static_cast<int64_t>(attention.n_heads);
+    config.self_head_dim = static_cast<int64_t>(attention.key_dim);
+  }
+  if (plan.architecture != "retnet") return;
+  config.n_heads = config.n_kv_heads = config.n_self_heads;
+  config.head_dim = config.self_head_dim;
 }
 
 // The trainer's fields of a plan the engine read; RoPE's frequencies with all scaling applied.
 Result<ModelConfig> convert_plan(const GgufFile& file, const ModelPlan& plan) {
-  LH_ASSIGN_OR_RETURN(const AttentionSpec attention, plain_attention(file.path(), plan));
-  const RopeConfig& rope = plan.ropes[*attention.rope];
+  LH_RETURN_IF_ERROR(check_layers(file.path(), plan));
+  const AttentionSpec* attention = main_attention(plan);
+  const RopeConfig& rope = plan.ropes[attention == nullptr ? 0 : *attention->rope];
   ModelConfig config;
+  const std::string& arch = plan.architecture;
+  if (arch == "retnet" || arch == "yoco" || arch == "diff" || arch == "diff2") config.arch = arch;
   config.n_layers = static_cast<int64_t>(plan.layers.size());
   config.d_model = static_cast<int64_t>(plan.d_model);
-  config.n_heads = static_cast<int64_t>(attention.n_heads);
-  config.n_kv_heads = static_cast<int64_t>(attention.n_kv_heads);
-  config.head_dim = static_cast<int64_t>(attention.key_dim);
   config.d_ff = static_cast<int64_t>(main_d_ff(plan));
   config.vocab_size = static_cast<int64_t>(plan.vocab_size);
+  config.embedding_scale = static_cast<double>(plan.embedding_scale);
   config.rope_theta = rope.theta;
+  config.rope_inclusive = rope.inclusive;
   config.norm_eps = static_cast<double>(plan.norm_eps);
-  config.qk_norm = attention.qk_norm == QkNorm::kHead;
-  config.qkv_bias = attention.bias;
+  config.qk_norm = false;
   config.planted = false;
+  convert_heads(plan, config);
+  if (config.window > 0) config.arch = "yoco-window";
   std::vector<float> factors;
   if (rope.has_factors) {
     LH_ASSIGN_OR_RETURN(const Tensor values, read_tensor(file, "rope_freqs.weight",
@@ -79,7 +124,7 @@ Result<ModelConfig> convert_plan(const GgufFile& file, const ModelPlan& plan) {
     factors.assign(values.const_data_ptr<float>(), values.const_data_ptr<float>() + values.numel());
   }
   const bool plain = rope.scaling == RopeScaling::kNone && !rope.has_factors &&
-                     rope.dim == attention.key_dim && rope.attn_factor == 1;
+                     static_cast<int64_t>(rope.dim) == config.head_dim && rope.attn_factor == 1;
   if (plain) return config;
   const RopeTable table(rope, factors);
   config.rope_frequencies.assign(table.frequencies().begin(), table.frequencies().end());
@@ -131,7 +176,12 @@ Result<Checkpoint> import_gguf(const std::string& path) {
       return;
     }
     const bool turn = is_rotated(name) && rope.layout == RopeLayout::kInterleaved;
-    weight = turn ? into_halves(*values, rope, config.head_dim) : *values;
+    weight = *values;
+    if (turn) {
+      // Lower layers of yoco turn heads of their own size.
+      const int64_t dim = rotated_dim(config, std::stoll(name.substr(4)));
+      weight = into_halves(*values, dim == config.head_dim ? rope : plan.ropes.back(), dim);
+    }
     weight.set_requires_grad(true);
   });
   LH_RETURN_IF_ERROR(status);

@@ -118,8 +118,15 @@ void add_train_flags(CLI::App& app, TrainOptions& options) {
 
   // A loaded model brings its own shape.
   const auto shape = [&](const char* name, auto& field) {
-    app.add_option(name, field)->excludes(resume)->excludes(from_gguf);
+    return app.add_option(name, field)->excludes(resume)->excludes(from_gguf);
   };
+  shape("--arch", options.model.arch)
+      ->description(
+          "transformer, retnet, yoco, yoco-window, diff or diff2 (docs/architectures.md)");
+  shape("--value-dim", options.model.value_dim)->description("retnet: of a head; 0: as its key");
+  shape("--self-heads", options.model.n_self_heads)->description("yoco: of the lower layers");
+  shape("--shared-layers", options.model.n_shared)->description("yoco: upper layers; 0: half");
+  shape("--window", options.model.window)->description("yoco-window: tokens a lower layer sees");
   shape("--layers", options.model.n_layers);
   shape("--d-model", options.model.d_model);
   shape("--heads", options.model.n_heads);

@@ -4,28 +4,19 @@
 
 #include <cmath>
 
-#include "trainer/rope.h"
+#include "trainer/mixers.h"
 
 namespace longhaul::trainer {
 namespace {
 
 using torch::Tensor;
 
-Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
-  return x * at::rsqrt(x.square().mean(-1, true) + eps) * weight;
-}
-
-// The frequencies a head turns with.
-std::vector<double> head_frequencies(const ModelConfig& config) {
-  return config.rope_frequencies.empty() ? rope_frequencies(config.rope_theta, config.head_dim)
-                                         : config.rope_frequencies;
-}
-
 // The first value of a vector of that name.
 double first_value(const std::string& name, const ModelConfig& config) {
   if (name.ends_with(".bias")) return 0;
   if (name.ends_with("_q_norm.weight") || name.ends_with("_k_norm.weight")) return config.qk_scale;
   // The embedding is also the output matrix: this keeps the first logits near one.
+  if (name.ends_with("_sub_norm.weight")) return 1;
   if (name == "output_norm.weight") return 1 / std::sqrt(static_cast<double>(config.d_model));
   return 1;
 }
@@ -37,26 +28,12 @@ ModelWeights shaped_weights(const ModelConfig& config) {
     return at::empty(sizes, at::kMeta);
   };
   const int64_t d_model = config.d_model;
-  const int64_t q_rows = config.n_heads * config.head_dim;
-  const int64_t kv_rows = config.n_kv_heads * config.head_dim;
   ModelWeights weights;
   weights.embedding = shape({config.vocab_size, d_model});
   for (int64_t i = 0; i < config.n_layers; ++i) {
     LayerWeights layer;
     layer.attn_norm = shape({d_model});
-    layer.wq = shape({q_rows, d_model});
-    layer.wk = shape({kv_rows, d_model});
-    layer.wv = shape({kv_rows, d_model});
-    layer.wo = shape({d_model, q_rows});
-    if (config.qkv_bias) {
-      layer.bq = shape({q_rows});
-      layer.bk = shape({kv_rows});
-      layer.bv = shape({kv_rows});
-    }
-    if (config.qk_norm) {
-      layer.q_norm = shape({config.head_dim});
-      layer.k_norm = shape({config.head_dim});
-    }
+    shape_mixer(config, i, layer);
     layer.ffn_norm = shape({d_model});
     layer.w_gate = shape({config.d_ff, d_model});
     layer.w_up = shape({config.d_ff, d_model});
@@ -70,7 +47,9 @@ ModelWeights shaped_weights(const ModelConfig& config) {
 ModelWeights init_weights(const ModelConfig& config) {
   ModelWeights weights = shaped_weights(config);
   weights.for_each([&](const std::string& name, Tensor& weight) {
-    if (weight.dim() == 1) {
+    if (name.find(".attn_lambda_") != std::string::npos) {
+      weight = at::randn(weight.sizes()) * 0.1;  // as published
+    } else if (weight.dim() == 1) {
       weight = at::full(weight.sizes(), first_value(name, config));
     } else {
       // Branches that add to the residual stream start at nothing, so that names are seen clearly.
@@ -95,6 +74,15 @@ void ModelWeights::for_each(const std::function<void(const std::string&, Tensor&
     visit_layer("attn_k.weight", layer.wk);
     visit_layer("attn_v.weight", layer.wv);
     visit_layer("attn_output.weight", layer.wo);
+    visit_layer("attn_gate.weight", layer.wg);
+    visit_layer("attn_decay.weight", layer.w_decay);
+    visit_layer("attn_kv_norm.weight", layer.kv_norm);
+    visit_layer("attn_lambda.weight", layer.w_lambda);
+    visit_layer("attn_lambda_q1.weight", layer.lambda_q1);
+    visit_layer("attn_lambda_k1.weight", layer.lambda_k1);
+    visit_layer("attn_lambda_q2.weight", layer.lambda_q2);
+    visit_layer("attn_lambda_k2.weight", layer.lambda_k2);
+    visit_layer("attn_sub_norm.weight", layer.sub_norm);
     visit_layer("attn_q.bias", layer.bq);
     visit_layer("attn_k.bias", layer.bk);
     visit_layer("attn_v.bias", layer.bv);
@@ -127,28 +115,13 @@ Tensor dense_attention(const Tensor& q, const Tensor& k, const Tensor& v) {
 
 Tensor forward(const ModelConfig& config, const ModelWeights& weights, const Tensor& ids,
                const Attention& attention, const Observer& before_rope) {
-  const int64_t n_rows = ids.size(0);
-  const int64_t length = ids.size(1);
-  const RopeTables tables =
-      rope_tables(head_frequencies(config), at::arange(length, ids.device()),
-                  weights.embedding.options().requires_grad(false), config.rope_magnitude);
-  const auto heads = [&](const Tensor& x, int64_t n) {
-    return x.view({n_rows, length, n, config.head_dim}).transpose(1, 2);
-  };
+  Mixers mixers(config, ids.size(1), weights.embedding.options().requires_grad(false), attention,
+                before_rope);
   Tensor x = at::embedding(weights.embedding, ids);
+  if (config.embedding_scale != 1) x = x * config.embedding_scale;
   for (int64_t i = 0; i < config.n_layers; ++i) {
     const LayerWeights& layer = weights.layers[size_t(i)];
-    const Tensor a = rms_norm(x, layer.attn_norm, config.norm_eps);
-    Tensor q = heads(at::linear(a, layer.wq, layer.bq), config.n_heads);
-    Tensor k = heads(at::linear(a, layer.wk, layer.bk), config.n_kv_heads);
-    const Tensor v = heads(at::linear(a, layer.wv, layer.bv), config.n_kv_heads);
-    if (config.qk_norm) {
-      q = rms_norm(q, layer.q_norm, config.norm_eps);
-      k = rms_norm(k, layer.k_norm, config.norm_eps);
-    }
-    if (before_rope) before_rope(i, q, k);
-    const Tensor o = attention(i, rotate(q, tables), rotate(k, tables), v);
-    x = x + at::linear(o.transpose(1, 2).reshape({n_rows, length, -1}), layer.wo);
+    x = x + mixers.run(i, layer, x);
     const Tensor f = rms_norm(x, layer.ffn_norm, config.norm_eps);
     x = x +
         at::linear(at::silu(at::linear(f, layer.w_gate)) * at::linear(f, layer.w_up), layer.w_down);

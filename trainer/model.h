@@ -1,5 +1,7 @@
-// The model that is trained: pre-norm transformer, RoPE on halves, gated feed-forward, tied output.
-// The computation of GGUF's "qwen3" architecture (with QK-norm) or "llama" (without).
+// The model that is trained: pre-norm layers of a mixer and a gated feed-forward, RoPE on halves,
+// tied output. With attention the computation of GGUF's "qwen3" architecture (with QK-norm) or
+// "llama" (without), with the mixers of docs/architectures.md that of "retnet", "yoco", "diff" or
+// "diff2".
 #pragma once
 
 #include <torch/types.h>
@@ -14,6 +16,7 @@ namespace longhaul::trainer {
 
 // The defaults are the bundled model.
 struct ModelConfig {
+  std::string arch = "transformer";  // or retnet, yoco, yoco-window, diff, diff2
   int64_t n_layers = 2;
   int64_t d_model = 192;
   int64_t n_heads = 4;
@@ -28,20 +31,40 @@ struct ModelConfig {
   // Of an imported model that scales RoPE or rotates a part of the head: radians a position of each
   // pair. Empty: rope_theta's own over the whole head.
   std::vector<double> rope_frequencies = {};
-  double rope_magnitude = 1;  // multiplies cos and sin (YaRN)
-  bool planted = true;        // start from trainer/plant.h
-  double qk_scale = 2.0;      // first value of the QK-norm weights: how sharp attention can be
+  double rope_magnitude = 1;    // multiplies cos and sin (YaRN)
+  bool rope_inclusive = false;  // the last frequency is 1 / theta (model/rope.h)
+  double embedding_scale = 1;
+  int64_t value_dim = 0;             // retnet: of a head; 0: as its key
+  int64_t n_self_heads = 0;          // yoco: of the lower layers; 0: as the upper ones
+  int64_t self_head_dim = 0;         // 0: d_model over them
+  int64_t n_shared = 0;              // yoco: upper layers; 0: half of all
+  int64_t window = 0;                // yoco-window: tokens that a lower layer sees
+  std::vector<double> decays = {};   // retnet, imported; empty: the paper's
+  std::vector<double> lambdas = {};  // diff, imported: constants of the layers
+  bool planted = true;               // start from trainer/plant.h
+  double qk_scale = 2.0;  // first value of the QK-norm weights: how sharp attention can be
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ModelConfig, n_layers, d_model, n_heads, n_kv_heads,
                                                 head_dim, d_ff, vocab_size, rope_theta, norm_eps,
                                                 qk_norm, qkv_bias, rope_frequencies, rope_magnitude,
-                                                planted, qk_scale)
+                                                arch, rope_inclusive, embedding_scale, value_dim,
+                                                n_self_heads, self_head_dim, n_shared, window,
+                                                decays, lambdas, planted, qk_scale)
 
 struct LayerWeights {
-  torch::Tensor attn_norm;       // [d_model]
-  torch::Tensor wq;              // [n_heads * head_dim, d_model]
-  torch::Tensor wk, wv;          // [n_kv_heads * head_dim, d_model]
-  torch::Tensor wo;              // [d_model, n_heads * head_dim]
+  torch::Tensor attn_norm;  // [d_model]
+  // Shapes of plain attention; trainer/mixers.cc has those of the others, and which of these a
+  // mixer has.
+  torch::Tensor wq;        // [n_heads * head_dim, d_model]
+  torch::Tensor wk, wv;    // [n_kv_heads * head_dim, d_model]
+  torch::Tensor wo;        // [d_model, n_heads * head_dim]
+  torch::Tensor wg;        // retention: [heads * value_dim, d_model]
+  torch::Tensor w_decay;   // gated retention: [heads, d_model]
+  torch::Tensor kv_norm;   // the upper layer of yoco that has wk and wv: [d_model]
+  torch::Tensor w_lambda;  // diff2: [n_heads / 2, d_model]
+  // diff: [head_dim] each, whose products make lambda; undefined where it is a constant
+  torch::Tensor lambda_q1, lambda_k1, lambda_q2, lambda_k2;
+  torch::Tensor sub_norm;        // diff: [2 head_dim]
   torch::Tensor bq, bk, bv;      // [n_heads or n_kv_heads * head_dim]; undefined without biases
   torch::Tensor q_norm, k_norm;  // [head_dim]; undefined without QK-norm
   torch::Tensor ffn_norm;        // [d_model]

@@ -8,10 +8,11 @@ namespace longhaul::trainer {
 
 using torch::Tensor;
 
-std::vector<double> rope_frequencies(double theta, int64_t n_dims) {
+std::vector<double> rope_frequencies(double theta, int64_t n_dims, bool inclusive) {
+  const auto n_steps = static_cast<double>(inclusive ? n_dims - 2 : n_dims);
   std::vector<double> frequencies(static_cast<size_t>(n_dims / 2));
   for (size_t j = 0; j < frequencies.size(); ++j) {
-    frequencies[j] = std::pow(theta, -2.0 * static_cast<double>(j) / static_cast<double>(n_dims));
+    frequencies[j] = std::pow(theta, -2.0 * static_cast<double>(j) / n_steps);
   }
   return frequencies;
 }

@@ -9,7 +9,8 @@
 namespace longhaul::trainer {
 
 // theta^(-2 j / n_dims), in radians a position, for j below n_dims / 2.
-std::vector<double> rope_frequencies(double theta, int64_t n_dims);
+// `inclusive`: so spaced that the last one is 1 / theta.
+std::vector<double> rope_frequencies(double theta, int64_t n_dims, bool inclusive = false);
 
 struct RopeTables {
   torch::Tensor cos, sin;  // [n_positions, n_frequencies]

@@ -12,6 +12,7 @@
 #include "trainer/answer_loss.h"
 #include "trainer/checkpoint.h"
 #include "trainer/import.h"
+#include "trainer/mixers.h"
 #include "trainer/muon.h"
 #include "trainer/plant.h"
 #include "trainer/selection.h"
@@ -44,6 +45,13 @@ Tensor pick_queries(const Batch& batch, TaskRandom& random) {
     for (int64_t i = 0; i < n; ++i) queries.push_back(learnt[random.below(learnt.size())]);
   }
   return at::tensor(at::ArrayRef<int64_t>(queries)).view({batch.n_rows, n});
+}
+
+// Whether Muon trains a tensor: matrices of layers, but not those that make one number of a row.
+bool is_muons(const std::string& name, const Tensor& tensor) {
+  return tensor.dim() == 2 && name != "token_embd.weight" &&
+         name.find("attn_decay") == std::string::npos &&
+         name.find("attn_lambda") == std::string::npos;
 }
 
 class Trainer {
@@ -82,7 +90,7 @@ class Trainer {
   std::vector<Tensor> layer_matrices() const {
     std::vector<Tensor> matrices;
     for (const auto& [name, tensor] : weights_.named()) {
-      if (tensor.dim() == 2 && name != "token_embd.weight") matrices.push_back(tensor);
+      if (is_muons(name, tensor)) matrices.push_back(tensor);
     }
     return matrices;
   }
@@ -92,7 +100,7 @@ class Trainer {
   std::vector<torch::optim::OptimizerParamGroup> groups() const {
     std::vector<Tensor> slow, fast;
     for (const auto& [name, tensor] : weights_.named()) {
-      if (tensor.dim() == 2 && name != "token_embd.weight") continue;
+      if (is_muons(name, tensor)) continue;
       const bool qk = name.find("attn_q_norm") != std::string::npos ||
                       name.find("attn_k_norm") != std::string::npos;
       (qk ? fast : slow).push_back(tensor);
@@ -221,6 +229,8 @@ Result<Checkpoint> first_state(const TrainOptions& options, const Vocabulary& vo
     LH_RETURN_IF_ERROR(check_writable(start, options.from_gguf));
   } else {
     start.config = options.model;
+    settle(start.config);
+    LH_RETURN_IF_ERROR(validate(start.config));
     start.config.vocab_size = vocabulary.size();
     start.weights = init_weights(start.config);
     if (start.config.planted) {
