@@ -147,6 +147,11 @@ std::string default_selector(const EngineOptions& engine, const std::string& usu
 }
 
 void add_selection_options(CLI::App& app, EngineOptions& engine, AttentionOptions& options) {
+  app.add_option_function<std::string>(
+         "--context-extension", [&engine](const std::string&) { engine.block_causal = true; },
+         "beyond the trained length; bca: attend to the last one to two halves of it (LeX)")
+      ->check(CLI::IsMember({"bca"}))
+      ->type_name("NAME");
   app.add_option("--gates", engine.gates_path,
                  "learned gates for this model, a GGUF file; then the selector is gate")
       ->check(CLI::ExistingFile)

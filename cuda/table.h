@@ -57,7 +57,10 @@ class CudaBackend final : public Backend {
   void add_shares(MatrixView<float> from, std::span<const RowShare> shares,
                   MatrixView<float> to) override;
   void zero(MatrixView<float> x) override;
-  // check() refuses the models that want these three.
+  // check() refuses the models that want these.
+  void decay_keys(const ::longhaul::Pass&, const AttentionSpec&, MatrixView<float>) override {
+    refused();
+  }
   void spread_parts(MatrixView<const float>, size_t, MatrixView<float>) override { refused(); }
   void subtract_pairs(MatrixView<const float>, size_t, const Lambda&, MatrixView<float>) override {
     refused();

@@ -18,8 +18,10 @@ Status check_attention(const AttentionSpec& spec) {
         "cpu works",
         spec.key_dim, spec.value_dim);
   }
-  if (spec.pairs != HeadPairs::kNone || !spec.chooses)
-    return unsupported("device cuda: pairs of heads or shared choices; --device cpu works");
+  if (spec.pairs != HeadPairs::kNone || !spec.chooses || spec.xpos_base > 0 || spec.window_step > 0)
+    return unsupported(
+        "device cuda: pairs of heads, shared choices, xPos or blockwise attention; --device cpu "
+        "works");
   if (spec.n_group() > kTileQueries) {
     return unsupported(
         "device cuda: {} query heads per KV head: expected at most {}; --device cpu works",

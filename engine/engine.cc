@@ -147,7 +147,8 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
 
   LH_ASSIGN_OR_RETURN(GgufFile file, open_model(effective, backend, impl->shape_bytes));
   impl->file = std::make_unique<GgufFile>(std::move(file));
-  LH_ASSIGN_OR_RETURN(const ModelPlan plan, read_plan(*impl->file));
+  const PlanOptions plan_options{.block_causal = effective.block_causal};
+  LH_ASSIGN_OR_RETURN(const ModelPlan plan, read_plan(*impl->file, plan_options));
   const SelectorSetup setup = setup_for(plan, effective, impl->file.get());
   LH_ASSIGN_OR_RETURN(const auto summaries, plan_summaries(setup));
   if (options.shape.empty())
@@ -157,7 +158,8 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   impl->chat_template = load_chat_template(options.chat_template_path, *impl->tokenizer);
   if (!options.chat_template_path.empty() && !impl->chat_template)
     return tl::unexpected<Error>(impl->chat_template.error());
-  LH_ASSIGN_OR_RETURN(impl->model, Model::load(*impl->file, backend, effective.prefill_chunk));
+  LH_ASSIGN_OR_RETURN(impl->model,
+                      Model::load(*impl->file, backend, effective.prefill_chunk, plan_options));
   impl->info = describe_model(*impl->model, *impl->file);
   if (impl->tokenizer->vocab_size() > impl->info.vocab_size) {
     return bad_input("{}: {} tokens in the vocabulary, but only {} rows in token_embd.weight",
@@ -167,7 +169,7 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   if (effective.ctx_size == 0) effective.ctx_size = impl->info.context_length;
   for (const auto& warning : impl->tokenizer->warnings()) impl->warnings.push_back(warning);
   if (!options.shape.empty()) impl->warnings.emplace_back("random weights: speed only");
-  if (effective.ctx_size > impl->info.context_length) {
+  if (effective.ctx_size > impl->info.context_length && !options.block_causal) {
     impl->warnings.push_back(
         fmt::format("a context of {} tokens is beyond the {} the model was trained for",
                     effective.ctx_size, impl->info.context_length));

@@ -88,6 +88,9 @@ struct AttentionJob {
   // The tokens that a row sees at most, its own and those right before it; 0: no limit. Tiles
   // wholly before the window of row 0 are not touched, nor are their entries in the page table.
   size_t window = 0;
+  // Blockwise causal attention (LeX, arXiv 2212.10554): the window begins with a block of so many
+  // tokens, as that of the block's last row does; 0: it slides. A divisor of `window`.
+  size_t window_step = 0;
   float scale = 1.0F;  // usually 1 / sqrt(key_dim)
   // [n_rows, n_group, value_dim], out_stride floats from row to row; a row that sees no token gets
   // zeros.

@@ -90,10 +90,11 @@ struct Sight {
   uint32_t last;
 };
 
-// Of a row at position `pos`.
-inline Sight sight_from(uint32_t pos, size_t window) {
-  const bool whole = window == 0 || pos < window;
-  return {whole ? 0 : pos - static_cast<uint32_t>(window - 1), pos};
+// Of a row at position `pos` (AttentionJob::window, window_step).
+inline Sight sight_from(uint32_t pos, size_t window, size_t step) {
+  const size_t end = step == 0 ? size_t{pos} + 1 : (pos / step + 1) * step;
+  const bool whole = window == 0 || end <= window;
+  return {whole ? 0 : static_cast<uint32_t>(end - window), pos};
 }
 
 // The tokens of tile j that are seen.
@@ -123,7 +124,7 @@ struct SegmentTask {
   size_t n_rows;
   size_t n_group;
   uint32_t first_pos;  // of the first row
-  size_t window;
+  size_t window, window_step;
   bool int8_keys;
   bool int8_values;
   const Int8Kernels* int8;  // if either
@@ -132,10 +133,14 @@ struct SegmentTask {
 
   uint32_t last_pos() const { return first_pos + static_cast<uint32_t>(n_rows - 1); }
   Sight sight_of(size_t query) const {
-    return sight_from(first_pos + static_cast<uint32_t>(query / n_group), window);
+    return sight_from(first_pos + static_cast<uint32_t>(query / n_group), window, window_step);
   }
-  Sight sight_of_any() const { return {sight_from(first_pos, window).first, last_pos()}; }
-  Sight sight_of_all() const { return {sight_from(last_pos(), window).first, first_pos}; }
+  Sight sight_of_any() const {
+    return {sight_from(first_pos, window, window_step).first, last_pos()};
+  }
+  Sight sight_of_all() const {
+    return {sight_from(last_pos(), window, window_step).first, first_pos};
+  }
 };
 
 // Runs one task on the SIMD target of this CPU.

@@ -64,7 +64,8 @@ void cut_list(const AttentionJob& job, size_t first_tile, size_t end_tile, size_
 // What some rows of a job, from `first_row` to the one at `last_pos`, may see of a part.
 TextPart part_seen(const AttentionJob& job, TextPart part, size_t first_row, uint32_t last_pos) {
   const uint32_t first_pos = job.first_pos + static_cast<uint32_t>(first_row);
-  return {std::max<size_t>(part.first_tile, sight_from(first_pos, job.window).first / kTileTokens),
+  return {std::max<size_t>(part.first_tile,
+                           sight_from(first_pos, job.window, job.window_step).first / kTileTokens),
           std::min<size_t>(part.end_tile, last_pos / kTileTokens + 1)};
 }
 
@@ -78,7 +79,7 @@ void check_job(const AttentionJob& job) {
 }
 
 TileRange tiles_of_first_row(const AttentionJob& job) {
-  size_t begin = sight_from(job.first_pos, job.window).first / kTileTokens;
+  size_t begin = sight_from(job.first_pos, job.window, job.window_step).first / kTileTokens;
   size_t end = job.first_pos / kTileTokens + 1;
   if (!job.all_tiles) {
     begin = find_tile(job.tiles, 0, begin);

@@ -9,6 +9,10 @@ namespace {
 
 // Around the borders of tiles, groups and segments; rows see less than, or more than, a chunk.
 constexpr size_t kWindows[] = {1, 15, 16, 17, 63, 64, 65, 200, 2047, 2048, 2049};
+// Of each that is even also two blocks of half of it.
+std::vector<size_t> steps_of(size_t window) {
+  return window % 2 == 0 ? std::vector<size_t>{0, window / 2} : std::vector<size_t>{0};
+}
 
 TEST(AttentionWindow, AgreesWithTheReference) {
   for (const Types types : kTypes) {
@@ -17,11 +21,14 @@ TEST(AttentionWindow, AgreesWithTheReference) {
     for (const size_t window : kWindows) {
       for (const bool listed : {false, true}) {
         for (const size_t n_rows : {1, 23}) {
-          Case c(cache, n_rows, 3, static_cast<uint32_t>(2190 - n_rows), 52);
-          c.job.window = window;
-          c.job.all_tiles = !listed;
-          if (listed) c.job.tiles = tiles;
-          expect_close(c);
+          for (const size_t step : steps_of(window)) {
+            Case c(cache, n_rows, 3, static_cast<uint32_t>(2190 - n_rows), 52);
+            c.job.window = window;
+            c.job.window_step = step;
+            c.job.all_tiles = !listed;
+            if (listed) c.job.tiles = tiles;
+            expect_close(c);
+          }
         }
       }
     }
@@ -37,6 +44,7 @@ TEST(AttentionWindow, ARowInAChunkHasTheBitsOfTheRowAlone) {
         for (const size_t window : kWindows) {
           Case chunk(cache, 60, 3, 8192 - 30, 55);
           chunk.job.window = window;
+          chunk.job.window_step = steps_of(window).back();
           chunk.job.all_tiles = !listed;
           if (listed) chunk.job.tiles = tiles;
           run(chunk.job, 1, int8);

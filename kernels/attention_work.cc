@@ -57,6 +57,7 @@ SegmentTask task_of(const RowBlock& block, const Int8Kernels* int8, Scratch& scr
           .n_group = job.n_group,
           .first_pos = block.first_pos(),
           .window = job.window,
+          .window_step = job.window_step,
           .int8_keys = int8_keys,
           .int8_values = int8_values,
           .int8 = int8,

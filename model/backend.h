@@ -197,6 +197,8 @@ class Backend {
 
   // --- Attention.
 
+  // Scales the keys of a layer with xpos_base as they are stored (model/cpu/xpos.h).
+  virtual void decay_keys(const Pass& pass, const AttentionSpec& spec, MatrixView<float> k) = 0;
   // Writes the keys and values of the pass's rows to its sequences.
   virtual void store(const Pass& pass, const AttentionSpec& spec, MatrixView<const float> k,
                      MatrixView<const float> v) = 0;

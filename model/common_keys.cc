@@ -1,5 +1,6 @@
 #include "model/common_keys.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace longhaul {
@@ -118,6 +119,11 @@ void for_each_attention(ModelPlan& plan, FunctionRef<void(size_t, AttentionSpec&
   for (size_t i = 0; i < plan.layers.size(); ++i) {
     if (auto* spec = std::get_if<AttentionSpec>(&plan.layers[i].mixer)) change(i, *spec);
   }
+}
+
+void see_two_blocks(AttentionSpec& spec, size_t trained_length) {
+  spec.window_step = std::max<size_t>(1, trained_length / 2);
+  spec.window = 2 * spec.window_step;
 }
 
 Status read_experts(KeyReader& keys, ModelPlan& plan, bool normalises) {

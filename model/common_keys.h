@@ -21,6 +21,9 @@ Status read_inclusive(KeyReader& keys, RopeConfig& rope);
 // Calls change(i, spec) for the attention of every layer i.
 void for_each_attention(ModelPlan& plan, FunctionRef<void(size_t i, AttentionSpec& spec)> change);
 
+// Blockwise causal attention of a model that was trained on texts of that length.
+void see_two_blocks(AttentionSpec& spec, size_t trained_length);
+
 // Replaces the feed-forward of every layer by experts, read from the expert_* keys. `normalises`:
 // unless the file says otherwise.
 Status read_experts(KeyReader& keys, ModelPlan& plan, bool normalises);

@@ -23,10 +23,10 @@ Model::Impl::Impl(Backend& backend, ModelPlan model_plan, ModelWeights model_wei
 Model::Model(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Model::~Model() = default;
 
-Result<std::unique_ptr<Model>> Model::load(const GgufFile& file, Backend& backend,
-                                           size_t max_rows) {
+Result<std::unique_ptr<Model>> Model::load(const GgufFile& file, Backend& backend, size_t max_rows,
+                                           const PlanOptions& options) {
   LH_CHECK(max_rows > 0);
-  LH_ASSIGN_OR_RETURN(ModelPlan plan, read_plan(file));
+  LH_ASSIGN_OR_RETURN(ModelPlan plan, read_plan(file, options));
   LH_RETURN_IF_ERROR(backend.check(plan));
   LH_ASSIGN_OR_RETURN(ModelWeights weights, bind_weights(file, plan, backend));
   return std::unique_ptr<Model>(

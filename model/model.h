@@ -22,7 +22,7 @@ class Model {
   // Binds the weights; `file` and `backend` must outlive the model. `max_rows` is the most tokens
   // of one run(). Throws std::bad_alloc where the backend has no memory for the buffers.
   static Result<std::unique_ptr<Model>> load(const GgufFile& file, Backend& backend,
-                                             size_t max_rows);
+                                             size_t max_rows, const PlanOptions& options = {});
   // On the host's processor.
   static Result<std::unique_ptr<Model>> load(const GgufFile& file, ThreadPool& pool,
                                              size_t max_rows);

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "kernels/kv_tile.h"
 #include "kernels/retention.h"
+#include "model/common_keys.h"
 #include "model/key_reader.h"
 #include "model/mixers/attention.h"
 #include "model/mixers/retention.h"
@@ -133,7 +134,7 @@ const LayerSpec& main_layer(const ModelPlan& plan) {
 
 }  // namespace
 
-Result<ModelPlan> read_plan(const GgufFile& file) {
+Result<ModelPlan> read_plan(const GgufFile& file, const PlanOptions& options) {
   LH_ASSIGN_OR_RETURN(const std::string_view name, file.get_string("general.architecture"));
   const Architecture* architecture = find_architecture(name);
   if (architecture == nullptr) {
@@ -148,6 +149,11 @@ Result<ModelPlan> read_plan(const GgufFile& file) {
   LH_ASSIGN_OR_RETURN(const std::string_view title, file.get_string_or("general.name", ""));
   plan.name = title;
   LH_ASSIGN_OR_RETURN(plan.vocab_size, read_vocab_size(file, keys));
+  if (options.block_causal) {
+    for_each_attention(plan, [&](size_t, AttentionSpec& spec) {
+      if (spec.window == 0) see_two_blocks(spec, plan.context_length);
+    });
+  }
   assign_slots(plan);
   LH_RETURN_IF_ERROR(keys.refuse_unread());
   LH_RETURN_IF_ERROR(check_plan(file.path(), plan));

@@ -61,7 +61,11 @@ struct AttentionSpec {
   size_t value_dim = 0;            // of a head of v
   float scale = 1.0F;              // of q k^T
   size_t window = 0;               // tokens that a query sees, itself included; 0: all
+  size_t window_step = 0;          // the window begins with a block of so many; 0: it slides
   std::optional<size_t> rope = 0;  // which of the plan's; none: nothing is rotated
+  // xPos (LeX, arXiv 2212.10554): pair j of a score shrinks by zeta_j^(distance / xpos_base),
+  // zeta_j = (2 j + 0.4 key_dim) / (1.4 key_dim); 0: it does not.
+  float xpos_base = 0;
   QkNorm qk_norm = QkNorm::kNone;
   bool bias = false;     // q, k and v have biases
   bool kv_norm = false;  // k and v are of RMSNorm(x) with a weight of their own, not of the layer's
@@ -164,10 +168,17 @@ struct Architecture {
 const Architecture* find_architecture(std::string_view name);
 std::span<const Architecture* const> all_architectures();
 
+// What a user changes of a model.
+struct PlanOptions {
+  // Attention to all tokens becomes blockwise: a token sees its own block of half the trained
+  // length and the one before, so that no distance is longer than those trained.
+  bool block_causal = false;
+};
+
 // The plan of a file of any supported architecture, checked: counts that divide each other, sizes
 // the kernels can run, no key that nobody read. Errors name the file and the key, what was expected
 // and what was found.
-Result<ModelPlan> read_plan(const GgufFile& file);
+Result<ModelPlan> read_plan(const GgufFile& file, const PlanOptions& options = {});
 
 // The layer that stands for those whose blocks selectors choose: the first attention without a
 // window, or else the first attention; null where there is none.

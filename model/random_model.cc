@@ -71,6 +71,7 @@ void set_keys(const RandomModelSpec& spec, GgufWriter& writer) {
   }
   if (spec.n_shared > 0) set("attention.shared_kv_layers", spec.n_shared);
   if (spec.n_self_heads > 0) set("self_attention.head_count", spec.n_self_heads);
+  if (arch == "lex") writer.set_bool("lex.attention.block_causal", spec.block_causal);
   if (arch == "diff") {
     // As a trained model's, near 0.8 - 0.6 exp(-0.3 layer).
     std::vector<float> lambdas(spec.n_layers);

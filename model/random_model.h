@@ -30,9 +30,10 @@ struct RandomModelSpec {
   size_t window_period = 6;     // every window_period-th layer has none
   size_t vocab_size = 257;      // 256 bytes, an end token, the rest unused
   size_t context_length = 4096;
-  size_t n_shared = 0;      // yoco: upper layers that read one pair of keys and values
-  size_t n_self_heads = 0;  // yoco: heads of the lower layers; 0: as the upper ones
-  size_t value_dim = 0;     // of a head; 0: what is usual of the architecture
+  size_t n_shared = 0;       // yoco: upper layers that read one pair of keys and values
+  size_t n_self_heads = 0;   // yoco: heads of the lower layers; 0: as the upper ones
+  size_t value_dim = 0;      // of a head; 0: what is usual of the architecture
+  bool block_causal = true;  // lex
   float rope_theta = 1e5F;
   bool tied = false;                   // no output matrix of its own
   TensorType type = TensorType::kF32;  // of the matrices

@@ -2,9 +2,11 @@
 // bits however a text is cut, batched, forked, taken back or restored, and `exact` is `dense`.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 
 #include "longhaul/engine.h"
+#include "model/cpu/backend.h"
 #include "tests/requests.h"
 #include "tests/tiny_model.h"
 
@@ -20,12 +22,13 @@ TinyModelSpec spec_of(const std::string& name) {
 
 // A tiny model with the memory of some sequences.
 struct Rig {
-  explicit Rig(const std::string& name, size_t n_threads = 2)
-      : bytes(make_tiny_model(spec_of(name))), pool(n_threads) {
+  explicit Rig(const std::string& name, size_t n_threads = 2) : Rig(spec_of(name), n_threads) {}
+  Rig(const TinyModelSpec& spec, size_t n_threads, const PlanOptions& options = {})
+      : bytes(make_tiny_model(spec)), pool(n_threads), backend(pool) {
     file = std::make_unique<GgufFile>(GgufFile::parse(bytes, "tiny").value());
-    model = Model::load(*file, pool, 256).value();
+    model = Model::load(*file, backend, 256, options).value();
     states =
-        StatePool::create(state_slots(model->plan(), {.n_sequences = 4, .n_tokens = 1024})).value();
+        StatePool::create(state_slots(model->plan(), {.n_sequences = 4, .n_tokens = 4352})).value();
   }
 
   size_t vocab_size() const { return model->plan().vocab_size; }
@@ -49,6 +52,7 @@ struct Rig {
 
   std::vector<std::byte> bytes;
   ThreadPool pool;
+  CpuBackend backend;
   std::unique_ptr<GgufFile> file;
   std::unique_ptr<Model> model;
   std::unique_ptr<StatePool> states;
@@ -56,7 +60,7 @@ struct Rig {
 
 class Line : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(All, Line,
-                         testing::Values("retnet", "yoco", "yoco_window", "diff", "diff2"),
+                         testing::Values("retnet", "yoco", "yoco_window", "diff", "diff2", "lex"),
                          [](const auto& test) { return test.param; });
 
 TEST_P(Line, SameBitsInAnyChunkingAndForAnyNumberOfThreads) {
@@ -118,11 +122,43 @@ TEST_P(Line, SameBitsAfterAForkATakeBackAndARestore) {
   EXPECT_EQ(rig.run(restored, text, 100, 260, 50), expected);
 }
 
+// Behind more than one segment of the attention kernel, where queries are scaled anew.
+TEST(Lex, SameBitsInAnyChunkingOverSegments) {
+  TinyModelSpec spec = spec_of("lex");
+  spec.block_causal = false;
+  spec.context_length = 8192;
+  Rig rig(spec, 2);
+  const auto text = random_tokens(4200, 16);
+  SequenceState a = rig.states->new_sequence(), b = rig.states->new_sequence();
+  const auto expected = rig.run(a, text, 0, 4200, 200, 3);
+  rig.run(b, text, 0, 4100, 256, 0);
+  const auto found = rig.run(b, text, 4100, 4200, 1, 1);
+  const size_t n = 3 * rig.vocab_size();
+  EXPECT_TRUE(std::equal(found.end() - static_cast<std::ptrdiff_t>(n), found.end(),
+                         expected.end() - static_cast<std::ptrdiff_t>(n)));
+  for (const float logit : found) ASSERT_TRUE(std::isfinite(logit));
+}
+
+// Up to the trained length it is plain causal attention, behind it another.
+TEST(BlockCausal, ChangesNothingUpToTheTrainedLength) {
+  TinyModelSpec spec;
+  spec.context_length = 200;
+  const std::vector<std::byte> bytes = make_tiny_model(spec);
+  Rig plain(spec, 2), blockwise(spec, 2, {.block_causal = true});
+  const auto text = random_tokens(260, 17);
+  SequenceState a = plain.states->new_sequence(), b = blockwise.states->new_sequence();
+  const auto expected = plain.run(a, text, 0, 260, 1), found = blockwise.run(b, text, 0, 260, 1);
+  const auto border = static_cast<std::ptrdiff_t>(200 * plain.vocab_size());
+  EXPECT_TRUE(std::equal(found.begin(), found.begin() + border, expected.begin()));
+  EXPECT_FALSE(std::equal(found.begin() + border, found.end(), expected.begin() + border));
+}
+
 std::unique_ptr<Engine> load(const std::string& name) {
   EngineOptions options;
   options.model_path = write_tiny_model(spec_of(name));
   options.n_threads = 2;
   options.max_sessions = 2;
+  options.ctx_size = 1024;
   return Engine::load(options).value();
 }
 
@@ -139,6 +175,10 @@ TEST_P(Line, ExactIsDense) {
     const auto refused = b.generate(request_of(AttentionMode::kExact, 10, prompt));
     ASSERT_FALSE(refused.has_value());
     EXPECT_NE(refused.error().message.find("expected dense"), std::string::npos);
+    return;
+  }
+  if (GetParam() == "lex") {  // sees two blocks: there is nothing to choose
+    EXPECT_EQ(say(b, AttentionMode::kExact, 300, prompt).tokens, dense.tokens);
     return;
   }
   const auto exact = say(b, AttentionMode::kExact, 300, prompt);

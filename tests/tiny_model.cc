@@ -30,6 +30,7 @@ TinyModelSpec tiny_spec(const std::string& architecture) {
     spec.d_ff = 64;
   }
   if (architecture == "retnet") spec.value_dim = 64;
+  if (architecture == "lex") spec.context_length = 96;  // blocks of 48
   if (architecture == "yoco") {
     spec.n_layers = 4;
     spec.n_shared = 2;

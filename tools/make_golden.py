@@ -52,6 +52,7 @@ SPECS = [
     Spec("yoco-window-q8_0", "yoco", "Q8_0", 28, n_layers=3, n_heads=2, n_kv_heads=1, n_shared=2, d_ff=64, window=24),
     Spec("diff-f16", "diff", "F16", 29, n_heads=2, n_kv_heads=1, d_ff=64),
     Spec("diff-q8_0", "diff", "Q8_0", 30, n_layers=1, n_heads=1, n_kv_heads=1, d_ff=64),
+    Spec("lex-f16", "lex", "F16", 32, n_heads=2, n_kv_heads=1, d_ff=64),
     Spec("diff2-f16", "diff2", "F16", 31, n_heads=4, n_kv_heads=1, d_ff=64),
 ]
 

@@ -1,5 +1,5 @@
-"""The architectures of one line of research in float64: RetNet, YOCO, the Differential Transformer and its second version,
-each in the form its paper trains it in (retention in parallel, two maps subtracted before they meet the values). Nothing
+"""The architectures of one line of research in float64: RetNet, YOCO, the Differential Transformer, its second version and
+LeX, each in the form its paper trains it in (retention in parallel, two maps subtracted before they meet the values). Nothing
 is shared with the engine, which runs retention token by token and both maps through its grouped kernel.
 """
 
@@ -11,12 +11,13 @@ from reference_model import Model, rms_norm, rotate, silu, softmax
 
 # Mistakes that Noise.mutate may name, by architecture: the other rotation, frequencies spaced as elsewhere; no decay, a
 # token that does not see itself, no gate; keys of the layer's own norm, embeddings as they are; gates without their root;
-# no difference, pairs the wrong way round, the scale of two parts, no norm.
+# no difference, pairs the wrong way round, the scale of two parts, no norm; no decay of pairs, far ones louder, all blocks.
 MISTAKES = {
     "retnet": ["other_layout", "plain_spacing", "no_decay", "not_itself", "no_gate"],
     "yoco": ["other_layout", "plain_spacing", "layer_norm_keys", "no_embedding_scale"],
     "diff": ["other_layout", "no_lambda", "swapped_pairs", "scale_of_whole", "no_sub_norm"],
     "diff2": ["other_layout", "no_lambda", "swapped_pairs"],
+    "lex": ["other_layout", "no_decay", "other_way", "full_causal"],
 }
 
 
@@ -32,6 +33,8 @@ class LineModel(Model):
         self.n_shared = value("attention.shared_kv_layers", 0)
         self.window = value("attention.sliding_window", 0)
         self.lambdas = value("attention.lambda")
+        self.xpos_base = value("rope.xpos_scale_base", 512.0)
+        self.block_causal = value("attention.block_causal", True)
         self.kv = None  # of yoco's upper layers
 
     def _rotated(self, x, noise):
@@ -125,13 +128,36 @@ class LineModel(Model):
         out = np.einsum("hqk,khd->qhd", maps, np.repeat(v, c.n_heads // 2 // c.n_kv_heads, axis=1))
         return self._linear(out.reshape(n, -1), f"{name}_output", noise)
 
+    def _lex(self, layer, x, noise):
+        """The direct form: each pair of a score decays with distance, and what is seen is two blocks."""
+        c, name, n = self.config, f"blk.{layer}.attn", len(x)
+        q, k = (self._heads(x, f"{name}_{part}", heads, noise) for part, heads in (("q", c.n_heads), ("k", c.n_kv_heads)))
+        v = self._heads(x, f"{name}_v", c.n_kv_heads, noise)
+        group, width = c.n_heads // c.n_kv_heads, q.shape[-1]
+        k, v = np.repeat(self._rotated(k, noise), group, axis=1), np.repeat(self._stored(v, noise), group, axis=1)
+        q, pairs = self._rotated(q, noise), np.arange(width // 2)
+        zeta = (2.0 * pairs + 0.4 * width) / (1.4 * width)
+        distance = np.arange(n)[:, None] - np.arange(n)[None, :]
+        sign = -1.0 if "other_way" in noise.mutate else 1.0
+        base = np.inf if "no_decay" in noise.mutate else self.xpos_base
+        decay = zeta[None, None, :] ** (sign * np.maximum(distance, 0)[..., None] / base)
+        products = np.einsum("qhpe,khpe->hqkp", q.reshape(n, -1, width // 2, 2), k.reshape(n, -1, width // 2, 2))
+        scores = np.einsum("hqkp,qkp->hqk", products, decay) / math.sqrt(width)
+        seen = distance >= 0
+        if self.block_causal and "full_causal" not in noise.mutate:
+            block = np.arange(n) // (c.context_length // 2)
+            seen &= block[None, :] >= block[:, None] - 1
+        out = np.einsum("hqk,khd->qhd", softmax(np.where(seen, scores, -np.inf)), v)
+        return self._linear(out.reshape(n, -1), f"{name}_output", noise)
+
     def _attention(self, layer, x, noise):
         c = self.config
         if c.arch == "retnet":
             decay = 1.0 - 2.0 ** (-5.0 - np.arange(c.n_heads))
             decay = np.ones_like(decay) if "no_decay" in noise.mutate else decay
             return self._retention(f"blk.{layer}.attn", x, c.n_heads, np.tile(np.log(decay), (len(x), 1)), noise)
-        return {"yoco": self._yoco, "diff": self._diff, "diff2": self._diff2}[c.arch](layer, x, noise)
+        mixers = {"yoco": self._yoco, "diff": self._diff, "diff2": self._diff2, "lex": self._lex}
+        return mixers[c.arch](layer, x, noise)
 
 
 def load_model(path):

@@ -75,7 +75,7 @@ def _scalar(reader, key, default=None):
 
 def read_config(reader):
     arch = _scalar(reader, "general.architecture")
-    if arch not in ("llama", "qwen2", "qwen3", "gemma3", "qwen3moe", "olmoe", "retnet", "yoco", "diff", "diff2"):
+    if arch not in ("llama", "qwen2", "qwen3", "gemma3", "qwen3moe", "olmoe", "retnet", "yoco", "diff", "diff2", "lex"):
         raise ValueError(f"general.architecture: {arch}")
     get = lambda key, default=None: _scalar(reader, f"{arch}.{key}", default)
     for key in ("attention.sliding_window_pattern", "final_logit_softcapping", "expert_weights_scale",

@@ -96,7 +96,7 @@ def llama3_factors(n_rot, base, original, scale=8.0, low=1.0, high=4.0):
 
 
 def write_metadata(writer, spec):
-    n_context = 4096
+    n_context = 48 if spec.arch == "lex" else 4096  # lex sees blocks of half of it
     writer.add_name(spec.name)
     writer.add_description("random weights for a test; see tests/golden/README.md")
     writer.add_context_length(n_context)
@@ -203,7 +203,7 @@ def write_model(path, spec):
     for i in range(spec.n_layers):
         blk = f"blk.{i}"
         vector(f"{blk}.attn_norm.weight", d, 1.0, 0.4)
-        is_line = spec.arch in ("retnet", "yoco", "diff", "diff2")
+        is_line = spec.arch in ("retnet", "yoco", "diff", "diff2", "lex")
         if is_line:
             line_mixer(blk, i)
         for part, n_out, gain in () if is_line else (("q", d_q, 1.3), ("k", d_kv, 1.3), ("v", d_kv, 1.5)):

@@ -37,6 +37,10 @@ Result<Tensor> read_tensor(const GgufFile& file, const std::string& name,
   return values;
 }
 
+bool is_of_line(std::string_view arch) {
+  return arch == "retnet" || arch == "yoco" || arch == "diff" || arch == "diff2" || arch == "lex";
+}
+
 bool is_plain(const AttentionSpec& spec) {
   return spec.pairs == HeadPairs::kNone && spec.writes && spec.window == 0 &&
          spec.qk_norm != QkNorm::kAll && spec.rope;
@@ -49,7 +53,7 @@ Status check_layers(const std::string& path, const ModelPlan& plan) {
                        path, what);
   };
   const std::string& arch = plan.architecture;
-  const bool is_line = arch == "retnet" || arch == "yoco" || arch == "diff" || arch == "diff2";
+  const bool is_line = is_of_line(arch);
   if (plan.embedding_scale != 1.0F && arch != "yoco") return refuse("its embeddings are scaled");
   for (const LayerSpec& layer : plan.layers) {
     const auto* gated = std::get_if<GatedSpec>(&layer.ffn);
@@ -59,6 +63,8 @@ Status check_layers(const std::string& path, const ModelPlan& plan) {
     const auto* attention = std::get_if<AttentionSpec>(&layer.mixer);
     if (!is_line && (attention == nullptr || !is_plain(*attention)))
       return refuse("it has attention of another kind");
+    if (attention != nullptr && attention->xpos_base != 0 && attention->xpos_base != 512)
+      return refuse("its scores decay by another base");
     const auto* retention = std::get_if<RetentionSpec>(&layer.mixer);
     if (retention != nullptr && retention->is_gated() && retention->temperature != 16.0F)
       return refuse("its decays have another temperature");
@@ -87,7 +93,8 @@ void convert_heads(const ModelPlan& plan, ModelConfig& config) {
     const auto& attention = std::get<AttentionSpec>(layer.mixer);
     if (attention.pairs == HeadPairs::kTwoParts) config.lambdas.push_back(attention.lambda);
     if (attention.kv_norm || !attention.writes) ++config.n_shared;
-    if (attention.window == 0) continue;
+    config.block = static_cast<int64_t>(attention.window_step);
+    if (attention.window == 0 || attention.window_step > 0) continue;
     config.window = static_cast<int64_t>(attention.window);
     config.n_self_heads = static_cast<int64_t>(attention.n_heads);
     config.self_head_dim = static_cast<int64_t>(attention.key_dim);
@@ -104,7 +111,7 @@ Result<ModelConfig> convert_plan(const GgufFile& file, const ModelPlan& plan) {
   const RopeConfig& rope = plan.ropes[attention == nullptr ? 0 : *attention->rope];
   ModelConfig config;
   const std::string& arch = plan.architecture;
-  if (arch == "retnet" || arch == "yoco" || arch == "diff" || arch == "diff2") config.arch = arch;
+  if (is_of_line(arch)) config.arch = arch;
   config.n_layers = static_cast<int64_t>(plan.layers.size());
   config.d_model = static_cast<int64_t>(plan.d_model);
   config.d_ff = static_cast<int64_t>(main_d_ff(plan));

@@ -122,7 +122,7 @@ void add_train_flags(CLI::App& app, TrainOptions& options) {
   };
   shape("--arch", options.model.arch)
       ->description(
-          "transformer, retnet, yoco, yoco-window, diff or diff2 (docs/architectures.md)");
+          "transformer, retnet, yoco, yoco-window, diff, diff2 or lex (docs/architectures.md)");
   shape("--value-dim", options.model.value_dim)->description("retnet: of a head; 0: as its key");
   shape("--self-heads", options.model.n_self_heads)->description("yoco: of the lower layers");
   shape("--shared-layers", options.model.n_shared)->description("yoco: upper layers; 0: half");

@@ -12,8 +12,9 @@ namespace {
 using torch::Tensor;
 
 constexpr double kTemperature = 16;  // of gated decays, as published
-constexpr std::string_view kArchitectures[] = {"transformer", "retnet", "yoco",
-                                               "yoco-window", "diff",   "diff2"};
+constexpr double kScaleBase = 512;   // of lex, likewise
+constexpr std::string_view kArchitectures[] = {"transformer", "retnet", "yoco", "yoco-window",
+                                               "diff",        "diff2",  "lex"};
 
 // x [n_rows, length, n * dim] as [n_rows, n, length, dim].
 Tensor split_heads(const Tensor& x, int64_t n) { return x.unflatten(-1, {n, -1}).transpose(1, 2); }
@@ -41,6 +42,7 @@ MixerKind mixer_of(const ModelConfig& config, int64_t layer) {
   if (config.arch == "retnet") return MixerKind::kRetention;
   if (config.arch == "diff") return MixerKind::kTwoParts;
   if (config.arch == "diff2") return MixerKind::kSameKeys;
+  if (config.arch == "lex") return MixerKind::kDecayed;
   if (!is_yoco(config)) return MixerKind::kAttention;
   if (layer >= first_shared(config)) return MixerKind::kShared;
   return config.arch == "yoco" ? MixerKind::kGatedRetention : MixerKind::kWindow;
@@ -49,8 +51,9 @@ MixerKind mixer_of(const ModelConfig& config, int64_t layer) {
 Status validate(const ModelConfig& config) {
   const auto* end = std::end(kArchitectures);
   if (std::find(std::begin(kArchitectures), end, config.arch) == end) {
-    return bad_input("--arch {}: expected transformer, retnet, yoco, yoco-window, diff or diff2",
-                     config.arch);
+    return bad_input(
+        "--arch {}: expected transformer, retnet, yoco, yoco-window, diff, diff2 or lex",
+        config.arch);
   }
   if (is_yoco(config) && (config.n_shared < 1 || config.n_shared > config.n_layers))
     return bad_input("--shared-layers: expected 1 to {}, found {}", config.n_layers,
@@ -187,6 +190,8 @@ Tensor Mixers::run(int64_t i, const LayerWeights& w, const Tensor& x) {
       return subtract_parts(i, w, a);
     case MixerKind::kSameKeys:
       return subtract_heads(i, w, a);
+    case MixerKind::kDecayed:
+      return attend_decayed(i, w, a);
   }
   return {};
 }
@@ -264,6 +269,28 @@ Tensor Mixers::attend_shared(int64_t i, const LayerWeights& w, const Tensor& a, 
   }
   const Tensor q = turn(i, split_heads(at::linear(a, w.wq), config_.n_heads));
   return at::linear(join_heads(attention_(i, q, shared_k_, shared_v_)), w.wo);
+}
+
+// xPos (arXiv 2212.10554): query and key of pair j are scaled by zeta_j^(+-(position - c) / 512), c
+// the middle of the text; zeta_j = (2 j + 0.4 dim) / (1.4 dim).
+Tensor Mixers::attend_decayed(int64_t i, const LayerWeights& w, const Tensor& a) {
+  const Heads heads = project(i, w, a);
+  const auto dim = static_cast<double>(config_.head_dim);
+  const Tensor pairs = at::arange(config_.head_dim / 2, a.options());
+  const Tensor log_zeta = ((2 * pairs + 0.4 * dim) / (1.4 * dim)).log().repeat({2});  // halves
+  const Tensor distance =
+      (at::arange(length_, a.options()) - static_cast<double>(length_ / 2)) / kScaleBase;
+  const Tensor decay = at::outer(distance, log_zeta).exp();  // [length, dim]
+  const Tensor q = heads.q * decay, k = heads.k / decay;
+  if (config_.block == 0) return at::linear(join_heads(dense_attention(q, k, heads.v)), w.wo);
+  const Tensor block =
+      at::arange(length_, a.options().dtype(at::kLong)).floor_divide(config_.block);
+  const Tensor near = block.unsqueeze(0).ge(block.unsqueeze(1) - 1);
+  const Tensor mask = seen(length_, 0, a.options()).logical_and(near);
+  const int64_t group = config_.n_heads / config_.n_kv_heads;
+  const auto spread = [&](const Tensor& x) { return x.repeat_interleave(group, 1); };
+  return at::linear(
+      join_heads(at::scaled_dot_product_attention(q, spread(k), spread(heads.v), mask)), w.wo);
 }
 
 Tensor Mixers::subtract_parts(int64_t i, const LayerWeights& w, const Tensor& a) {

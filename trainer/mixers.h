@@ -16,6 +16,7 @@ enum class MixerKind : uint8_t {
   kShared,          // attention to keys and values that the first such layer makes
   kTwoParts,        // diff
   kSameKeys,        // diff2
+  kDecayed,         // lex: attention whose pairs decay with distance
 };
 MixerKind mixer_of(const ModelConfig& config, int64_t layer);
 
@@ -58,6 +59,7 @@ class Mixers {
   torch::Tensor attend_window(int64_t i, const LayerWeights& weights, const torch::Tensor& a);
   torch::Tensor attend_shared(int64_t i, const LayerWeights& weights, const torch::Tensor& a,
                               const torch::Tensor& x);
+  torch::Tensor attend_decayed(int64_t i, const LayerWeights& weights, const torch::Tensor& a);
   torch::Tensor subtract_parts(int64_t i, const LayerWeights& weights, const torch::Tensor& a);
   torch::Tensor subtract_heads(int64_t i, const LayerWeights& weights, const torch::Tensor& a);
   torch::Tensor turn(int64_t i, const torch::Tensor& x) const;

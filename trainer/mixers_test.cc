@@ -39,7 +39,7 @@ ModelConfig tiny_config(const std::string& arch) {
 
 class Mixer : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(All, Mixer,
-                         testing::Values("retnet", "yoco", "yoco-window", "diff", "diff2"),
+                         testing::Values("retnet", "yoco", "yoco-window", "diff", "diff2", "lex"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::replace(name.begin(), name.end(), '-', '_');

@@ -1,7 +1,7 @@
 // The model that is trained: pre-norm layers of a mixer and a gated feed-forward, RoPE on halves,
 // tied output. With attention the computation of GGUF's "qwen3" architecture (with QK-norm) or
-// "llama" (without), with the mixers of docs/architectures.md that of "retnet", "yoco", "diff" or
-// "diff2".
+// "llama" (without), with the mixers of docs/architectures.md that of "retnet", "yoco", "diff",
+// "diff2" or "lex".
 #pragma once
 
 #include <torch/types.h>
@@ -16,7 +16,7 @@ namespace longhaul::trainer {
 
 // The defaults are the bundled model.
 struct ModelConfig {
-  std::string arch = "transformer";  // or retnet, yoco, yoco-window, diff, diff2
+  std::string arch = "transformer";  // or retnet, yoco, yoco-window, diff, diff2, lex
   int64_t n_layers = 2;
   int64_t d_model = 192;
   int64_t n_heads = 4;
@@ -34,11 +34,12 @@ struct ModelConfig {
   double rope_magnitude = 1;    // multiplies cos and sin (YaRN)
   bool rope_inclusive = false;  // the last frequency is 1 / theta (model/rope.h)
   double embedding_scale = 1;
-  int64_t value_dim = 0;             // retnet: of a head; 0: as its key
-  int64_t n_self_heads = 0;          // yoco: of the lower layers; 0: as the upper ones
-  int64_t self_head_dim = 0;         // 0: d_model over them
-  int64_t n_shared = 0;              // yoco: upper layers; 0: half of all
-  int64_t window = 0;                // yoco-window: tokens that a lower layer sees
+  int64_t value_dim = 0;      // retnet: of a head; 0: as its key
+  int64_t n_self_heads = 0;   // yoco: of the lower layers; 0: as the upper ones
+  int64_t self_head_dim = 0;  // 0: d_model over them
+  int64_t n_shared = 0;       // yoco: upper layers; 0: half of all
+  int64_t window = 0;         // yoco-window: tokens that a lower layer sees
+  int64_t block = 0;  // lex, imported: what is seen is a token's own block and the one before
   std::vector<double> decays = {};   // retnet, imported; empty: the paper's
   std::vector<double> lambdas = {};  // diff, imported: constants of the layers
   bool planted = true;               // start from trainer/plant.h
@@ -49,7 +50,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ModelConfig, n_layers, d_model, 
                                                 qk_norm, qkv_bias, rope_frequencies, rope_magnitude,
                                                 arch, rope_inclusive, embedding_scale, value_dim,
                                                 n_self_heads, self_head_dim, n_shared, window,
-                                                decays, lambdas, planted, qk_scale)
+                                                block, decays, lambdas, planted, qk_scale)
 
 struct LayerWeights {
   torch::Tensor attn_norm;  // [d_model]

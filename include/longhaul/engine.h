@@ -33,8 +33,11 @@ struct EngineOptions {
   size_t ctx_size = 0;  // tokens a session can hold; 0: the length the model was trained for
   KvType k_type = KvType::kF16;
   KvType v_type = KvType::kF16;
-  size_t block_size = 0;   // tokens per selection block: a power of two from 4 to 256; 0: that of
-                           // the gates, or 16 without
+  size_t block_size = 0;  // tokens per selection block: a power of two from 4 to 256; 0: that of
+                          // the gates, or 16 without
+  // Blockwise causal attention (LeX, arXiv 2212.10554) beyond the trained length: a token sees its
+  // own block of half that length and the one before.
+  bool block_causal = false;
   std::string gates_path;  // gates for the selector `gate`, a file beside the model; empty: none
   // Selectors, beside the default one and `gate`, whose data the cache keeps per block: requests
   // may name no others of those that keep some.

@@ -8,7 +8,10 @@ namespace longhaul::reference {
 namespace {
 
 bool sees(const AttentionJob& job, uint32_t pos, uint32_t token) {
-  return token <= pos && (job.window == 0 || pos - token < job.window);
+  if (token > pos || job.window == 0) return token <= pos;
+  if (job.window_step == 0) return pos - token < job.window;
+  const size_t n_blocks = job.window / job.window_step;  // that are seen, the row's own among them
+  return pos / job.window_step - token / job.window_step < n_blocks;
 }
 
 // The tokens of a row in list order.

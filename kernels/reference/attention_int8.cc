@@ -48,7 +48,10 @@ std::vector<Group> visible_groups(const AttentionJob& job, uint32_t pos) {
     if (n_in_segment++ % kGroupTiles == 0) groups.emplace_back();
     for (size_t slot = 0; slot < kTileTokens; ++slot) {
       const size_t token = tile * kTileTokens + slot;
-      const bool seen = token <= pos && (job.window == 0 || pos - token < job.window);
+      const size_t step = job.window_step;
+      const bool near =
+          step == 0 ? pos - token < job.window : pos / step - token / step < job.window / step;
+      const bool seen = token <= pos && (job.window == 0 || near);
       if (((tiles[i].mask >> slot) & 1) == 0 || !seen) continue;
       groups.back().push_back({job.kv.k_tile(tile), job.kv.v_tile(tile), slot});
     }

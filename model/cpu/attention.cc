@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/rounding.h"
 #include "model/cpu/backend.h"
 #include "model/pass.h"
 
@@ -17,7 +18,9 @@ double positions_attended(const AttentionJob& job, size_t window) {
   if (window == 0) return n_rows * (first + (n_rows + 1) / 2);
   double sum = 0;
   for (size_t r = 0; r < job.n_rows; ++r) {
-    sum += static_cast<double>(std::min<size_t>(job.first_pos + r + 1, window));
+    const size_t n_seen = job.first_pos + r + 1, step = job.window_step;
+    const size_t end = step == 0 ? n_seen : ceil_div(n_seen, step) * step;
+    sum += static_cast<double>(n_seen - (end > window ? end - window : 0));
   }
   return sum;
 }
@@ -83,7 +86,11 @@ void CpuAttention::attend(Pass& pass, const AttentionSpec& spec, MatrixView<cons
     count_blocks(layer);
   }
   pass.lap(&PassTimes::selection_s);
-  longhaul::attend(pool_, jobs_, workspace_);
+  if (spec.xpos_base > 0) {
+    attend_decayed(layer, q, out);
+  } else {
+    longhaul::attend(pool_, jobs_, workspace_);
+  }
   pass.lap(&PassTimes::attention_s);
   if (pass.times != nullptr) count_attended(layer);
 }
@@ -107,6 +114,7 @@ void CpuAttention::make_jobs(const Layer& layer, MatrixView<const float> q, Matr
       job.n_group = spec.n_group();
       job.first_pos = static_cast<uint32_t>(rows.first_pos);
       job.window = spec.window;
+      job.window_step = spec.window_step;
       job.scale = spec.scale;
       job.out = out.data + rows.first * out.stride + head * spec.n_group() * spec.value_dim;
       job.out_stride = out.stride;

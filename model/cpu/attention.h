@@ -26,6 +26,7 @@ class CpuAttention {
   void begin(Pass& pass);
   void store(const Pass& pass, const AttentionSpec& spec, MatrixView<const float> k,
              MatrixView<const float> v);
+  void decay_keys(const Pass& pass, const AttentionSpec& spec, MatrixView<float> k);
   void attend(Pass& pass, const AttentionSpec& spec, MatrixView<const float> q,
               MatrixView<float> out);
 
@@ -49,6 +50,7 @@ class CpuAttention {
     std::span<const TileRef> tiles;
   };
   void choose(const Layer& layer);
+  void attend_decayed(const Layer& layer, MatrixView<const float> q, MatrixView<float> out);
   void make_jobs(const Layer& layer, MatrixView<const float> q, MatrixView<float> out);
   void select(const Layer& layer);
   void count_blocks(const Layer& layer);
@@ -66,6 +68,11 @@ class CpuAttention {
   std::vector<SummaryView> summary_views_;   // [jobs, n_summaries]
   // As jobs, once a pass was a partial rectification.
   std::vector<RectifySelection> rectify_selections_;
+  // Of attend_decayed().
+  AlignedBuffer<float> decayed_;  // [rows, q_dim] queries as a segment's keys want them
+  std::vector<TextPart> parts_;   // as jobs
+  SegmentStates segment_states_;
+  StateBuffer states_;
   AttentionWorkspace workspace_;
   std::vector<AttentionWorkspace> worker_workspaces_;  // for selectors that compute attention
 };

@@ -58,6 +58,9 @@ class CpuBackend final : public Backend {
   void prepare(MatrixView<const float> x) override;
   void multiply(std::span<const Product> products) override;
 
+  void decay_keys(const Pass& pass, const AttentionSpec& spec, MatrixView<float> k) override {
+    attention_.decay_keys(pass, spec, k);
+  }
   void store(const Pass& pass, const AttentionSpec& spec, MatrixView<const float> k,
              MatrixView<const float> v) override {
     attention_.store(pass, spec, k, v);

@@ -153,8 +153,9 @@ void Attention::rotate(const Layer& layer, bool queries, bool keys) {
 void Attention::store(const Layer& layer) {
   Pass& pass = layer.pass;
   const AttentionSpec& spec = layer.spec;
-  pass.backend.store(pass, spec, k_.rows(pass.n_rows, spec.k_dim()),
-                     v_.rows(pass.n_rows, spec.v_dim()));
+  const MatrixView<float> k = k_.rows(pass.n_rows, spec.k_dim());
+  if (spec.xpos_base > 0) pass.backend.decay_keys(pass, spec, k);
+  pass.backend.store(pass, spec, k, v_.rows(pass.n_rows, spec.v_dim()));
 }
 
 // As attend() wants them.
