@@ -30,5 +30,7 @@ size_t peak_memory_bytes();
 
 // The processor's name as the system gives it, or "unknown".
 std::string cpu_name();
+// What it can do, as the system gives it; empty where it does not say.
+std::string cpu_features();
 
 }  // namespace longhaul

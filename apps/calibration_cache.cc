@@ -92,6 +92,8 @@ void write_file(const std::string& path, const Json& document) {
 
 }  // namespace
 
+std::string program_and_processor() { return fmt::format("{}; {}", cpu_name(), program_stamp()); }
+
 std::string calibration_path() {
   const char* cache = std::getenv("XDG_CACHE_HOME");
   if (cache != nullptr && *cache != '\0') return fmt::format("{}/longhaul/calibration.json", cache);
@@ -102,8 +104,7 @@ std::string calibration_path() {
 }
 
 Result<CalibrationSource> use_calibration(Engine& engine, const std::string& path, bool renew) {
-  const std::string key =
-      fmt::format("{}; {}; {}", engine.calibration_key(), cpu_name(), program_stamp());
+  const std::string key = fmt::format("{}; {}", engine.calibration_key(), program_and_processor());
   if (!renew && !path.empty()) {
     const Json document = read_file(path);
     if (const auto stored = find(document, key)) {

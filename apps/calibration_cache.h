@@ -19,6 +19,9 @@ struct CalibrationSource {
   int64_t measured_at = 0;  // seconds since 1970; 0: the file does not say
 };
 
+// Tells this build and this processor from others, as far as bits and times depend on them.
+std::string program_and_processor();
+
 // Gives the engine the calibration stored in the file at `path` for it, this processor and this
 // build of the program; without one, or where it is to be renewed, measures and stores it. A file
 // that cannot be read or written costs a measurement, never an Error.

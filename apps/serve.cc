@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 
+#include "apps/bench_machine.h"
 #include "apps/calibration_cache.h"
 #include "apps/commands.h"
 #include "apps/options.h"
@@ -60,6 +61,7 @@ Status fill_in(ServeArguments& arguments, const Engine& engine, size_t n_each) {
   server.connections.max_body_bytes = arguments.body_bytes;
   server.connections.ping_every = std::chrono::seconds(arguments.ping_s);
   server.grace = std::chrono::seconds(arguments.grace_s);
+  server.program = program_and_processor() + "; " + cpu_features();
   server.defaults.max_tokens =
       arguments.max_tokens > 0 ? arguments.max_tokens : engine.options().ctx_size;
   if (server.model_id.empty())
@@ -124,6 +126,14 @@ void add_server_options(CLI::App& command, ServeArguments& arguments) {
       ->type_name("FILE");
   add_count(command, "--requests-bytes", server.max_request_bytes,
             "bytes kept of such requests and their answers; the oldest that are over go first", 1);
+  command
+      .add_option(
+          "--prefix-dir", server.prefix_folder,
+          "folder for kept prompts, this server's own: they are there after a restart; without "
+          "it they are in memory alone")
+      ->type_name("FOLDER");
+  add_count(command, "--prefix-disk-bytes", server.max_prefix_bytes,
+            "bytes of that folder; the least recently used go first", 1);
   add_count(command, "--max-connections", server.connections.max_connections,
             "connections at once; more wait", 1);
   add_count(command, "--max-body", arguments.body_bytes, "bytes of a request", 1);

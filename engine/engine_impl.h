@@ -50,6 +50,8 @@ struct Engine::Impl {
   Result<Calibration> ensure_calibration();
   // Error where `what`, which needs the keys and values in the host's memory, cannot be had.
   Status check_on_host(std::string_view what) const;
+  // Error where stretches of a text alone cannot be taken out and put in: see clean_format().
+  Status check_piecewise() const;
   // What the request's grammar allows; null if it has none.
   Result<std::unique_ptr<TokenConstraint>> constraint(const GenerateRequest& request);
   // A sampler that is never asked, for runs over given tokens.

@@ -72,6 +72,35 @@ Status Text::restore(const std::string& path, std::string_view model_id) {
   return {};
 }
 
+Result<std::vector<std::byte>> Text::clean_tiles(size_t first, size_t count) const {
+  const size_t end = std::min({n_clean_, size(), first_random_}) / kTileTokens * kTileTokens;
+  if (first % kTileTokens != 0 || count % kTileTokens != 0 || first > end || count > end - first) {
+    return bad_input("clean tokens: expected multiples of {} up to {}, found {} from {} on",
+                     kTileTokens, end, count, first);
+  }
+  std::vector<std::byte> tiles(cache_.tiles_bytes(count));
+  cache_.copy_tiles(first, count, tiles);
+  return tiles;
+}
+
+Status Text::append_clean(std::span<const int32_t> tokens, std::span<const std::byte> tiles) {
+  if (n_clean_ != size() || n_cached() != size() || size() % kTileTokens != 0 ||
+      tokens.size() % kTileTokens != 0) {
+    return bad_input(
+        "clean tokens: expected multiples of {} behind as many that are clean, found {} behind {} "
+        "of which {} are clean",
+        kTileTokens, tokens.size(), size(), n_clean_);
+  }
+  if (tiles.size() != cache_.tiles_bytes(tokens.size())) {
+    return bad_input("clean tokens: expected {} bytes for {} tokens, found {}",
+                     cache_.tiles_bytes(tokens.size()), tokens.size(), tiles.size());
+  }
+  LH_RETURN_IF_ERROR(cache_.append_tiles(tokens.size(), tiles));
+  append(tokens);
+  n_clean_ = n_rectified_ = size();
+  return {};
+}
+
 Status Text::fill_random(size_t vocab_size, Backend& backend, size_t n_tokens, uint64_t seed) {
   LH_CHECK(n_tokens > size());
   const size_t first = n_cached();

@@ -58,6 +58,12 @@ class Text {
   Status save(const std::string& path, std::string_view model_id) const;
   // After an Error the text is as before.
   Status restore(const std::string& path, std::string_view model_id);
+  // The tiles of clean tokens as bytes (state/sequence_state.h), where the pool is_piecewise().
+  // Error: not whole tiles, not clean, or random.
+  Result<std::vector<std::byte>> clean_tiles(size_t first, size_t count) const;
+  // Appends tokens with their tiles, clean. Error: not whole tiles, a text that is not clean to its
+  // end, a full cache; then the text is as before.
+  Status append_clean(std::span<const int32_t> tokens, std::span<const std::byte> tiles);
   // Appends random tokens up to n_tokens, with random keys and values.
   Status fill_random(size_t vocab_size, Backend& backend, size_t n_tokens, uint64_t seed);
   // Keys and values of the layers that selectors choose from.

@@ -51,6 +51,9 @@ class GgufFile {
   const std::vector<std::pair<std::string, GgufValue>>& metadata() const { return metadata_; }
   // Of all parts, in the order of the files.
   const std::vector<GgufTensor>& tensors() const { return tensors_; }
+  // Tells contents apart: a hash of all bytes of all parts, which it reads; of a file in memory, of
+  // the tensors' data.
+  std::string content_hash() const;
   // nullptr if there is no such tensor.
   const GgufTensor* find_tensor(std::string_view name) const;
   // Drops the memory behind a tensor's data, where it is mapped from a file: see

@@ -131,6 +131,77 @@ class Killed(unittest.TestCase):
         print(f"{n_broken_off} answers were broken off, of {4 * (round + 1)}", file=sys.stderr)
 
 
+class KilledWhileItWritesPrompts(unittest.TestCase):
+    """Kept prompts on disk, and a server that is killed again and again (LONGHAUL_DISK_KILLS times), its files damaged."""
+
+    LIMIT = 3 << 20
+
+    def prompts(self):
+        # Texts that begin alike in part, as turns and samples do.
+        random.seed(2)
+        ids = lambda n: [random.randrange(10, 200) for _ in range(n)]
+        beginnings = [ids(260), ids(150)]
+        return [beginnings[i % 2][:random.randrange(80, 261)] + ids(random.randrange(20, 500)) for i in range(12)]
+
+    def ask(self, server, prompt, number, **fields):
+        """The text, or None where the server has gone; and how much of the prompt it did not read."""
+        try:
+            reply = server.complete(prompt=prompt, max_tokens=16, temperature=1, seed=number, ignore_eos=True, **fields)
+        except (OSError, http.client.HTTPException):
+            return None, 0
+        return reply["choices"][0]["text"], reply["usage"]["prompt_tokens_details"]["cached_tokens"]
+
+    def counted(self, server, name):
+        return int(server.ask("GET", "/metrics")[1].split(f"\nlonghaul:prefix_{name} ")[1].split("\n")[0])
+
+    def damage(self, folder):
+        """What a disk may do: a byte changed, an end cut off, the index lost or filled with rubbish."""
+        pages = sorted(folder.glob("*.page"))
+        for page in random.sample(pages, min(3, len(pages))):
+            content = bytearray(page.read_bytes())
+            content[random.randrange(len(content))] ^= 1 << random.randrange(8)
+            page.write_bytes(content[:random.choice([len(content), random.randrange(len(content))])])
+        if random.random() < 0.3:
+            (folder / "index.db").write_bytes(b"rubbish" * 1000)
+
+    def test_no_answer_is_another(self):
+        prompts = self.prompts()
+        server = Server("--parallel", "4")
+        wanted = [self.ask(server, prompt, i, cache_prompt=False)[0] for i, prompt in enumerate(prompts)]
+        server.stop()
+        self.assertEqual(len(set(wanted)), len(wanted))
+        kills = int(os.environ.get("LONGHAUL_DISK_KILLS", "6"))
+        n_answers = n_restored = n_damaged = 0
+        with tempfile.TemporaryDirectory() as name, concurrent.futures.ThreadPoolExecutor(4) as pool:
+            folder = pathlib.Path(name) / "prefixes"
+            for round in range(kills + 1):
+                server = Server("--parallel", "4", "--prefix-dir", str(folder), "--prefix-disk-bytes", str(self.LIMIT))
+                n_damaged += self.counted(server, "pages_damaged_total")
+                numbers = random.sample(range(len(prompts)), len(prompts))
+                asked = [(i, pool.submit(self.ask, server, prompts[i], i)) for i in numbers]
+                if round < kills:
+                    time.sleep(random.uniform(0, 1.2))
+                    n_restored += self.counted(server, "restored_tokens_total")
+                    n_damaged += self.counted(server, "pages_damaged_total")
+                    server.process.kill()
+                for i, answer in asked:
+                    text, _ = answer.result()
+                    n_answers += text is not None
+                    self.assertIn(text, (wanted[i], None), i)
+                    self.assertTrue(text is not None or round < kills)
+                if round == kills:
+                    n_restored += self.counted(server, "restored_tokens_total")
+                    self.assertEqual(server.stop()[0], 0)
+                else:
+                    server.process.communicate()
+                self.assertLessEqual(sum(-(-file.stat().st_size // 4096) * 4096 for file in folder.iterdir()), self.LIMIT)
+                if round % 3 == 2:
+                    self.damage(folder)
+        self.assertGreater(n_restored, 0)
+        print(f"{kills} kills: {n_answers} answers as wanted, {n_restored} tokens came from disk, {n_damaged} files were "
+              "dropped as damaged", file=sys.stderr)
+
+
 class PlainHttp(WithServer):
     def test_says_what_generate_says(self):
         expected = generated(PROMPT, "-n", "40")

@@ -8,7 +8,8 @@ namespace longhaul {
 namespace {
 
 constexpr std::array<std::string_view, kMissReasons> kReasonNames = {
-    "none", "extended", "diverged", "sparse", "window", "unknown", "empty", "full", "off"};
+    "none",  "extended", "diverged", "sparse", "window", "unknown",
+    "empty", "full",     "off",      "disk",   "damaged"};
 
 template <class T>
 std::string line(std::string_view name, std::string_view type, T value) {
@@ -72,6 +73,31 @@ void Metrics::prefix_kept(size_t n_entries, size_t n_tokens) {
   const std::lock_guard lock(mutex_);
   n_kept_texts_ = n_entries;
   n_kept_tokens_ = n_tokens;
+}
+
+void Metrics::token_bytes(size_t n_bytes) {
+  const std::lock_guard lock(mutex_);
+  token_bytes_ = n_bytes;
+}
+
+void Metrics::disk(const DiskCounts& counts) {
+  const std::lock_guard lock(mutex_);
+  disk_ = counts;
+}
+
+std::string Metrics::disk_lines() const {
+  if (token_bytes_ == 0) return {};
+  std::string text = fmt::format(
+      "# TYPE longhaul:prefix_bytes gauge\nlonghaul:prefix_bytes{{tier=\"memory\"}} {}\n"
+      "longhaul:prefix_bytes{{tier=\"disk\"}} {}\n",
+      n_kept_tokens_ * token_bytes_, disk_.n_bytes);
+  text += gauge("longhaul:prefix_pages", disk_.n_pages);
+  text += gauge("longhaul:prefix_pages_waiting", disk_.n_waiting);
+  text += counter("longhaul:prefix_pages_written_total", disk_.n_written);
+  text += counter("longhaul:prefix_pages_dropped_total", disk_.n_dropped);
+  text += counter("longhaul:prefix_pages_evicted_total", disk_.n_evicted);
+  text += counter("longhaul:prefix_pages_damaged_total", disk_.n_damaged);
+  return text + counter("longhaul:prefix_restored_tokens_total", n_restored_);
 }
 
 void Metrics::text_over(const TextOutcome& outcome) {
@@ -144,6 +170,7 @@ std::string Metrics::prometheus() const {
   text += counter("longhaul:blocks_skipped_total", n_blocks_skipped_);
   text += gauge("longhaul:prefix_texts", n_kept_texts_);
   text += gauge("longhaul:prefix_tokens", n_kept_tokens_);
+  text += disk_lines();
   text += "# TYPE longhaul:prefix_misses_total counter\n";
   for (size_t i = 1; i < kMissReasons; ++i)
     text += fmt::format("longhaul:prefix_misses_total{{reason=\"{}\"}} {}\n", kReasonNames[i],

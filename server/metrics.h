@@ -25,8 +25,10 @@ enum class MissReason : uint8_t {
   kEmpty,     // nothing is kept
   kFull,      // no pages for a copy
   kOff,       // the request wants none of it
+  kDisk,      // the rest of what the disk gave is not there
+  kDamaged,   // the disk had more, in files that are damaged
 };
-constexpr size_t kMissReasons = 9;
+constexpr size_t kMissReasons = 11;
 std::string_view to_string(MissReason reason);
 
 // Counts of how often a value was at most each bound.
@@ -44,6 +46,12 @@ class Histogram {
   double sum_ = 0;
 };
 
+// Kept prompts on disk.
+struct DiskCounts {
+  uint64_t n_bytes = 0, n_pages = 0, n_waiting = 0;  // n_waiting: pages to be written
+  uint64_t n_written = 0, n_dropped = 0, n_evicted = 0, n_damaged = 0;  // so far
+};
+
 // May be used by several threads at once.
 class Metrics {
  public:
@@ -54,12 +62,17 @@ class Metrics {
   void resumed() { add(n_resumed_, 1); }
   void prefix_asked(size_t n_tokens, size_t n_reused, MissReason reason);
   void prefix_kept(size_t n_entries, size_t n_tokens);
+  // There is a disk tier, and a kept token has so many bytes.
+  void token_bytes(size_t n_bytes);
+  void disk(const DiskCounts& counts);
+  void restored(size_t n_tokens) { add(n_restored_, n_tokens); }
   void text_over(const TextOutcome& outcome);
 
   // The exposition format, version 0.0.4.
   std::string prometheus() const;
 
  private:
+  std::string disk_lines() const;
   void add(uint64_t& counter, uint64_t n) {
     const std::lock_guard lock(mutex_);
     counter += n;
@@ -71,6 +84,8 @@ class Metrics {
   double prefill_s_ = 0, decode_s_ = 0;
   uint64_t n_asked_ = 0, n_reused_ = 0, n_kept_texts_ = 0, n_kept_tokens_ = 0;
   std::array<uint64_t, kMissReasons> misses_ = {};
+  uint64_t token_bytes_ = 0, n_restored_ = 0;
+  DiskCounts disk_;
   std::map<std::string, uint64_t> finished_;  // by reason
   uint64_t n_dense_steps_ = 0, n_sparse_steps_ = 0, n_rectifications_ = 0;
   uint64_t n_blocks_read_ = 0, n_blocks_skipped_ = 0, n_drafted_ = 0, n_accepted_ = 0;

@@ -29,6 +29,32 @@ TEST(Metrics, CountsTexts) {
   }
 }
 
+TEST(Metrics, TheDiskIsThereOnlyIfItIs) {
+  Metrics metrics;
+  metrics.prefix_kept(2, 512);
+  EXPECT_EQ(metrics.prometheus().find("tier="), std::string::npos);
+  metrics.token_bytes(100);
+  metrics.disk({.n_bytes = 70'000,
+                .n_pages = 3,
+                .n_waiting = 4,
+                .n_written = 5,
+                .n_dropped = 6,
+                .n_evicted = 7,
+                .n_damaged = 8});
+  metrics.restored(64);
+  metrics.prefix_asked(100, 64, MissReason::kDamaged);
+  const std::string text = metrics.prometheus();
+  for (const char* line :
+       {"\nlonghaul:prefix_bytes{tier=\"memory\"} 51200\n",
+        "\nlonghaul:prefix_bytes{tier=\"disk\"} 70000\n", "\nlonghaul:prefix_pages 3\n",
+        "\nlonghaul:prefix_pages_waiting 4\n", "\nlonghaul:prefix_pages_written_total 5\n",
+        "\nlonghaul:prefix_pages_dropped_total 6\n", "\nlonghaul:prefix_pages_evicted_total 7\n",
+        "\nlonghaul:prefix_pages_damaged_total 8\n", "\nlonghaul:prefix_restored_tokens_total 64\n",
+        "\nlonghaul:prefix_misses_total{reason=\"damaged\"} 1\n"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << text;
+  }
+}
+
 TEST(Histogram, ValuesBeyondTheLastBoundAreCounted) {
   Histogram histogram({1, 2});
   for (const double value : {0.5, 1.0, 1.5, 9.0}) histogram.add(value);

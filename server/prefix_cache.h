@@ -2,11 +2,14 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 
 #include "longhaul/engine.h"
+#include "server/disk_tier.h"
 #include "server/metrics.h"
 #include "server/prefix_index.h"
 
@@ -15,9 +18,11 @@ namespace longhaul {
 // May be used by several threads at once. Its functions wait for the pass that runs.
 class PrefixCache {
  public:
-  // Keeps at most max_tokens tokens, whole pages counted; 0: none. `log` is told of every miss.
+  // Keeps at most max_tokens tokens, whole pages counted; 0: none. `log` is told of every miss. With
+  // a disk tier (not null) what is kept goes there too, and comes back from there.
   PrefixCache(Engine& engine, size_t max_tokens, Metrics& metrics,
-              std::function<void(std::string_view)> log);
+              std::function<void(std::string_view)> log, std::unique_ptr<DiskTier> disk = nullptr);
+  ~PrefixCache();
 
   struct Start {
     Session session;
@@ -33,15 +38,25 @@ class PrefixCache {
   void clear();
 
  private:
+  // What memory has for a prompt, and what it has not.
+  struct Found {
+    std::optional<Session> session;
+    size_t n_reused = 0;
+    MissReason reason = MissReason::kEmpty;
+    std::optional<PrefixIndex::Match> best = std::nullopt;
+  };
+  Found find(std::span<const int32_t> prompt, size_t owner);
+  void restore(Found& found, std::span<const int32_t> prompt, size_t owner);
   bool is_worth_it(const Session& session) const;
   Result<Session> copy(const PrefixIndex::Match& match, size_t n_tokens);
-  void report(std::span<const int32_t> prompt, size_t n_reused, MissReason reason,
-              const PrefixIndex::Match* best);
+  std::optional<std::vector<std::byte>> page_of(uint64_t id, size_t page);
+  void report(std::span<const int32_t> prompt, const Found& found);
 
   Engine& engine_;
   Metrics& metrics_;
   const std::function<void(std::string_view)> log_;
   const bool is_on_;
+  const std::unique_ptr<DiskTier> disk_;
   std::mutex mutex_;  // guards what follows
   PrefixIndex index_;
   std::map<uint64_t, Session> sessions_;  // by the index's ids

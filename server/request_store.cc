@@ -1,7 +1,5 @@
 #include "server/request_store.h"
 
-#include <sqlite3.h>
-
 #include <cstring>
 #include <span>
 
@@ -23,6 +21,26 @@ constexpr const char* kColumns =
     "answer";
 constexpr const char* kBytes = "length(body) + length(tokens) + length(answer)";
 
+StoredRequest read_request(SqliteStatement& row) {
+  StoredRequest request;
+  request.owner = row.bytes();
+  request.id = row.bytes();
+  request.model = row.bytes();
+  request.created = row.number();
+  request.path = row.bytes();
+  request.body = row.bytes();
+  request.seed = static_cast<uint64_t>(row.number());
+  request.state = static_cast<RequestState>(row.number());
+  const std::string tokens = row.bytes();
+  request.tokens.resize(tokens.size() / sizeof(int32_t));
+  if (!tokens.empty()) std::memcpy(request.tokens.data(), tokens.data(), tokens.size());
+  request.n_resumable = static_cast<size_t>(row.number());
+  request.is_stream = row.number() != 0;
+  request.status = static_cast<unsigned>(row.number());
+  request.answer = row.bytes();
+  return request;
+}
+
 }  // namespace
 
 std::string_view to_string(RequestState state) {
@@ -39,124 +57,19 @@ std::string_view to_string(RequestState state) {
   return "cancelled";
 }
 
-// One statement: values are bound and columns read from left to right.
-class RequestStore::Statement {
- public:
-  Statement(const RequestStore& store, const std::string& sql) : store_(store) {
-    is_good_ = sqlite3_prepare_v2(store.db_, sql.c_str(), -1, &statement_, nullptr) == SQLITE_OK;
-  }
-  ~Statement() { sqlite3_finalize(statement_); }
-  Statement(const Statement&) = delete;
-  Statement& operator=(const Statement&) = delete;
-
-  Statement& operator<<(const std::string& text) {
-    return bound(sqlite3_bind_text64(statement_, ++n_bound_, text.data(), text.size(),
-                                     SQLITE_STATIC, SQLITE_UTF8));
-  }
-  Statement& operator<<(int64_t number) {
-    return bound(sqlite3_bind_int64(statement_, ++n_bound_, number));
-  }
-  Statement& operator<<(std::span<const std::byte> bytes) {
-    ++n_bound_;
-    if (bytes.empty()) return bound(sqlite3_bind_zeroblob(statement_, n_bound_, 0));  // not NULL
-    return bound(
-        sqlite3_bind_blob64(statement_, n_bound_, bytes.data(), bytes.size(), SQLITE_STATIC));
-  }
-  // The next row. False: there is none, or an error.
-  bool step() {
-    n_read_ = 0;
-    const int code = is_good_ ? sqlite3_step(statement_) : SQLITE_ERROR;
-    is_good_ = code == SQLITE_ROW || code == SQLITE_DONE;
-    return code == SQLITE_ROW;
-  }
-  Status run() {
-    step();
-    return status();
-  }
-  Status status() const {
-    if (is_good_) return {};
-    return tl::unexpected<Error>(store_.failed());
-  }
-
-  int64_t number() { return sqlite3_column_int64(statement_, n_read_++); }
-  std::string bytes() {
-    const void* const data = sqlite3_column_blob(statement_, n_read_);
-    const auto n = static_cast<size_t>(sqlite3_column_bytes(statement_, n_read_++));
-    return data == nullptr ? std::string() : std::string(static_cast<const char*>(data), n);
-  }
-  StoredRequest request() {
-    StoredRequest request;
-    request.owner = bytes();
-    request.id = bytes();
-    request.model = bytes();
-    request.created = number();
-    request.path = bytes();
-    request.body = bytes();
-    request.seed = static_cast<uint64_t>(number());
-    request.state = static_cast<RequestState>(number());
-    const std::string tokens = bytes();
-    request.tokens.resize(tokens.size() / sizeof(int32_t));
-    if (!tokens.empty()) std::memcpy(request.tokens.data(), tokens.data(), tokens.size());
-    request.n_resumable = static_cast<size_t>(number());
-    request.is_stream = number() != 0;
-    request.status = static_cast<unsigned>(number());
-    request.answer = bytes();
-    return request;
-  }
-
- private:
-  Statement& bound(int code) {
-    is_good_ &= code == SQLITE_OK;
-    return *this;
-  }
-
-  const RequestStore& store_;
-  sqlite3_stmt* statement_ = nullptr;
-  int n_bound_ = 0, n_read_ = 0;
-  bool is_good_ = true;
-};
-
 Result<std::unique_ptr<RequestStore>> RequestStore::open(const std::string& path) {
-  sqlite3* db = nullptr;
-  const int code =
-      sqlite3_open_v2(path.empty() ? ":memory:" : path.c_str(), &db,
-                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
-  std::unique_ptr<RequestStore> store(new RequestStore(db, path));
-  if (code != SQLITE_OK) return tl::unexpected<Error>(store->failed());
-  LH_RETURN_IF_ERROR(store->create());
-  return store;
-}
-
-RequestStore::~RequestStore() { sqlite3_close(db_); }
-
-// What a killed process leaves behind is whole: a log ahead of the file, and transactions.
-Status RequestStore::create() {
-  LH_RETURN_IF_ERROR(execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL"));
-  Statement version(*this, "PRAGMA user_version");
-  const int64_t found = version.step() ? version.number() : -1;
-  LH_RETURN_IF_ERROR(version.status());
-  if (found != 0 && found != kVersion) {
-    return bad_input("{}: expected a file of requests of version {}, found version {}", path_,
-                     kVersion, found);
-  }
-  LH_RETURN_IF_ERROR(execute(kTable));
-  return execute(fmt::format("PRAGMA user_version = {}", kVersion).c_str());
-}
-
-Status RequestStore::execute(const char* sql) {
-  if (sqlite3_exec(db_, sql, nullptr, nullptr, nullptr) == SQLITE_OK) return {};
-  return tl::unexpected<Error>(failed());
-}
-
-Error RequestStore::failed() const {
-  return {ErrorCode::kIo, fmt::format("{}: {}", path_.empty() ? "requests in memory" : path_,
-                                      db_ == nullptr ? "no memory" : sqlite3_errmsg(db_))};
+  LH_ASSIGN_OR_RETURN(auto file, SqliteFile::open(path, "requests in memory"));
+  // What a killed process leaves behind is whole: a log ahead of the file, and transactions.
+  LH_RETURN_IF_ERROR(file->execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL"));
+  LH_RETURN_IF_ERROR(file->create(kTable, kVersion, "a file of requests"));
+  return std::unique_ptr<RequestStore>(new RequestStore(std::move(file)));
 }
 
 Status RequestStore::insert(const StoredRequest& r) {
   const std::lock_guard lock(mutex_);
-  Statement insert(
-      *this, fmt::format("INSERT INTO requests ({}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", kColumns));
+  SqliteStatement insert(
+      *file_,
+      fmt::format("INSERT INTO requests ({}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", kColumns));
   insert << r.owner << r.id << r.model << r.created << r.path << r.body
          << static_cast<int64_t>(r.seed) << static_cast<int64_t>(r.state)
          << std::as_bytes(std::span(r.tokens)) << static_cast<int64_t>(r.n_resumable)
@@ -167,25 +80,26 @@ Status RequestStore::insert(const StoredRequest& r) {
 
 Status RequestStore::mark(const std::vector<StoredRequest>& requests) {
   const std::lock_guard lock(mutex_);
-  LH_RETURN_IF_ERROR(execute("BEGIN"));
+  LH_RETURN_IF_ERROR(file_->execute("BEGIN"));
   for (const StoredRequest& r : requests) {
-    Statement mark(*this,
-                   "UPDATE requests SET tokens = ?, n_resumable = ? WHERE owner = ? AND id = ?");
+    SqliteStatement mark(
+        *file_, "UPDATE requests SET tokens = ?, n_resumable = ? WHERE owner = ? AND id = ?");
     mark << std::as_bytes(std::span(r.tokens)) << static_cast<int64_t>(r.n_resumable) << r.owner
          << r.id;
     if (Status status = mark.run(); !status) {
-      (void)execute("ROLLBACK");
+      (void)file_->execute("ROLLBACK");
       return status;
     }
   }
-  return execute("COMMIT");
+  return file_->execute("COMMIT");
 }
 
 Status RequestStore::finish(const StoredRequest& r) {
   const std::lock_guard lock(mutex_);
-  Statement finish(*this,
-                   "UPDATE requests SET state = ?, is_stream = ?, status = ?, answer = ?, tokens = "
-                   "?, n_resumable = ? WHERE owner = ? AND id = ?");
+  SqliteStatement finish(
+      *file_,
+      "UPDATE requests SET state = ?, is_stream = ?, status = ?, answer = ?, tokens = "
+      "?, n_resumable = ? WHERE owner = ? AND id = ?");
   finish << static_cast<int64_t>(r.state) << static_cast<int64_t>(r.is_stream)
          << static_cast<int64_t>(r.status) << std::as_bytes(std::span(r.answer))
          << std::as_bytes(std::span(r.tokens)) << static_cast<int64_t>(r.n_resumable) << r.owner
@@ -195,7 +109,7 @@ Status RequestStore::finish(const StoredRequest& r) {
 
 Status RequestStore::remove(const std::string& owner, const std::string& id) {
   const std::lock_guard lock(mutex_);
-  Statement remove(*this, "DELETE FROM requests WHERE owner = ? AND id = ?");
+  SqliteStatement remove(*file_, "DELETE FROM requests WHERE owner = ? AND id = ?");
   remove << owner << id;
   return remove.run();
 }
@@ -203,21 +117,21 @@ Status RequestStore::remove(const std::string& owner, const std::string& id) {
 Result<std::optional<StoredRequest>> RequestStore::find(const std::string& owner,
                                                         const std::string& id) {
   const std::lock_guard lock(mutex_);
-  Statement find(*this,
-                 fmt::format("SELECT {} FROM requests WHERE owner = ? AND id = ?", kColumns));
+  SqliteStatement find(*file_,
+                       fmt::format("SELECT {} FROM requests WHERE owner = ? AND id = ?", kColumns));
   find << owner << id;
   std::optional<StoredRequest> found;
-  if (find.step()) found = find.request();
+  if (find.step()) found = read_request(find);
   LH_RETURN_IF_ERROR(find.status());
   return found;
 }
 
 Result<std::vector<RequestStore::Entry>> RequestStore::list(const std::string& owner) {
   const std::lock_guard lock(mutex_);
-  Statement list(*this,
-                 fmt::format("SELECT id, created, path, state, status, length(tokens), {} FROM "
-                             "requests WHERE owner = ? ORDER BY created DESC, id",
-                             kBytes));
+  SqliteStatement list(
+      *file_, fmt::format("SELECT id, created, path, state, status, length(tokens), {} FROM "
+                          "requests WHERE owner = ? ORDER BY created DESC, id",
+                          kBytes));
   list << owner;
   std::vector<Entry> entries;
   while (list.step()) {
@@ -237,17 +151,17 @@ Result<std::vector<RequestStore::Entry>> RequestStore::list(const std::string& o
 
 Result<std::vector<StoredRequest>> RequestStore::running() {
   const std::lock_guard lock(mutex_);
-  Statement running(
-      *this, fmt::format("SELECT {} FROM requests WHERE state = {} ORDER BY created, id", kColumns,
-                         static_cast<int>(RequestState::kRunning)));
+  SqliteStatement running(
+      *file_, fmt::format("SELECT {} FROM requests WHERE state = {} ORDER BY created, id", kColumns,
+                          static_cast<int>(RequestState::kRunning)));
   std::vector<StoredRequest> requests;
-  while (running.step()) requests.push_back(running.request());
+  while (running.step()) requests.push_back(read_request(running));
   LH_RETURN_IF_ERROR(running.status());
   return requests;
 }
 
 Result<size_t> RequestStore::n_bytes() {
-  Statement sum(*this, fmt::format("SELECT total({}) FROM requests", kBytes));
+  SqliteStatement sum(*file_, fmt::format("SELECT total({}) FROM requests", kBytes));
   const int64_t found = sum.step() ? sum.number() : 0;
   LH_RETURN_IF_ERROR(sum.status());
   return static_cast<size_t>(found);
@@ -257,11 +171,12 @@ Result<size_t> RequestStore::trim(size_t max_bytes) {
   const std::lock_guard lock(mutex_);
   LH_ASSIGN_OR_RETURN(size_t n_kept, n_bytes());
   while (n_kept > max_bytes) {
-    Statement oldest(*this, fmt::format("DELETE FROM requests WHERE rowid = (SELECT rowid FROM "
-                                        "requests WHERE state != {} ORDER BY created, id LIMIT 1)",
-                                        static_cast<int>(RequestState::kRunning)));
+    SqliteStatement oldest(*file_,
+                           fmt::format("DELETE FROM requests WHERE rowid = (SELECT rowid FROM "
+                                       "requests WHERE state != {} ORDER BY created, id LIMIT 1)",
+                                       static_cast<int>(RequestState::kRunning)));
     LH_RETURN_IF_ERROR(oldest.run());
-    if (sqlite3_changes(db_) == 0) break;
+    if (file_->n_changed() == 0) break;
     LH_ASSIGN_OR_RETURN(n_kept, n_bytes());
   }
   return n_kept;

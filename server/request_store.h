@@ -9,8 +9,7 @@
 #include <vector>
 
 #include "longhaul/result.h"
-
-struct sqlite3;
+#include "server/sqlite.h"
 
 namespace longhaul {
 
@@ -39,9 +38,6 @@ class RequestStore {
   // Creates the file if there is none; an empty path: in memory. Error: it cannot be opened, or is
   // no file of this kind and version.
   static Result<std::unique_ptr<RequestStore>> open(const std::string& path);
-  ~RequestStore();
-  RequestStore(const RequestStore&) = delete;
-  RequestStore& operator=(const RequestStore&) = delete;
 
   Status insert(const StoredRequest& request);
   // Its tokens and n_resumable; all of them in one transaction.
@@ -62,15 +58,10 @@ class RequestStore {
   Result<size_t> trim(size_t max_bytes);
 
  private:
-  class Statement;
-  RequestStore(sqlite3* db, std::string path) : db_(db), path_(std::move(path)) {}
-  Status create();
-  Status execute(const char* sql);
+  explicit RequestStore(std::unique_ptr<SqliteFile> file) : file_(std::move(file)) {}
   Result<size_t> n_bytes();
-  Error failed() const;
 
-  sqlite3* const db_;
-  const std::string path_;
+  const std::unique_ptr<SqliteFile> file_;
   std::mutex mutex_;
 };
 

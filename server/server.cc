@@ -34,13 +34,33 @@ std::string name_of_tokens(const Engine& engine) {
                      options.block_size, options.ctx_size, options.device);
 }
 
+// Null without a folder.
+Result<std::unique_ptr<DiskTier>> open_disk(Engine& engine, const ServerOptions& options,
+                                            Metrics& metrics) {
+  if (options.prefix_folder.empty()) return nullptr;
+  if (options.n_kept == 0)
+    return bad_input("{}: expected kept prompts in memory before those on disk, found none",
+                     options.prefix_folder);
+  return DiskTier::open(engine,
+                        {.folder = options.prefix_folder,
+                         .max_bytes = options.max_prefix_bytes,
+                         .program = options.program,
+                         .keys = options.api_keys,
+                         .grace = options.grace,
+                         .log = options.log},
+                        metrics);
+}
+
 }  // namespace
 
 // Members in the order in which they need each other: threads that use the others go first.
 struct Server::Impl {
-  Impl(Engine& engine, const ServerOptions& its_options, std::unique_ptr<KeptRequests> requests)
+  Impl(Engine& engine, const ServerOptions& its_options, std::unique_ptr<KeptRequests> requests,
+       std::unique_ptr<Metrics> its_metrics, std::unique_ptr<DiskTier> disk)
       : options(its_options),
-        kept(engine, options.n_kept * engine.options().ctx_size, metrics, options.log),
+        metrics_owner(std::move(its_metrics)),
+        kept(engine, options.n_kept * engine.options().ctx_size, metrics, options.log,
+             std::move(disk)),
         kept_requests(std::move(requests)),
         chat_format(read_chat_format(engine)),
         signals(io),
@@ -55,7 +75,8 @@ struct Server::Impl {
   void await_signal();
 
   const ServerOptions options;
-  Metrics metrics;
+  const std::unique_ptr<Metrics> metrics_owner;
+  Metrics& metrics = *metrics_owner;
   PrefixCache kept;
   std::unique_ptr<KeptRequests> kept_requests;
   const ChatFormat chat_format;
@@ -86,7 +107,10 @@ Result<std::unique_ptr<Server>> Server::start(Engine& engine, const ServerOption
   requests_options.keys = options.api_keys;
   requests_options.log = options.log;
   LH_ASSIGN_OR_RETURN(auto requests, KeptRequests::open(requests_options));
-  auto impl = std::make_unique<Impl>(engine, options, std::move(requests));
+  auto metrics = std::make_unique<Metrics>();
+  LH_ASSIGN_OR_RETURN(auto disk, open_disk(engine, options, *metrics));
+  auto impl = std::make_unique<Impl>(engine, options, std::move(requests), std::move(metrics),
+                                     std::move(disk));
   LH_ASSIGN_OR_RETURN(impl->listener,
                       Listener::open(impl->io, impl->options.host, impl->options.port,
                                      impl->options.connections, impl->api));

@@ -45,6 +45,8 @@ class KvCache {
   bool is_on_device() const { return device_ != nullptr; }
   KvSequence new_sequence();
   CacheUsage usage() const;
+  // Of `count` tokens, a multiple of kTileTokens, in all layers.
+  size_t tiles_bytes(size_t count) const;
 
  private:
   friend class KvSequence;
@@ -105,6 +107,14 @@ class KvSequence {
   // A sequence with the same tokens that shares all pages until one of the two writes. Error if
   // there is no free page for either side to write or truncate into.
   Result<KvSequence> fork() const;
+
+  // Whole tiles of tokens [first, first + count) as they lie in memory, [layer][kv head][tile], both
+  // ends multiples of kTileTokens (kv_tiles.cc). Not of a window, nor on a device. copy_tiles() may
+  // run beside whatever other sequences do: nobody writes pages that this one holds.
+  size_t tiles_bytes(size_t count) const { return cache_->tiles_bytes(count); }
+  void copy_tiles(size_t first, size_t count, std::span<std::byte> to) const;
+  // Into tokens prepared before; sets the summaries of their blocks.
+  void store_tiles(size_t first, size_t count, std::span<const std::byte> from);
 
   // The sections of a state file (kv_state.cc): bytes with their frames, and how many.
   uint64_t section_bytes() const;

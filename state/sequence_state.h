@@ -43,6 +43,11 @@ class StatePool {
 
   std::span<const SlotConfig> slots() const { return slots_; }
   SequenceState new_sequence();
+  // Whether stretches of whole tiles of a text can be taken out and put in alone: there are only
+  // paged slots without windows.
+  bool is_piecewise() const;
+  // Of `count` tokens, a multiple of kTileTokens, in all slots.
+  size_t tiles_bytes(size_t count) const;
   // Pages of the slot that grows with the text, memory of all slots.
   CacheUsage usage() const;
 
@@ -91,6 +96,14 @@ class SequenceState {
   // A sequence with the same tokens and marks that shares all pages until one of the two
   // writes. Error if there are no free pages for either side to write or rewind into.
   Result<SequenceState> fork() const;
+
+  // Stretches of whole tiles, where StatePool::is_piecewise(); KvSequence says what the bytes are,
+  // slot by slot.
+  size_t tiles_bytes(size_t count) const { return pool_->tiles_bytes(count); }
+  void copy_tiles(size_t first, size_t count, std::span<std::byte> to) const;
+  // Appends `count` tokens; n_tokens() is a multiple of kTileTokens as well. On Error nothing has
+  // changed.
+  Status append_tiles(size_t count, std::span<const std::byte> from);
 
   // Writes a state file (state/README.md): to a temporary file beside `path`, checked, then
   // renamed, so that an old file survives any Error. tokens: the ids of all n_tokens() tokens.

@@ -197,6 +197,16 @@ struct CacheError {
   double values = 0;
 };
 
+// What clean tokens are as bytes, for who keeps stretches of texts elsewhere.
+struct CleanFormat {
+  // Names all that the bytes of a token depend on beside the tokens up to it, but for the program
+  // and the processor: the model's file, bit for bit, and how keys and values are stored.
+  std::string id;
+  size_t token_bytes = 0;  // of one token
+};
+// Stretches begin and end at multiples of it.
+inline constexpr size_t kCleanTokens = 16;
+
 struct ChatTurn {
   std::string role;  // "system", "user" or "assistant"
   std::string content;
@@ -250,6 +260,16 @@ class Session {
   // Writes the state to a checksummed file: the tokens and their dense cache (what sparse steps
   // left is computed first). Error: some of it is random (fill_random).
   Status save(const std::string& path);
+  // Keys and values of clean tokens [first, first + count) as bytes; both are multiples of
+  // kCleanTokens. Does not wait for the pass that runs. Error: they are not clean, or random; a
+  // model or a device of which clean_format() is an Error.
+  Result<std::vector<std::byte>> export_clean(size_t first, size_t count) const;
+  // Appends tokens with such bytes, in as many stretches of one length as there are pieces, of a
+  // session whose text is the same up to their end, in an engine of the same clean_format(), on the
+  // same processor by the same program: they are clean here, too. The session holds a multiple of
+  // kCleanTokens tokens, all of them clean. After an Error (the cache is full) it is as before.
+  Status import_clean(std::span<const int32_t> tokens,
+                      std::span<const std::vector<std::byte>> pieces);
   // Extends the text to n_tokens with random tokens and random keys and values, without computing:
   // a depth to measure speed at. What is generated after it means nothing.
   Status fill_random(size_t n_tokens, uint64_t seed);
@@ -276,6 +296,10 @@ class Engine {
   std::span<const std::string> warnings() const;
 
   Result<Session> new_session();
+
+  // Reads the whole model file. Error: the model has windows or recurrent layers, whose past cannot
+  // be put together from stretches; or keys and values lie on a device.
+  Result<CleanFormat> clean_format() const;
 
   // The device that computes, measured anew; nothing where it is the host's processor.
   std::optional<DeviceInfo> measure_device() const;
