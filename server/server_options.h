@@ -42,6 +42,7 @@ struct ServerOptions {
   std::string model_id;               // what the API calls the model
   std::string requests_path = {};  // a file of requests with an id; empty: they are in memory alone
   size_t max_request_bytes = 256 << 20;  // kept of them
+  Pooling pooling = Pooling::kMean;      // of embeddings that name none
   bool always_usage = false;             // end every stream with the usage, asked for or not
 
   GenerateRequest defaults;  // of what a request does not say; its prompt is not read
