@@ -141,6 +141,9 @@ void add_server_options(CLI::App& command, ServeArguments& arguments) {
             "seconds until a silent stream says that it is alive; 0: never", 0, 1 << 20);
   add_count(command, "--grace", arguments.grace_s,
             "seconds that running texts have to end on Ctrl-C or SIGTERM", 0, 1 << 20);
+  add_parsed(
+      command, "--pooling", parse_pooling, [&server](Pooling pooling) { server.pooling = pooling; },
+      "of embeddings that name none: mean, of the states of a text's tokens, or last");
   command.add_flag("--always-usage", server.always_usage,
                    "end every stream with the usage, asked for or not");
   command.add_flag("--quiet", arguments.quiet, "say nothing about requests");

@@ -22,6 +22,10 @@ constexpr std::array kModes = {
     Named<AttentionMode>{AttentionMode::kExact, "exact"},
     Named<AttentionMode>{AttentionMode::kAuto, "auto"},
 };
+constexpr std::array kPoolings = {
+    Named<Pooling>{Pooling::kMean, "mean"},
+    Named<Pooling>{Pooling::kLast, "last"},
+};
 constexpr std::array kRectifyKinds = {
     Named<RectifyKind>{RectifyKind::kDense, "dense"},
     Named<RectifyKind>{RectifyKind::kWide, "wide"},
@@ -74,6 +78,7 @@ Status validate_threshold(const AttentionOptions& options) {
 }  // namespace
 
 std::string_view to_string(AttentionMode mode) { return name_of(kModes, mode); }
+std::string_view to_string(Pooling pooling) { return name_of(kPoolings, pooling); }
 std::string_view to_string(RectifyKind kind) { return name_of(kRectifyKinds, kind); }
 std::string_view to_string(KvType type) { return name_of(kKvTypes, type); }
 std::string_view to_string(FinishReason reason) {
@@ -90,6 +95,9 @@ std::string_view to_string(FinishReason reason) {
 
 Result<AttentionMode> parse_attention_mode(std::string_view name) {
   return value_of(kModes, name, "attention mode");
+}
+Result<Pooling> parse_pooling(std::string_view name) {
+  return value_of(kPoolings, name, "pooling");
 }
 Result<RectifyKind> parse_rectify_kind(std::string_view name) {
   return value_of(kRectifyKinds, name, "rectification");

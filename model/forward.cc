@@ -20,6 +20,7 @@ void Model::run(std::span<Step> steps, MatrixView<float> logits, PassTimes* time
   const MatrixView<float> staged = backend.staging(logits.rows(0, n_logits));
   backend.run(pass, [&] { m.run_layers(staged); });
   if (n_logits > 0) backend.read(staged, logits.data);
+  m.read_states();
   pass.lap(&PassTimes::rest_s);
 }
 
@@ -52,6 +53,17 @@ void Model::Impl::feed_forward(const LayerSpec& layer, const FfnWeights& w) {
     gated.run(pass, *spec, std::get<GatedWeights>(w));
   } else {
     experts.run(pass, std::get<ExpertsSpec>(layer.ffn), std::get<ExpertsWeights>(w));
+  }
+}
+
+// project_logits() leaves its rows in `normed`.
+void Model::Impl::read_states() {
+  for (const Step* step : pass.steps) {
+    if (step->states_out == nullptr || step->n_logits == 0) continue;
+    const size_t n_rows = step->first_logits + step->n_logits;
+    pass.backend.read(
+        pass.normed.rows(n_rows, plan.d_model).rows(step->first_logits, step->n_logits),
+        step->states_out);
   }
 }
 

@@ -15,6 +15,7 @@ struct Model::Impl {
   void feed_forward(const LayerSpec& layer, const FfnWeights& w);
   size_t place_logits();
   void project_logits(MatrixView<float> logits);
+  void read_states();
 
   std::unique_ptr<Backend> own_backend;  // where the model was given none
   ModelPlan plan;

@@ -41,6 +41,9 @@ struct Step {
   size_t first_pos =
       0;  // at most state->n_tokens(), and reachable; what is behind it is written again
   size_t n_logits = 0;  // logits are wanted for the last n_logits tokens
+  // The host's, [n_logits, d_model]: the states that these logits are made of, behind the last norm;
+  // null: not wanted.
+  float* states_out = nullptr;
   // Null: dense. For one token: a sparse step. For more: a partial rectification, in which every
   // row reads the blocks that any of them asks for (attention/rectify.h).
   const Selector* selector = nullptr;

@@ -15,4 +15,9 @@ namespace longhaul {
 // All must outlive the readers.
 FieldReaders answer_format_fields(std::shared_ptr<const Grammar>& target, std::string_view body);
 
+// The reader of an object such as {"type": "json_schema", "schema": {...}} alone, to which the
+// fields `path` of the body lead.
+FieldReader answer_format(std::shared_ptr<const Grammar>& target, std::string_view body,
+                          std::vector<std::string_view> path);
+
 }  // namespace longhaul

@@ -1,11 +1,11 @@
-// How the answers of an endpoint look: the documents of /completions and of /chat/completions.
+// How the answers of an endpoint look: what an API shape has beside the reader of its requests.
 #pragma once
 
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "server/api_error.h"
 #include "server/output_parser.h"
 #include "server/text_sink.h"
 
@@ -15,9 +15,11 @@ struct Usage {
   size_t n_prompt = 0;
   size_t n_completion = 0;
   size_t n_cached = 0;            // of the prompt
+  size_t n_reasoning = 0;         // of the completion
   AttentionStats attention = {};  // of all choices; blocks_total 0: nothing was decoded
 };
-nlohmann::ordered_json to_json(const Usage& usage);
+// What the modes of attention did, for the usage of every shape.
+nlohmann::ordered_json attention_json(const Usage& usage);
 
 // Who an answer is: the same when a kept request goes on.
 struct AnswerIdentity {
@@ -26,37 +28,48 @@ struct AnswerIdentity {
 };
 AnswerIdentity new_identity();
 
-class AnswerShape {
- public:
-  using Json = nlohmann::ordered_json;
-  using Tokens = std::vector<NamedToken>;
-
-  virtual ~AnswerShape() = default;
-  // A document around choices; `is_chunk`: one event of a stream.
-  Json document(Json choices, bool is_chunk) const;
-  // What a choice begins with in a stream; null: nothing.
-  virtual Json opening(size_t index) const = 0;
-  // A piece of a choice in a stream. `offset`: characters of the choice before it.
-  virtual Json piece(size_t index, const OutputDelta& delta, const Tokens* tokens,
-                     size_t offset) const = 0;
-  virtual Json ending(size_t index, std::string_view reason) const = 0;
-  // A choice that is over.
-  virtual Json whole(size_t index, const OutputMessage& message, const Tokens* tokens,
-                     std::string_view reason) const = 0;
-
- protected:
-  // `prefix`: of the id, by the kind of answer.
-  AnswerShape(std::string_view prefix, AnswerIdentity identity, std::string object,
-              std::string chunk_object, std::string model);
-
-  const std::string id_;
-
- private:
-  const std::string object_, chunk_object_, model_;
-  const int64_t created_;
+// Why a choice is over.
+struct Ending {
+  FinishReason reason = FinishReason::kStop;
+  bool has_calls = false;
+  std::string stop_text = {};  // of the request, where one ended it
 };
 
-std::unique_ptr<AnswerShape> make_text_shape(const std::string& model, AnswerIdentity identity);
-std::unique_ptr<AnswerShape> make_chat_shape(const std::string& model, AnswerIdentity identity);
+// A choice that is over.
+struct AnswerChoice {
+  std::vector<OutputDelta> deltas;  // neighbours of one kind are one
+  std::vector<NamedToken> tokens;   // with log probabilities, if they are wanted
+  Ending ending;
+};
+
+// Words an answer. A stream is begin(), then for each choice open(), piece()s and close(), then
+// end(), or in their place the events() of an error; each returns whole events, or nothing. Choices
+// of a stream are worded by several threads at once; a shape that remembers has one choice.
+class AnswerShape : public ErrorWords {
+ public:
+  using Tokens = std::vector<NamedToken>;
+
+  virtual std::string begin(size_t /*n_prompt*/) { return {}; }
+  virtual std::string open(size_t /*index*/) { return {}; }
+  // `offset`: characters of the choice before it. `tokens`: that it settles, if their log
+  // probabilities are wanted.
+  virtual std::string piece(size_t index, const OutputDelta& delta, const Tokens* tokens,
+                            size_t offset) = 0;
+  virtual std::string close(size_t index, const Ending& ending) = 0;
+  virtual std::string end(const Usage& usage, bool includes_usage) = 0;
+
+  // The whole answer as one document.
+  virtual nlohmann::ordered_json whole(const std::vector<AnswerChoice>& choices, const Usage& usage,
+                                       bool has_logprobs) = 0;
+
+  nlohmann::ordered_json document(const ApiError& error) const override {
+    return openai_errors().document(error);
+  }
+  std::string events(const ApiError& error) const override { return openai_errors().events(error); }
+};
+
+// The id of a call of a tool. Clients send calls back with their ids, and what goes on after a
+// restart says the same ones. Nine letters and digits is what the templates of Mistral insist on.
+std::string call_id(const std::string& answer_id, size_t choice, size_t call);
 
 }  // namespace longhaul

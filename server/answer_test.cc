@@ -1,56 +1,20 @@
 // Answers as clients get them, from texts that are given: no engine.
-#include "server/answer.h"
-
 #include <gtest/gtest.h>
 
-#include "server/test_client.h"
+#include "server/answer_fixture.h"
+#include "server/choice_shapes.h"
 
 namespace longhaul {
 namespace {
 
 using Json = nlohmann::json;
 
-// What is said to a client.
-class Client : public Exchange {
- public:
-  void reply(HttpReply reply) override { said_.body = std::move(reply.body); }
-  void begin_stream() override {}
-  bool write(std::string_view events) override {
-    said_.body += events;
-    return true;
-  }
-  void end_stream() override {}
-  void fail(const ApiError& error) override { said_.body = to_json(error).dump(); }
-  std::stop_token gone() const override { return {}; }
-
-  TestReply said_;
-};
-
-constexpr const char* kText =
-    "<think>\nHm.\n</think>\n\nI look.\n<tool_call>\n"
-    R"({"name": "look", "arguments": {"q": "x", "n": 2}})"
-    "\n</tool_call>\n<tool_call>\n"
-    R"({"name": "add", "arguments": {}})"
-    "\n</tool_call>";
+constexpr const char* kText = kSaidText;
 
 TestReply answer_to(bool is_stream, const std::string& text, size_t n_bytes, FinishReason reason,
                     const std::string& id = "id") {
-  const auto client = std::make_shared<Client>();
-  AnswerOptions options;
-  options.is_stream = is_stream;
-  options.output.calls = &kHermesCalls;
-  options.output.has_reasoning = true;
-  const auto answer =
-      std::make_shared<Answer>(client, make_chat_shape("model", {id, 5}), options, 1);
-  const auto choice = answer->choice(0, "", true);
-  if (is_stream) {
-    for (size_t at = 0; at < text.size(); at += n_bytes) choice->on_text(text.substr(at, n_bytes));
-  }
-  GenerateResult result;
-  result.text = text;
-  result.finish_reason = reason;
-  choice->on_end({result});
-  return client->said_;
+  return answer_of(make_chat_shape("model", {id, 5}), is_stream, text, n_bytes,
+                   text_over(text, reason));
 }
 
 // A message put together as clients do it, which insists on what they rely on.
@@ -114,6 +78,42 @@ TEST(Answer, IdsOfCallsAreThoseOfTheAnswer) {
   EXPECT_EQ(id(true, "a"), id(false, "a"));
   EXPECT_NE(id(true, "a"), id(true, "b"));
   EXPECT_EQ(id(true, "a").size(), 9U);
+}
+
+TEST(Answer, TokensOfReasoningAreCounted) {
+  const std::string marks = "<think>\nHm.\n</think>";
+  const auto n_reasoning = [](const std::string& text) {
+    const Json usage = answer_to(false, text, 0, FinishReason::kLength).json()["usage"];
+    EXPECT_EQ(usage["completion_tokens"], text.size());
+    return usage["completion_tokens_details"]["reasoning_tokens"].get<size_t>();
+  };
+  EXPECT_EQ(n_reasoning(kText), marks.size());
+  EXPECT_EQ(n_reasoning(marks.substr(0, 12)), 12U);  // it did not end
+  EXPECT_EQ(n_reasoning("Hm. </think>"), 0U);
+}
+
+// A BOS that was put before the prompt is a token of it and no part of its text.
+TEST(Answer, OffsetsAreThoseInTheText) {
+  for (const std::string first : {"<s>", "He"}) {
+    const auto client = std::make_shared<SaidToClient>();
+    AnswerOptions options;
+    options.has_logprobs = true;
+    const auto answer =
+        std::make_shared<Answer>(client, make_text_shape("model", {"id", 5}), options, 1);
+    const std::string echo = first == "He" ? "Hello" : "llo";
+    const auto choice = answer->choice(0, echo, true);
+    for (const std::string& text : {first, std::string("llo")}) {
+      NamedToken token{.token = {}, .text = text};
+      token.has_logprob = text != first;
+      choice->on_prompt_token(token);
+    }
+    choice->on_token({.token = {}, .text = "!"});
+    choice->on_end(text_over("!"));
+    const Json found = client->said_.json()["choices"][0];
+    EXPECT_EQ(found["text"], echo + "!");
+    const size_t n = first == "He" ? 2 : 0;
+    EXPECT_EQ(found["logprobs"]["text_offset"], Json({0, n, n + 3})) << first;
+  }
 }
 
 TEST(Answer, WhatIsNoCallIsContent) {

@@ -4,12 +4,63 @@
 
 #include <nlohmann/json.hpp>
 
+#include "server/event_stream.h"
+
 namespace longhaul {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
 Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
+
+class OpenAiErrors : public ErrorWords {
+ public:
+  Json document(const ApiError& error) const override {
+    Json body = {{"message", error.message},
+                 {"type", error.type},
+                 {"param", text_or_null(error.param)},
+                 {"code", text_or_null(error.code)}};
+    add_counts(error, body);
+    return {{"error", std::move(body)}};
+  }
+  // Clients look into the data of every event, and not at its name.
+  std::string events(const ApiError& error) const override { return event_of(document(error)); }
+
+  static void add_counts(const ApiError& error, Json& body) {
+    if (!error.counts) return;
+    body["n_prompt_tokens"] = error.counts->n_prompt_tokens;
+    body["n_ctx"] = error.counts->n_ctx;
+  }
+};
+
+class AnthropicErrors : public ErrorWords {
+ public:
+  Json document(const ApiError& error) const override {
+    Json body = {{"type", type_of(error)}, {"message", error.message}};
+    OpenAiErrors::add_counts(error, body);
+    return {{"type", "error"}, {"error", std::move(body)}};
+  }
+  std::string events(const ApiError& error) const override {
+    return event_of("error", document(error));
+  }
+
+ private:
+  // Its own words for the statuses it has.
+  static std::string type_of(const ApiError& error) {
+    switch (error.status) {
+      case 400:
+        return "invalid_request_error";
+      case 413:
+        return "request_too_large";
+      case 500:
+        return "api_error";
+      case 503:
+        return "overloaded_error";
+      default:
+        return error.type;
+    }
+  }
+};
 
 }  // namespace
 
@@ -68,20 +119,18 @@ ApiError not_supported(const std::string& message, std::string param) {
 
 ApiError internal_error(const std::string& message) { return {500, "server_error", message}; }
 
-Json to_json(const ApiError& error) {
-  Json body = {{"message", error.message},
-               {"type", error.type},
-               {"param", text_or_null(error.param)},
-               {"code", text_or_null(error.code)}};
-  if (error.counts) {
-    body["n_prompt_tokens"] = error.counts->n_prompt_tokens;
-    body["n_ctx"] = error.counts->n_ctx;
-  }
-  return {{"error", std::move(body)}};
+const ErrorWords& openai_errors() {
+  static const OpenAiErrors kWords;
+  return kWords;
 }
 
-HttpReply to_reply(const ApiError& error) {
-  HttpReply reply = json_reply(to_json(error));
+const ErrorWords& anthropic_errors() {
+  static const AnthropicErrors kWords;
+  return kWords;
+}
+
+HttpReply to_reply(const ApiError& error, const ErrorWords& words) {
+  HttpReply reply = json_reply(words.document(error));
   reply.status = error.status;
   if (error.retry_after_s > 0)
     reply.headers.emplace_back("Retry-After", std::to_string(error.retry_after_s));

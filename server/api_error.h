@@ -45,9 +45,21 @@ ApiError prompt_too_long(size_t n_prompt_tokens, size_t n_ctx);
 ApiError not_supported(const std::string& message, std::string param = {});
 ApiError internal_error(const std::string& message);
 
+// How one shape of the API words errors.
+class ErrorWords {
+ public:
+  virtual ~ErrorWords() = default;
+  // The body of a reply.
+  virtual nlohmann::ordered_json document(const ApiError& error) const = 0;
+  // The last events of a stream.
+  virtual std::string events(const ApiError& error) const = 0;
+};
 // {"error": {...}}
-nlohmann::ordered_json to_json(const ApiError& error);
-HttpReply to_reply(const ApiError& error);
+const ErrorWords& openai_errors();
+// {"type": "error", "error": {...}}
+const ErrorWords& anthropic_errors();
+
+HttpReply to_reply(const ApiError& error, const ErrorWords& words);
 
 // A document as the body of a reply, and as one line of text. Text that is not UTF-8 has its bad
 // bytes replaced by U+FFFD, since JSON cannot hold them.

@@ -27,24 +27,6 @@ FieldReader count_or_none(size_t& target, size_t none) {
   };
 }
 
-// A field that is known and not done here: only values that ask for nothing pass.
-FieldReader only(std::string_view allowed, std::function<bool(const Json&)> asks_nothing) {
-  return [allowed, asks_nothing = std::move(asks_nothing)](const Json& value) -> Status {
-    if (asks_nothing(value)) return {};
-    return unsupported("this server can do {}, found {}", allowed, shown(value));
-  };
-}
-
-bool is_empty(const Json& value) {
-  return value.empty() || (value.is_string() && value.get_ref<const std::string&>().empty());
-}
-
-Status read_stop(const Json& value, std::vector<std::string>& stop) {
-  if (value.is_structured() && value.size() > kMostStops)
-    return bad_input("expected at most {} texts, found {}", kMostStops, value.size());
-  return texts(stop)(value);
-}
-
 // {"50256": -100}: what is added to a token's logit.
 Status read_logit_bias(const Json& value, SamplingOptions& options) {
   if (!value.is_object())
@@ -59,38 +41,6 @@ Status read_logit_bias(const Json& value, SamplingOptions& options) {
     options.logit_bias.emplace_back(token, number);
   }
   return {};
-}
-
-// What both kinds of requests have. The request must stay where it is.
-FieldReaders common_fields(ApiRequest& request, std::string_view text) {
-  GenerateRequest& generate = request.generate;
-  SamplingOptions& sampling = generate.sampling;
-  FieldReaders readers = sampling_fields(sampling);
-  readers.merge(answer_format_fields(generate.grammar, text));
-  readers["seed"] = [&](const Json& value) -> Status {
-    if (is_minus_one(value)) return {};  // llama.cpp's word for "any"
-    request.has_seed = true;
-    return seed(sampling.seed)(value);
-  };
-  readers["n"] = count(request.n, 1, kMostSamples);
-  readers["stream"] = flag(request.is_stream);
-  readers["stream_options"] =
-      fields({{"include_usage", flag(request.include_usage)}}, UnknownFields::kIgnored);
-  readers["max_tokens"] = count_or_none(generate.max_tokens, kNoLimit);
-  readers["stop"] = [&](const Json& value) { return read_stop(value, generate.stop); };
-  readers["ignore_eos"] = flag(generate.ignore_eos);
-  readers["cache_prompt"] = flag(request.use_kept);
-  readers["top_k"] = count_or_none(sampling.top_k, 0);
-  readers["repeat_penalty"] = real(sampling.repetition_penalty, 0);
-  readers["repetition_penalty"] = real(sampling.repetition_penalty, 0);
-  readers["repeat_last_n"] = count(sampling.penalty_last_n);
-  readers["logit_bias"] = [&](const Json& value) { return read_logit_bias(value, sampling); };
-  readers["longhaul"] =
-      fields(attention_fields(generate.attention, "attention"), UnknownFields::kRefused);
-  readers["typical_p"] = only("1 alone", [](const Json& value) { return value == 1; });
-  for (const std::string_view name : {"guided_regex", "guided_choice", "structural_tag"})
-    readers[name] = only("grammars and JSON schemas", is_empty);
-  return readers;
 }
 
 Status read_prompt_list(const Json& list, std::vector<Prompt>& prompts) {
@@ -116,7 +66,69 @@ Status read_prompts(const Json& value, std::vector<Prompt>& prompts) {
   return read_prompt_list(value, prompts);
 }
 
-// What cannot be asked for together.
+tl::expected<ApiRequest, FieldError> missing(std::string field, std::string_view what) {
+  return tl::unexpected<FieldError>(
+      FieldError{std::move(field), bad_input("expected {}, found none", what).value()});
+}
+
+}  // namespace
+
+FieldReader count_or_no_limit(size_t& target) { return count_or_none(target, kNoLimit); }
+
+FieldReader prompts(std::vector<Prompt>& prompts) {
+  return [&prompts](const Json& value) { return read_prompts(value, prompts); };
+}
+
+FieldReader only(std::string_view allowed, std::function<bool(const Json&)> asks_nothing) {
+  return [allowed, asks_nothing = std::move(asks_nothing)](const Json& value) -> Status {
+    if (asks_nothing(value)) return {};
+    return unsupported("this server can do {}, found {}", allowed, shown(value));
+  };
+}
+
+bool is_empty(const Json& value) {
+  return value.empty() || (value.is_string() && value.get_ref<const std::string&>().empty());
+}
+
+FieldReader stop_texts(std::vector<std::string>& stop) {
+  return [&stop](const Json& value) -> Status {
+    if (value.is_structured() && value.size() > kMostStops)
+      return bad_input("expected at most {} texts, found {}", kMostStops, value.size());
+    return texts(stop)(value);
+  };
+}
+
+FieldReaders common_fields(ApiRequest& request, std::string_view text) {
+  GenerateRequest& generate = request.generate;
+  SamplingOptions& sampling = generate.sampling;
+  FieldReaders readers = sampling_fields(sampling);
+  readers.merge(answer_format_fields(generate.grammar, text));
+  readers["seed"] = [&](const Json& value) -> Status {
+    if (is_minus_one(value)) return {};  // llama.cpp's word for "any"
+    request.has_seed = true;
+    return seed(sampling.seed)(value);
+  };
+  readers["n"] = count(request.n, 1, kMostSamples);
+  readers["stream"] = flag(request.is_stream);
+  readers["stream_options"] =
+      fields({{"include_usage", flag(request.include_usage)}}, UnknownFields::kIgnored);
+  readers["max_tokens"] = count_or_no_limit(generate.max_tokens);
+  readers["stop"] = stop_texts(generate.stop);
+  readers["ignore_eos"] = flag(generate.ignore_eos);
+  readers["cache_prompt"] = flag(request.use_kept);
+  readers["top_k"] = count_or_none(sampling.top_k, 0);
+  readers["repeat_penalty"] = real(sampling.repetition_penalty, 0);
+  readers["repetition_penalty"] = real(sampling.repetition_penalty, 0);
+  readers["repeat_last_n"] = count(sampling.penalty_last_n);
+  readers["logit_bias"] = [&](const Json& value) { return read_logit_bias(value, sampling); };
+  readers["longhaul"] =
+      fields(attention_fields(generate.attention, "attention"), UnknownFields::kRefused);
+  readers["typical_p"] = only("1 alone", [](const Json& value) { return value == 1; });
+  for (const std::string_view name : {"guided_regex", "guided_choice", "structural_tag"})
+    readers[name] = only("grammars and JSON schemas", is_empty);
+  return readers;
+}
+
 FieldStatus check_together(const ApiRequest& request) {
   if (request.generate.grammar == nullptr || !request.generate.ignore_eos) return {};
   return tl::unexpected<FieldError>(FieldError{
@@ -125,20 +137,13 @@ FieldStatus check_together(const ApiRequest& request) {
           .value()});
 }
 
-tl::expected<ApiRequest, FieldError> missing(std::string field, std::string_view what) {
-  return tl::unexpected<FieldError>(
-      FieldError{std::move(field), bad_input("expected {}, found none", what).value()});
-}
-
-}  // namespace
-
 tl::expected<ApiRequest, FieldError> parse_completion(const Json& body,
                                                       const GenerateRequest& defaults,
                                                       std::string_view text) {
   ApiRequest request;
   request.generate = defaults;
   FieldReaders readers = common_fields(request, text);
-  readers["prompt"] = [&](const Json& value) { return read_prompts(value, request.prompts); };
+  readers["prompt"] = prompts(request.prompts);
   readers["echo"] = flag(request.echo);
   readers["logprobs"] = [&](const Json& value) {
     if (value == false) return Status();

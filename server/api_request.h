@@ -1,6 +1,7 @@
 // Requests for text, as the API words them: /completions and /chat/completions.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -44,5 +45,24 @@ tl::expected<ApiRequest, FieldError> parse_completion(const nlohmann::json& body
 tl::expected<ApiRequest, FieldError> parse_chat(const nlohmann::json& body,
                                                 const GenerateRequest& defaults,
                                                 std::string_view text = {});
+
+// For the readers of other shapes.
+
+// "text", ["text", ...], [1, 2] or [[1, 2], ...].
+FieldReader prompts(std::vector<Prompt>& prompts);
+
+// What all kinds of requests have, by the names that /completions has for them. The request must
+// stay where it is.
+FieldReaders common_fields(ApiRequest& request, std::string_view text);
+// A count, or -1 for no limit.
+FieldReader count_or_no_limit(size_t& target);
+// A field that is known and not done here: only values that ask for nothing pass.
+FieldReader only(std::string_view allowed, std::function<bool(const nlohmann::json&)> asks_nothing);
+// Empty, or an empty text.
+bool is_empty(const nlohmann::json& value);
+// At most 64 texts, none of them empty.
+FieldReader stop_texts(std::vector<std::string>& stop);
+// What cannot be asked for together.
+FieldStatus check_together(const ApiRequest& request);
 
 }  // namespace longhaul

@@ -3,7 +3,8 @@
 #include <string_view>
 
 #include "base/check.h"
-#include "server/api_request.h"
+#include "server/message_request.h"
+#include "server/response_request.h"
 
 namespace longhaul {
 namespace {
@@ -21,6 +22,18 @@ void check(const tl::expected<ApiRequest, FieldError>& request) {
   for (const std::string& stop : generate.stop) LH_CHECK(!stop.empty());
 }
 
+void check_response(const nlohmann::json& body, std::string_view text) {
+  auto request = parse_response(body, {}, text);
+  if (!request) {
+    LH_CHECK(!request.error().error.message.empty());
+    return;
+  }
+  LH_CHECK(!request->api.chat.messages.empty() && request->api.n == 1);
+  const size_t n_messages = request->api.chat.messages.size();
+  put_together(*request, {});
+  LH_CHECK(request->api.chat.messages.size() <= n_messages + 1);
+}
+
 }  // namespace
 }  // namespace longhaul
 
@@ -35,6 +48,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   LH_CHECK(shown(*body).size() <= 60);
   check(parse_completion(*body, {}, text));
   check(parse_chat(*body, {}, text));
+  check(parse_message(*body, {}, text));
+  check_response(*body, text);
   LH_CHECK(sent_member(text, "tools").size() <= size);
+  for (const std::string_view item : sent_items(sent_member(text, "messages")))
+    LH_CHECK(item.size() <= size);
   return 0;
 }

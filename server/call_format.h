@@ -15,6 +15,9 @@ struct CallFormat {
   // The whole text may be calls without the opening, one behind the other with `;` or white space
   // between them: then only calls of tools that the request names are any.
   bool may_be_bare = false;
+  // What an answer that has to be a call is made to begin with, and the word for arguments then.
+  std::string_view forced = {};
+  std::string_view arguments = "arguments";
   // Whether a chat template is that of a model which writes so.
   bool (*is_of)(std::string_view chat_template) = nullptr;
 };

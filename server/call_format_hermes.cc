@@ -21,6 +21,7 @@ const CallFormat kHermesCalls = {.name = "hermes",
                                  .opening = "<tool_call>",
                                  .closing = "</tool_call>",
                                  .may_be_bare = true,  // small models forget the marks
+                                 .forced = "<tool_call>\n",
                                  .is_of = is_hermes};
 
 }  // namespace longhaul

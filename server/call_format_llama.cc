@@ -21,6 +21,7 @@ const CallFormat kLlamaCalls = {.name = "llama",
                                 .opening = "<|python_tag|>",
                                 .closing = "",
                                 .may_be_bare = true,
+                                .arguments = "parameters",
                                 .is_of = is_llama};
 
 }  // namespace longhaul

@@ -17,6 +17,7 @@ const CallFormat kMistralCalls = {.name = "mistral",
                                   .opening = "[TOOL_CALLS]",
                                   .closing = "",
                                   .has_list = true,
+                                  .forced = "[TOOL_CALLS]",
                                   .is_of = is_mistral};
 
 }  // namespace longhaul

@@ -2,45 +2,14 @@
 
 #include <algorithm>
 
+#include "server/request_parts.h"
+
 namespace longhaul {
 namespace {
 
 using Json = nlohmann::json;
 
-constexpr size_t kMostTools = 512;
-
-// The value of a field that may be left out; null: it is.
-const Json& member(const Json& object, std::string_view name) {
-  static const Json kNone;
-  const auto found = object.find(name);
-  return found == object.end() ? kNone : *found;
-}
-
-// A text that may be left out.
-Status read_text(const Json& object, std::string_view name, std::string& target) {
-  const Json& value = member(object, name);
-  if (value.is_null()) return {};
-  if (!value.is_string()) return bad_input("{}: expected a text, found {}", name, shown(value));
-  target = value.get<std::string>();
-  return {};
-}
-
-Status read_content(const Json& value, std::string& content) {
-  if (value.is_null()) return {};
-  if (value.is_string()) return text(content)(value);
-  if (!value.is_array())
-    return bad_input("content: expected a text or a list of parts, found {}", shown(value));
-  for (const Json& part : value) {
-    const bool is_part = part.is_object() && part.contains("type") && part["type"].is_string();
-    if (!is_part) return bad_input("content: expected parts with a type, found {}", shown(part));
-    if (part["type"] != "text")
-      return unsupported("content: this server reads parts of text, found {}", shown(part["type"]));
-    if (!part.contains("text") || !part["text"].is_string())
-      return bad_input("content: expected a text in every part, found {}", shown(part));
-    content += part["text"].get_ref<const std::string&>();
-  }
-  return {};
-}
+constexpr std::string_view kTextPart[] = {"text"};
 
 // Clients send back what a model said: arguments may be anything, their text may be no JSON.
 Status read_call(const Json& value, ApiCall& call) {
@@ -80,7 +49,7 @@ Status read_message(const Json& value, ApiMessage& message) {
   if (message.role == "function") message.role = "tool";
   if (!member(value, "function_call").is_null())
     return unsupported("function_call: this server reads tool_calls");
-  LH_RETURN_IF_ERROR(read_content(member(value, "content"), message.content));
+  LH_RETURN_IF_ERROR(read_content(member(value, "content"), kTextPart, message.content));
   LH_RETURN_IF_ERROR(read_text(value, "name", message.name));
   LH_RETURN_IF_ERROR(read_text(value, "tool_call_id", message.tool_call_id));
   LH_RETURN_IF_ERROR(read_text(value, "reasoning", message.reasoning));  // vLLM's word
@@ -129,18 +98,6 @@ Status read_tools(const Json& value, std::string_view body, ChatRequest& request
   return {};
 }
 
-Status read_tool_choice(const Json& value, bool& may_call) {
-  if (!value.is_string() && !value.is_object())
-    return bad_input("expected \"none\" or \"auto\", found {}", shown(value));
-  if (value != "none" && value != "auto")
-    return unsupported(
-        "this server can do \"none\" and \"auto\": it cannot make a model call a "
-        "tool; found {}",
-        shown(value));
-  may_call = value == "auto";
-  return {};
-}
-
 FieldReader nothing(std::string_view instead) {
   return [instead](const Json& value) -> Status {
     if (value.empty() || value == "none" || value == "auto") return {};
@@ -161,9 +118,7 @@ FieldReaders chat_fields(ChatRequest& request, std::string_view body) {
   readers["tools"] = [&request, body](const Json& value) {
     return read_tools(value, body, request);
   };
-  readers["tool_choice"] = [&](const Json& value) {
-    return read_tool_choice(value, request.may_call);
-  };
+  readers["tool_choice"] = [&](const Json& value) { return read_tool_choice(value, request); };
   readers["parallel_tool_calls"] = [&](const Json& value) -> Status {
     bool is_parallel = true;
     LH_RETURN_IF_ERROR(flag(is_parallel)(value));
@@ -177,13 +132,7 @@ FieldReaders chat_fields(ChatRequest& request, std::string_view body) {
     request.variables.update(value);
     return {};
   };
-  readers["reasoning_effort"] = [&](const Json& value) -> Status {
-    std::string effort;
-    LH_RETURN_IF_ERROR(text(effort)(value));
-    // chat_template_kwargs, which comes before it, says more.
-    request.variables.emplace("reasoning_effort", effort);
-    return {};
-  };
+  readers["reasoning_effort"] = reasoning_effort(request);
   readers["reasoning_format"] = [&](const Json& value) -> Status {
     if (value != "none" && value != "auto" && value != "deepseek")
       return unsupported("this server can do \"none\", \"auto\" and \"deepseek\", found {}",

@@ -27,6 +27,8 @@ struct ChatRequest {
   std::string tools;                    // a JSON list, its members in the order of the request
   std::vector<std::string> tool_names;  // of them
   bool may_call = true;                 // tool_choice: not "none"
+  bool must_call = false;               // "required", or a tool by its name
+  std::string forced_tool = {};         // the name; empty: any
   bool one_call = false;                // parallel_tool_calls: false
   bool shows_reasoning = true;          // apart from the content
   nlohmann::json variables = nlohmann::json::object();  // further ones for the template

@@ -47,6 +47,17 @@ TEST(ChatRequest, ConversationsWithCalls) {
   EXPECT_FALSE(request.has_tools());
 }
 
+TEST(ChatRequest, CallsThatHaveToBeMade) {
+  EXPECT_FALSE(chat(R"({"tool_choice": "auto"})").must_call);
+  EXPECT_TRUE(chat(R"({"tool_choice": "required"})").must_call);
+  for (const char* named : {R"({"tool_choice": {"type": "function", "function": {"name": "a"}}})",
+                            R"({"tool_choice": {"type": "function", "name": "a"}})"}) {
+    const ChatRequest request = chat(named);
+    EXPECT_TRUE(request.must_call && request.may_call);
+    EXPECT_EQ(request.forced_tool, "a");
+  }
+}
+
 TEST(ChatRequest, TemplatesAreGivenWhatTheyWant) {
   const ChatRequest request = chat(kHistory);
   const auto message = [&](const CallStyle& style) {
@@ -114,9 +125,8 @@ TEST(ChatRequest, RefusalsNameTheField) {
       {R"({"tools": [{"type": "function", "function": {"name": ""}}]})", "tools", "a name", kBad},
       {R"({"tools": [{"type": "function", "function": {"name": "a", "parameters": 5}}]})", "tools",
        "parameters", kBad},
-      {R"({"tool_choice": "required"})", "tool_choice", "required", kCannot},
-      {R"({"tool_choice": {"type": "function", "function": {"name": "a"}}})", "tool_choice", "auto",
-       kCannot},
+      {R"({"tool_choice": {"type": "custom", "name": "a"}})", "tool_choice", "custom", kCannot},
+      {R"({"tool_choice": {"type": "function", "function": {}}})", "tool_choice", "name", kBad},
       {R"({"tool_choice": 5})", "tool_choice", "auto", kBad},
       {R"({"parallel_tool_calls": 1})", "parallel_tool_calls", "true or false", kBad},
       {R"({"functions": [{"name": "a"}]})", "functions", "tools", kCannot},

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The server from outside: the openai client and plain HTTP against `longhaul serve` with the bundled model.
+"""The server from outside: the openai and anthropic clients and plain HTTP against `longhaul serve` with the bundled model.
 
 usage: client_test.py PROGRAM SOURCE_TREE
 
-What needs the openai client is skipped in words where scripts/install-clients has not brought it.
+What needs a client is skipped in words where scripts/install-clients has not brought it.
 """
 
 import concurrent.futures
@@ -26,6 +26,10 @@ try:
     import openai
 except ImportError:
     openai = None
+try:
+    import anthropic
+except ImportError:
+    anthropic = None
 
 # The bundled model knows no chat; a published one does.
 CHAT_MODEL = pathlib.Path(os.environ.get("LONGHAUL_MODELS", pathlib.Path.home() / ".cache/longhaul/models")) / "smollm2-135m-instruct.gguf"
@@ -350,6 +354,67 @@ class OpenAiChat(unittest.TestCase):
         plain = self.chat(messages=[{"role": "user", "content": ""}], max_tokens=1)
         self.assertGreater(reply.usage.prompt_tokens, plain.usage.prompt_tokens + 1)
 
+    def respond(self, **fields):
+        return self.client.responses.create(**{"model": "any", "temperature": 0, "max_output_tokens": 24,
+                                               "input": self.MESSAGES[0]["content"], **fields})
+
+    def test_responses_streamed_and_whole(self):
+        said = self.chat(max_tokens=24).choices[0].message.content
+        whole = self.respond()
+        self.assertEqual(whole.output_text, said)
+        self.assertEqual(self.client.responses.retrieve(whole.id).output_text, said)
+        events = list(self.respond(stream=True))
+        self.assertEqual("".join(e.delta for e in events if e.type == "response.output_text.delta"), said)
+        self.assertEqual(events[-1].response.output_text, said)
+        self.assertEqual([event.sequence_number for event in events], list(range(len(events))))
+        with self.client.responses.stream(model="any", input="Say yes.", temperature=0) as stream:
+            self.assertEqual([event.type for event in stream][-1], "response.completed")
+            self.assertEqual(stream.get_final_response().status, "completed")
+
+    def test_responses_go_on_from_each_other(self):
+        first = self.respond(instructions="Be brief.")
+        second = self.respond(input="And three of Asia.", previous_response_id=first.id)
+        again = self.chat(max_tokens=24, messages=[
+            *self.MESSAGES, {"role": "assistant", "content": first.output_text},
+            {"role": "user", "content": "And three of Asia."}])
+        self.assertEqual(second.output_text, again.choices[0].message.content)
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.respond(previous_response_id="resp_none")
+        self.assertEqual(caught.exception.code, "previous_response_not_found")
+
+    def test_responses_in_the_background(self):
+        wanted = self.respond().output_text
+        begun = self.respond(background=True)
+        while (done := self.client.responses.retrieve(begun.id)).status == "in_progress":
+            time.sleep(0.05)
+        self.assertEqual(done.output_text, wanted)
+        events = list(self.respond(background=True, stream=True))
+        rest = list(self.client.responses.retrieve(events[0].response.id, stream=True, starting_after=4))
+        self.assertEqual(rest, events[5:])
+        self.client.responses.delete(begun.id)
+        with self.assertRaises(openai.NotFoundError):
+            self.client.responses.retrieve(begun.id)
+        long = self.respond(background=True, max_output_tokens=1500, extra_body={"ignore_eos": True})
+        self.assertEqual(self.client.responses.cancel(long.id).status, "cancelled")
+
+    def test_embeddings(self):
+        texts = ["Rivers of Europe", "Rivers of Asia"]
+        floats = self.client.embeddings.create(model="any", input=texts, encoding_format="float")
+        coded = self.client.embeddings.create(model="any", input=texts)  # in base64, which the client reads
+        for one, other in zip(floats.data, coded.data):
+            self.assertAlmostEqual(sum(x * x for x in one.embedding), 1, places=5)
+            self.assertTrue(all(abs(x - y) < 1e-6 for x, y in zip(one.embedding, other.embedding, strict=True)))
+        self.assertNotEqual(floats.data[0].embedding, floats.data[1].embedding)
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.client.embeddings.create(model="any", input="a", dimensions=100000)
+        self.assertEqual(caught.exception.param, "dimensions")
+
+    def test_responses_in_a_format(self):
+        schema = {"type": "object", "properties": {"rivers": {"type": "array", "maxItems": 2, "items": {
+            "type": "string", "maxLength": 8}}}, "required": ["rivers"], "additionalProperties": False}
+        said = self.respond(max_output_tokens=200, text={"format": {"type": "json_schema", "name": "x", "schema": schema}})
+        self.assertEqual(list(json.loads(said.output_text)), ["rivers"])
+
     def test_tools_are_refused_in_words(self):
         with self.assertRaises(openai.APIStatusError) as caught:
             self.chat(tools=[{"type": "function", "function": {"name": "f", "parameters": {}}}])
@@ -393,11 +458,17 @@ class Tools(unittest.TestCase):
         self.assertIn('<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>', past)
         self.assertIn("<tool_response>\nrain, 9 degrees\n</tool_response>", past)
 
-    def test_what_cannot_be_made_is_refused(self):
+    def test_calls_that_have_to_be_made(self):
         for choice in ("required", {"type": "function", "function": {"name": "get_weather"}}):
-            status, text = self.server.ask("POST", "/v1/chat/completions",
-                                           {"messages": self.MESSAGES, "tools": TOOLS, "tool_choice": choice})
-            self.assertEqual((status, json.loads(text)["error"]["param"]), (501, "tool_choice"))
+            status, text = self.server.ask("POST", "/v1/chat/completions", {
+                "messages": [{"role": "user", "content": "What is two and two?"}], "tools": TOOLS, "tool_choice": choice,
+                "temperature": 0, "max_tokens": 200})
+            self.assertEqual(status, 200, text)
+            answer = json.loads(text)["choices"][0]
+            self.assertEqual(answer["finish_reason"], "tool_calls", text)
+            call = answer["message"]["tool_calls"][0]["function"]
+            self.assertEqual(call["name"], "get_weather")
+            self.assertIsInstance(json.loads(call["arguments"])["city"], str)
 
     @unittest.skipIf(openai is None, "the openai client is not installed: scripts/install-clients brings it")
     def test_streamed_and_whole_with_the_openai_client(self):
@@ -417,6 +488,93 @@ class Tools(unittest.TestCase):
                                                     for call in choice.message.tool_calls or []])
             self.assertEqual(reason, choice.finish_reason)
             print(f"{TOOL_MODEL.name} says {content!r}, calls {list(calls.values())}", file=sys.stderr)
+
+
+    @unittest.skipIf(openai is None, "the openai client is not installed: scripts/install-clients brings it")
+    def test_calls_in_responses(self):
+        client = openai.OpenAI(base_url=f"http://127.0.0.1:{self.server.port}/v1", api_key="any", max_retries=0)
+        tools = [{"type": "function", **TOOLS[0]["function"]}]
+        chat = client.chat.completions.create(model="any", temperature=0, messages=self.MESSAGES, tools=TOOLS, max_tokens=60)
+        wanted = [(call.function.name, call.function.arguments) for call in chat.choices[0].message.tool_calls or []]
+        fields = {"model": "any", "temperature": 0, "input": self.MESSAGES, "tools": tools, "max_output_tokens": 60}
+        whole = client.responses.create(**fields)
+        calls = [item for item in whole.output if item.type == "function_call"]
+        self.assertEqual([(call.name, call.arguments) for call in calls], wanted)
+        with client.responses.stream(**fields) as stream:
+            streamed = stream.get_final_response()
+        self.assertEqual([(i.name, i.arguments) for i in streamed.output if i.type == "function_call"], wanted)
+        for call in calls[:1]:
+            past = [*self.MESSAGES, *[item.to_dict() for item in whole.output],
+                    {"type": "function_call_output", "call_id": call.call_id, "output": "rain, 9 degrees"}]
+            self.assertTrue(client.responses.create(**{**fields, "input": past}).output)
+
+    @unittest.skipIf(anthropic is None, "the anthropic client is not installed: scripts/install-clients brings it")
+    def test_calls_with_the_anthropic_client(self):
+        client = anthropic.Anthropic(base_url=f"http://127.0.0.1:{self.server.port}", api_key="any", max_retries=0)
+        function = TOOLS[0]["function"]
+        tools = [{"name": function["name"], "description": function["description"], "input_schema": function["parameters"]}]
+        fields = {"model": "any", "temperature": 0, "messages": self.MESSAGES, "tools": tools, "max_tokens": 60}
+        whole = client.messages.create(**fields)
+        with client.messages.stream(**fields) as stream:
+            streamed = stream.get_final_message()
+        self.assertEqual(streamed.content, whole.content)
+        self.assertEqual(streamed.stop_reason, whole.stop_reason)
+        uses = [block for block in whole.content if block.type == "tool_use"]
+        print(f"{TOOL_MODEL.name} uses {[(use.name, use.input) for use in uses]}", file=sys.stderr)
+        results = [{"type": "tool_result", "tool_use_id": use.id, "content": "rain, 9 degrees"} for use in uses]
+        if uses:
+            past = [*self.MESSAGES, {"role": "assistant", "content": whole.content}, {"role": "user", "content": results}]
+            self.assertTrue(client.messages.create(**{**fields, "messages": past}).content)
+
+
+@unittest.skipIf(anthropic is None, "the anthropic client is not installed: scripts/install-clients brings it")
+@unittest.skipUnless(CHAT_MODEL.exists(), f"{CHAT_MODEL} is not there")
+class AnthropicClient(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server("--parallel", "2", "--api-key", "right", model=str(CHAT_MODEL))
+        cls.client = anthropic.Anthropic(base_url=f"http://127.0.0.1:{cls.server.port}", api_key="right", max_retries=0)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
+
+    FIELDS = {"model": "any", "temperature": 0, "max_tokens": 24, "system": "Be brief.",
+              "messages": [{"role": "user", "content": "Name three rivers of Europe."}]}
+
+    def test_messages_streamed_and_whole(self):
+        whole = self.client.messages.create(**self.FIELDS)
+        self.assertEqual([block.type for block in whole.content], ["text"])
+        self.assertIn(whole.stop_reason, ("end_turn", "max_tokens"))
+        with self.client.messages.stream(**self.FIELDS) as stream:
+            text = "".join(stream.text_stream)
+            final = stream.get_final_message()
+        self.assertEqual(text, whole.content[0].text)
+        self.assertEqual((final.content, final.stop_reason), (whole.content, whole.stop_reason))
+        # What is kept of the prompt is counted apart.
+        usage = final.usage
+        counted = self.client.messages.count_tokens(model="any", system="Be brief.", messages=self.FIELDS["messages"])
+        self.assertEqual(usage.input_tokens + usage.cache_read_input_tokens, counted.input_tokens)
+        self.assertGreater(usage.cache_read_input_tokens, 0)
+        self.assertEqual(usage.output_tokens, whole.usage.output_tokens)
+
+    def test_a_stop_text_is_named(self):
+        text = self.client.messages.create(**self.FIELDS).content[0].text
+        stop = text[6:10]
+        stopped = self.client.messages.create(**self.FIELDS, stop_sequences=[stop])
+        self.assertEqual((stopped.stop_reason, stopped.stop_sequence), ("stop_sequence", stop))
+        self.assertEqual(stopped.content[0].text, text[:text.index(stop)])
+
+    def test_error_classes(self):
+        with self.assertRaises(anthropic.BadRequestError) as caught:
+            self.client.messages.create(**{**self.FIELDS, "system": "a b " * 4000})
+        self.assertEqual(caught.exception.body["error"]["type"], "invalid_request_error")
+        wrong = anthropic.Anthropic(base_url=f"http://127.0.0.1:{self.server.port}", api_key="wrong", max_retries=0)
+        with self.assertRaises(anthropic.AuthenticationError):
+            wrong.messages.create(**self.FIELDS)
+        with self.assertRaises(anthropic.APIStatusError) as caught:
+            self.client.messages.create(**self.FIELDS, tools=[{"type": "bash_20250124", "name": "bash"}])
+        self.assertEqual(caught.exception.status_code, 501)
 
 
 @unittest.skipIf(openai is None, "the openai client is not installed: scripts/install-clients brings it")

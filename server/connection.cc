@@ -123,7 +123,7 @@ void Connection::refuse(HttpReply reply) {
 
 void Connection::refuse_unreadable(ErrorCode error) {
   const auto refuse_with = [&](unsigned status, std::string message) {
-    refuse(to_reply({.status = status, .message = std::move(message)}));
+    refuse(to_reply({.status = status, .message = std::move(message)}, openai_errors()));
   };
   if (error == http::error::body_limit) {
     return refuse_with(413, fmt::format("the body: expected at most {} bytes, found more",

@@ -34,6 +34,7 @@ struct Call {
   size_t owner = 0;      // the number of its key, from 1; 0 without keys
   std::shared_ptr<Exchange> exchange;
   std::shared_ptr<const KeptCall> kept = nullptr;  // of a request that is kept
+  const ErrorWords* errors = &openai_errors();
 };
 
 struct Route {
@@ -44,8 +45,10 @@ struct Route {
   bool is_quick = false;
   // For everybody and at every time: needs no key, and goes on while the server stops.
   bool is_open = false;
-  // May go on without its client (kept_requests.h).
-  bool may_be_kept = false;
+  // Whether it may go on without its client (kept_requests.h): where its head has an id, or as the
+  // endpoint itself decides.
+  enum class Kept : uint8_t { kNever, kById, kByEndpoint } kept = Kept::kNever;
+  const ErrorWords& (*errors)() = openai_errors;
 };
 
 // Every route there is.
@@ -70,8 +73,17 @@ ApiStatus apply_template(Services& services, Call& call);
 // endpoints_generate.cc
 ApiStatus complete(Services& services, Call& call);
 ApiStatus chat(Services& services, Call& call);
-ApiStatus not_built(Services& services, Call& call);
 uint64_t seed_by_chance();
+// endpoints_responses.cc
+ApiStatus respond(Services& services, Call& call);
+ApiStatus show_response(Services& services, Call& call);
+ApiStatus cancel_response(Services& services, Call& call);
+ApiStatus delete_response(Services& services, Call& call);
+// endpoints_embeddings.cc
+ApiStatus embed(Services& services, Call& call);
+// endpoints_messages.cc
+ApiStatus message(Services& services, Call& call);
+ApiStatus count_message_tokens(Services& services, Call& call);
 // endpoints_page.cc
 ApiStatus show_page(Services& services, Call& call);
 // endpoints_kept.cc

@@ -13,6 +13,7 @@
 namespace longhaul {
 
 struct ApiError;
+class ErrorWords;
 
 struct HttpRequest {
   std::string method;  // "GET"
@@ -46,9 +47,10 @@ class Exchange {
   // Appends whole events. Waits while the client reads too slowly for what is under way to it.
   // False: the client is gone.
   virtual bool write(std::string_view events) = 0;
-  virtual void end_stream() = 0;
+  // The last events, none or some, and the end. Never waits.
+  virtual void end_stream(std::string_view events) = 0;
   // Ends the answer by an error: as the reply, or where a stream has begun as its last event.
-  virtual void fail(const ApiError& error) = 0;
+  virtual void fail(const ApiError& error, const ErrorWords& words) = 0;
   // Stopped when the client is gone.
   virtual std::stop_token gone() const = 0;
 };

@@ -37,23 +37,24 @@ bool HttpExchange::write(std::string_view events) {
   return true;
 }
 
-void HttpExchange::end_stream() {
+void HttpExchange::end_stream(std::string_view events) {
   {
     const std::lock_guard lock(mutex_);
+    if (!is_over_ && !is_abandoned_) pending_ += events;
     is_over_ = true;
   }
   wake_();
 }
 
-void HttpExchange::fail(const ApiError& error) {
+void HttpExchange::fail(const ApiError& error, const ErrorWords& words) {
   {
     const std::lock_guard lock(mutex_);
     if (is_over_ || is_abandoned_) return;
     is_over_ = true;
     if (has_begun_ || !pending_.empty()) {
-      pending_ += event_of(to_json(error));
+      pending_ += words.events(error);
     } else {
-      reply_ = to_reply(error);
+      reply_ = to_reply(error, words);
       is_stream_ = false;
     }
   }

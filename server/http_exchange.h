@@ -22,8 +22,8 @@ class HttpExchange : public Exchange {
   void reply(HttpReply reply) override;
   void begin_stream() override;
   bool write(std::string_view events) override;
-  void end_stream() override;
-  void fail(const ApiError& error) override;
+  void end_stream(std::string_view events) override;
+  void fail(const ApiError& error, const ErrorWords& words) override;
   std::stop_token gone() const override { return gone_.get_token(); }
 
   // For the connection. What is to be sent next: a reply, or a piece of the stream, the last one

@@ -18,7 +18,7 @@ TEST(EventStream, AnEventIsOneLine) {
 TEST(HttpExchange, AnErrorBeforeTheFirstEventIsAReply) {
   HttpExchange exchange(100, [] {});
   exchange.begin_stream();
-  exchange.fail(prompt_too_long(9, 8));
+  exchange.fail(prompt_too_long(9, 8), openai_errors());
   const auto output = exchange.take();
   ASSERT_TRUE(output && output->reply);
   EXPECT_EQ(output->reply->status, 400U);
@@ -35,10 +35,10 @@ TEST(HttpExchange, AnErrorAfterItIsTheLastEvent) {
   ASSERT_TRUE(exchange.write("data: 1\n\n"));
   const auto first = exchange.take();
   ASSERT_TRUE(first && first->begins_stream && !first->ends);
-  exchange.fail(internal_error("x"));
+  exchange.fail(internal_error("x"), openai_errors());
   const auto last = exchange.take();
   ASSERT_TRUE(last && last->ends && !last->begins_stream);
-  EXPECT_EQ(last->events, event_of(to_json(internal_error("x"))));
+  EXPECT_EQ(last->events, event_of(openai_errors().document(internal_error("x"))));
   EXPECT_FALSE(exchange.take());
 }
 
@@ -49,7 +49,7 @@ TEST(HttpExchange, APingBeginsTheStream) {
   const auto output = exchange.take();
   ASSERT_TRUE(output && output->begins_stream);
   EXPECT_EQ(output->events, ": ping\n\n");
-  exchange.fail(internal_error("x"));
+  exchange.fail(internal_error("x"), openai_errors());
   EXPECT_FALSE(exchange.take()->reply);  // the status was sent
 }
 

@@ -72,6 +72,20 @@ std::string_view sent_member(std::string_view document, std::string_view name) {
   return found.substr(0, found.find_last_not_of(kBlanks) + 1);
 }
 
+std::vector<std::string_view> sent_items(std::string_view document) {
+  std::vector<std::string_view> items;
+  size_t at = document.find_first_not_of(kBlanks);
+  if (at == std::string_view::npos || document[at] != '[') return items;
+  do {
+    const size_t begin = document.find_first_not_of(kBlanks, at + 1);
+    if (begin == std::string_view::npos || document[begin] == ']') break;
+    at = end_of_value(document, begin);
+    const std::string_view item = document.substr(begin, at - begin);
+    items.push_back(item.substr(0, item.find_last_not_of(kBlanks) + 1));
+  } while (at < document.size() && document[at] == ',');
+  return items;
+}
+
 std::string shown(const Json& value) {
   // A long list or text is not written out only to be cut.
   if (value.is_structured() && value.size() > kShownBytes)

@@ -37,6 +37,8 @@ Result<nlohmann::json> parse_json(std::string_view text);
 // several the last. Empty: there is none, or its name is spelled with escapes. JSON libraries sort
 // members by name or search them one by one, which documents of strangers can make slow.
 std::string_view sent_member(std::string_view document, std::string_view name);
+// The same of the items of a list, in their order; none where the document is no list.
+std::vector<std::string_view> sent_items(std::string_view document);
 // A value as it is quoted in a message, at most 60 bytes.
 std::string shown(const nlohmann::json& value);
 

@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "server/endpoints.h"
+#include "server/kept_answer.h"
 
 namespace longhaul {
 namespace {
@@ -77,46 +78,96 @@ std::string KeptRequests::owner_name(size_t owner) const {
   return fmt::format("{:016x}", XXH3_64bits(key.data(), key.size()));
 }
 
-ApiStatus KeptRequests::run(Services& services, Call& call, Endpoint endpoint) {
+tl::expected<bool, ApiError> KeptRequests::was_taken(const Call& call) {
   const std::string& id = call.request.request_id;
   if (!is_id(id)) {
-    return refuse({.message = fmt::format("Longhaul-Request-Id: expected 1 to {} letters, digits "
-                                          "and any of -_.:, found {}",
-                                          kLongestId, shown(id))});
+    return tl::unexpected<ApiError>(
+        ApiError{.message = fmt::format("Longhaul-Request-Id: expected 1 to {} letters, digits "
+                                        "and any of -_.:, found {}",
+                                        kLongestId, shown(id))});
   }
-  const std::string owner = owner_name(call.owner);
-  const auto there = store_->find(owner, id);
-  if (!there) return refuse(to_api_error(there.error()));
-  if (*there) {
-    if ((*there)->path == call.request.path && (*there)->body == call.request.body) {
-      const auto followed = follow(call.owner, id, call.request.last_event_id, call.exchange);
-      if (!followed) return refuse(to_api_error(followed.error()));
-      if (*followed) return {};
-    }
-    return refuse({.status = 409,
-                   .message = "Longhaul-Request-Id: expected one of a new request, found that of "
-                              "another one",
-                   .code = "request_id_taken"});
+  const auto there = store_->find(owner_name(call.owner), id);
+  if (!there) return tl::unexpected<ApiError>(to_api_error(there.error()));
+  if (!*there) return false;
+  if ((*there)->path == call.request.path && (*there)->body == call.request.body) return true;
+  return tl::unexpected<ApiError>(
+      ApiError{.status = 409,
+               .message = "Longhaul-Request-Id: expected one of a new request, found that of "
+                          "another one",
+               .code = "request_id_taken"});
+}
+
+ApiStatus KeptRequests::run(Services& services, Call& call, Endpoint endpoint) {
+  const std::string& id = call.request.request_id;
+  const auto is_there = was_taken(call);
+  if (!is_there) return refuse(is_there.error());
+  if (*is_there) {
+    const auto followed = follow(call.owner, id, call.request.last_event_id, call.exchange);
+    if (!followed) return refuse(to_api_error(followed.error()));
+    if (*followed) return {};
   }
+  auto request = accept(call, owner_name(call.owner));
+  if (!request) return refuse(std::move(request.error()));
+  const std::shared_ptr<Exchange> client = call.exchange;
+  // What the endpoint refuses the client hears by following.
+  (void)start(services, call, endpoint, std::move(*request), /*is_resumed=*/false, client,
+              call.request.last_event_id);
+  return {};
+}
+
+ApiStatus KeptRequests::run_apart(Services& services, Call& call, Endpoint endpoint) {
+  const auto is_there = was_taken(call);
+  if (!is_there) return refuse(is_there.error());
+  if (*is_there) return {};
+  auto request = accept(call, owner_name(call.owner));
+  if (!request) return refuse(std::move(request.error()));
+  return start(services, call, endpoint, std::move(*request), /*is_resumed=*/false, nullptr);
+}
+
+tl::expected<StoredRequest, ApiError> KeptRequests::accept(const Call& call,
+                                                           const std::string& owner) {
+  const auto refused = [](ApiError error) { return tl::unexpected<ApiError>(std::move(error)); };
   const auto n_kept = store_->trim(options_.max_bytes);
-  if (!n_kept) return refuse(to_api_error(n_kept.error()));
+  if (!n_kept) return refused(to_api_error(n_kept.error()));
   if (*n_kept > options_.max_bytes)
-    return refuse(overloaded("what is kept of running requests has reached its limit", 60));
+    return refused(overloaded("what is kept of running requests has reached its limit", 60));
   StoredRequest request;
   request.owner = owner;
-  request.id = id;
+  request.id = call.request.request_id;
   request.model = options_.model;
   request.created = std::time(nullptr);
   request.path = call.request.path;
   request.body = call.request.body;
   request.seed = seed_by_chance();
   if (const Status status = store_->insert(request); !status)
-    return refuse(to_api_error(status.error()));
-  return start(services, call, endpoint, std::move(request));
+    return refused(to_api_error(status.error()));
+  return request;
+}
+
+std::shared_ptr<Exchange> KeptRequests::keep_answer(const Call& call, const std::string& id,
+                                                    int64_t created) {
+  StoredRequest request;
+  request.owner = owner_name(call.owner);
+  request.id = id;
+  request.model = options_.model;
+  request.created = created;
+  request.path = call.request.path;
+  request.body = call.request.body;
+  request.state = RequestState::kDone;
+  return std::make_shared<KeptAnswer>(
+      call.exchange, [this, request = std::move(request)](RecordedAnswer answer) mutable {
+        request.is_stream = answer.is_stream;
+        request.status = answer.status;
+        request.answer = std::move(answer.bytes);
+        check(store_->insert(request));
+        const auto n_kept = store_->trim(options_.max_bytes);
+        if (!n_kept) check(tl::unexpected<Error>(n_kept.error()));
+      });
 }
 
 ApiStatus KeptRequests::start(Services& services, Call& call, Endpoint endpoint,
-                              StoredRequest request) {
+                              StoredRequest request, bool is_resumed,
+                              std::shared_ptr<Exchange> follower, size_t after) {
   const Key key(request.owner, request.id);
   const auto recording =
       std::make_shared<Recording>([this, key](const RecordedAnswer& answer, const ApiError* error) {
@@ -126,7 +177,7 @@ ApiStatus KeptRequests::start(Services& services, Call& call, Endpoint endpoint,
   kept->id = request.id;
   kept->created = request.created;
   kept->seed = request.seed;
-  kept->is_resumed = call.exchange == nullptr;
+  kept->is_resumed = is_resumed;
   request.tokens.resize(std::min(request.n_resumable, request.tokens.size()));
   kept->resumed = request.tokens;
   kept->on_mark = [this, key](std::span<const int32_t> tokens, size_t n_resumable) {
@@ -135,17 +186,17 @@ ApiStatus KeptRequests::start(Services& services, Call& call, Endpoint endpoint,
   {
     const std::lock_guard lock(mutex_);
     running_[key] = {std::move(request), false, recording};
-    if (call.exchange != nullptr)
-      follow_by_thread(recording, call.request.last_event_id, call.exchange);
+    if (follower != nullptr) follow_by_thread(recording, after, std::move(follower));
   }
   call.exchange = recording;
   call.kept = kept;
-  if (const ApiStatus status = endpoint(services, call); !status) recording->fail(status.error());
-  return {};
+  ApiStatus status = endpoint(services, call);
+  if (!status) recording->fail(status.error(), *call.errors);
+  return status;
 }
 
 void KeptRequests::resume(Services& services,
-                          const std::function<Endpoint(const std::string& path)>& find) {
+                          const std::function<const Route*(const std::string& path)>& find) {
   auto left = store_->running();
   if (!left) return check(tl::unexpected<Error>(left.error()));
   for (StoredRequest& request : *left) {
@@ -153,8 +204,8 @@ void KeptRequests::resume(Services& services,
     for (size_t i = 1; i <= options_.keys.size(); ++i) {
       if (owner_name(i) == request.owner) owner = i;
     }
-    const Endpoint endpoint = find(request.path);
-    if (endpoint == nullptr || request.owner != owner_name(owner)) continue;  // its key is gone
+    const Route* const route = find(request.path);
+    if (route == nullptr || request.owner != owner_name(owner)) continue;  // its key is gone
     if (options_.log)
       options_.log(
           fmt::format("request {} goes on from token {}", request.id, request.n_resumable));
@@ -163,8 +214,9 @@ void KeptRequests::resume(Services& services,
     call.request.path = request.path;
     call.request.body = request.body;
     call.owner = owner;
+    call.errors = &route->errors();
     if (request.model != options_.model) {
-      const HttpReply reply = to_reply(of_another_model());
+      const HttpReply reply = to_reply(of_another_model(), openai_errors());
       request.state = RequestState::kFailed;
       request.status = reply.status;
       request.answer = reply.body;
@@ -172,7 +224,7 @@ void KeptRequests::resume(Services& services,
       continue;
     }
     services.metrics.resumed();
-    (void)start(services, call, endpoint, std::move(request));
+    (void)start(services, call, route->endpoint, std::move(request), /*is_resumed=*/true, nullptr);
   }
 }
 
@@ -258,6 +310,10 @@ Result<bool> KeptRequests::follow(size_t owner, const std::string& id, size_t af
                        RecordedAnswer{stored->is_stream, stored->status, stored->answer}),
                    after, std::move(client));
   return true;
+}
+
+Result<std::optional<StoredRequest>> KeptRequests::stored(size_t owner, const std::string& id) {
+  return store_->find(owner_name(owner), id);
 }
 
 Result<std::vector<RequestStore::Entry>> KeptRequests::list(size_t owner) {

@@ -19,6 +19,7 @@
 namespace longhaul {
 
 struct Call;
+struct Route;
 struct Services;
 // Answers through the call's exchange, now or later; an error is answered by who called.
 using Endpoint = ApiStatus (*)(Services& services, Call& call);
@@ -50,12 +51,19 @@ class KeptRequests {
   // that id is there already, lets the client follow. Error: an id that is none, or of another
   // request.
   ApiStatus run(Services& services, Call& call, Endpoint endpoint);
-  // Goes on with what a process before this one left, by the endpoints that `find` knows.
-  void resume(Services& services, const std::function<Endpoint(const std::string& path)>& find);
+  // The same, and nobody follows. Error: also what the endpoint refuses; then nothing
+  // is kept.
+  ApiStatus run_apart(Services& services, Call& call, Endpoint endpoint);
+  // The way back for a call without an id of its own, whose answer is kept under this one once it is
+  // over.
+  std::shared_ptr<Exchange> keep_answer(const Call& call, const std::string& id, int64_t created);
+  // Goes on with what a process before this one left, by the routes that `find` knows.
+  void resume(Services& services, const std::function<const Route*(const std::string& path)>& find);
   // From now on what is broken off is left for the next process.
   void stop();
 
   // For the endpoints that look at requests; owners by the number of their key.
+  Result<std::optional<StoredRequest>> stored(size_t owner, const std::string& id);
   Result<std::vector<RequestStore::Entry>> list(size_t owner);
   Result<std::optional<RequestStore::Entry>> find(size_t owner, const std::string& id);
   // False: there is no such request.
@@ -74,7 +82,13 @@ class KeptRequests {
 
   KeptRequests(const Options& options, std::unique_ptr<RequestStore> store);
   std::string owner_name(size_t owner) const;
-  ApiStatus start(Services& services, Call& call, Endpoint endpoint, StoredRequest request);
+  // Whether the same request came before. Error: its id is none, or that of another one.
+  tl::expected<bool, ApiError> was_taken(const Call& call);
+  // Writes a new request down. Error: there is no room.
+  tl::expected<StoredRequest, ApiError> accept(const Call& call, const std::string& owner);
+  // `follower`: who follows the answer from event `after` on; null: nobody.
+  ApiStatus start(Services& services, Call& call, Endpoint endpoint, StoredRequest request,
+                  bool is_resumed, std::shared_ptr<Exchange> follower, size_t after = 0);
   void marked(const Key& key, std::span<const int32_t> tokens, size_t n_resumable);
   void ended(const Key& key, const RecordedAnswer& answer, const ApiError* error);
   void follow_by_thread(std::shared_ptr<Recording> recording, size_t after,

@@ -25,6 +25,7 @@ struct OutputOptions {
   bool hides_marks = false;
   bool has_reasoning = false;        // the text may begin with <think>
   bool begins_in_reasoning = false;  // the prompt ended with it
+  std::string begins_with = {};      // what the prompt ended with and is read as a part of the text
 };
 
 // A piece of a message.

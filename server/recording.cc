@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include "server/event_stream.h"
 
 namespace longhaul {
@@ -18,6 +16,29 @@ size_t end_of_event(std::string_view events, size_t at) {
   return blank == std::string_view::npos ? events.size() : blank + 2;
 }
 
+// Numbers events and appends them; `ends`: where the events of the answer end.
+void append(RecordedAnswer& answer, std::string_view events, std::vector<size_t>& ends) {
+  for (size_t at = 0; at < events.size();) {
+    const size_t end = end_of_event(events, at);
+    answer.bytes += fmt::format("id: {}\n{}", ends.size() + 1, events.substr(at, end - at));
+    ends.push_back(answer.bytes.size());
+    at = end;
+  }
+}
+
+// Words that were chosen when the answer failed: clients that come later get the same.
+class SaidBefore : public ErrorWords {
+ public:
+  SaidBefore(const nlohmann::ordered_json& document, const std::string& events)
+      : document_(document), events_(events) {}
+  nlohmann::ordered_json document(const ApiError&) const override { return document_; }
+  std::string events(const ApiError&) const override { return events_; }
+
+ private:
+  const nlohmann::ordered_json& document_;
+  const std::string& events_;
+};
+
 }  // namespace
 
 Recording::Recording(RecordedAnswer answer) : answer_(std::move(answer)), is_over_(true) {
@@ -29,11 +50,11 @@ Recording::Recording(RecordedAnswer answer) : answer_(std::move(answer)), is_ove
 void Recording::reply(HttpReply reply) {
   {
     const std::lock_guard lock(mutex_);
-    if (is_over_) return;
+    if (is_ending_) return;
     answer_.status = reply.status;
     answer_.bytes = std::move(reply.body);
   }
-  end(nullptr);
+  end({}, nullptr);
 }
 
 void Recording::begin_stream() {
@@ -44,38 +65,32 @@ void Recording::begin_stream() {
 
 bool Recording::write(std::string_view events) {
   const std::lock_guard lock(mutex_);
-  if (is_over_) return false;
-  for (size_t at = 0; at < events.size();) {
-    const size_t end = end_of_event(events, at);
-    answer_.bytes += fmt::format("id: {}\n{}", ends_.size() + 1, events.substr(at, end - at));
-    ends_.push_back(answer_.bytes.size());
-    at = end;
-  }
+  if (is_ending_) return false;
+  append(answer_, events, ends_);
   said_.notify_all();
   return !gone_.stop_requested();
 }
 
-void Recording::end_stream() { end(nullptr); }
+void Recording::end_stream(std::string_view events) { end(events, nullptr); }
 
-void Recording::fail(const ApiError& error) {
+void Recording::fail(const ApiError& error, const ErrorWords& words) {
   ApiError said = error;
   bool says_event = false;
   {
     const std::lock_guard lock(mutex_);
-    if (is_over_) return;
+    if (is_ending_) return;
     if (reason_) said = *reason_;
     says_event = answer_.is_stream && !ends_.empty();
     answer_.status = said.status;
-    error_ = said;
+    failure_ = Failure{said, words.document(said), words.events(said)};
   }
-  if (says_event) {
-    write(event_of(to_json(said)));
-  } else {
+  if (says_event) return end(failure_->events, &said);
+  {
     const std::lock_guard lock(mutex_);
     answer_.is_stream = false;
-    answer_.bytes = to_reply(said).body;
+    answer_.bytes = dump(failure_->document);
   }
-  end(&said);
+  end({}, &said);
 }
 
 void Recording::cancel(ApiError reason) {
@@ -86,14 +101,21 @@ void Recording::cancel(ApiError reason) {
   gone_.request_stop();
 }
 
-void Recording::end(const ApiError* error) {
+void Recording::end(std::string_view events, const ApiError* error) {
   RecordedAnswer answer;
+  std::vector<size_t> ends;
   {
     const std::lock_guard lock(mutex_);
-    if (std::exchange(is_over_, true)) return;
+    if (std::exchange(is_ending_, true)) return;
     answer = answer_;
+    ends = ends_;
   }
+  append(answer, events, ends);
   if (ended_) ended_(answer, error);
+  const std::lock_guard lock(mutex_);
+  answer_ = std::move(answer);
+  ends_ = std::move(ends);
+  is_over_ = true;
   said_.notify_all();
 }
 
@@ -126,10 +148,10 @@ void Recording::follow(Exchange& client, size_t after) {
   }
   if (gone.stop_requested()) return;
   const RecordedAnswer answer = answer_.is_stream ? RecordedAnswer{true, 200, {}} : answer_;
-  const std::optional<ApiError> error = error_;
+  const std::optional<Failure> failure = failure_;
   lock.unlock();
-  if (answer.is_stream) return client.end_stream();
-  if (error) return client.fail(*error);
+  if (answer.is_stream) return client.end_stream({});
+  if (failure) return client.fail(failure->error, SaidBefore(failure->document, failure->events));
   client.reply({.status = answer.status, .body = answer.bytes});
 }
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,8 +35,9 @@ class Recording : public Exchange, public std::enable_shared_from_this<Recording
   void begin_stream() override;
   // Never waits: clients that read slowly hold up themselves.
   bool write(std::string_view events) override;
-  void end_stream() override;
-  void fail(const ApiError& error) override;
+  // The answer is kept before clients are told the last events: who asks for it then, gets all.
+  void end_stream(std::string_view events) override;
+  void fail(const ApiError& error, const ErrorWords& words) override;
   std::stop_token gone() const override { return gone_.get_token(); }
 
   // Ends the answer from outside; what ends it then is said to be this.
@@ -45,7 +47,7 @@ class Recording : public Exchange, public std::enable_shared_from_this<Recording
   void follow(Exchange& client, size_t after);
 
  private:
-  void end(const ApiError* error);
+  void end(std::string_view events, const ApiError* error);
 
   const Ended ended_;
   std::stop_source gone_;
@@ -53,8 +55,15 @@ class Recording : public Exchange, public std::enable_shared_from_this<Recording
   std::condition_variable said_;
   RecordedAnswer answer_;
   std::vector<size_t> ends_;  // of the events in answer_.bytes
+  bool is_ending_ = false;
   bool is_over_ = false;
-  std::optional<ApiError> error_;   // that it ended with
+  // That it ended with, and how that is said.
+  struct Failure {
+    ApiError error;
+    nlohmann::ordered_json document;
+    std::string events;
+  };
+  std::optional<Failure> failure_;
   std::optional<ApiError> reason_;  // of cancel()
 };
 

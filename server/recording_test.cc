@@ -13,8 +13,13 @@ class Client : public Exchange {
   void reply(HttpReply reply) override { said += reply.body; }
   void begin_stream() override { is_stream = true; }
   bool write(std::string_view events) override { return said += events, true; }
-  void end_stream() override { has_ended = true; }
-  void fail(const ApiError& error) override { said += "failed: " + error.message; }
+  void end_stream(std::string_view events) override {
+    said += events;
+    has_ended = true;
+  }
+  void fail(const ApiError& error, const ErrorWords&) override {
+    said += "failed: " + error.message;
+  }
   std::stop_token gone() const override { return stop.get_token(); }
 
   std::string said;
@@ -33,7 +38,7 @@ TEST(Recording, EventsAreNumberedAndSaidFromAnyOn) {
   Client early, late;
   std::thread follower([&] { recording->follow(early, 0); });
   recording->write("data: 3\n\n");
-  recording->end_stream();
+  recording->end_stream({});
   EXPECT_FALSE(recording->write("data: 4\n\n"));
   follower.join();
   recording->follow(late, 2);
@@ -59,14 +64,14 @@ TEST(Recording, OneThatIsOverSaysTheSame) {
 TEST(Recording, ErrorsAreTheReplyOrTheLastEvent) {
   const auto refused = new_recording();
   refused->begin_stream();
-  refused->fail({.message = "bad"});
+  refused->fail({.message = "bad"}, openai_errors());
   Client client;
   refused->follow(client, 0);
   EXPECT_EQ(client.said, "failed: bad");
   const auto broken = new_recording();
   broken->begin_stream();
   broken->write("data: 1\n\n");
-  broken->fail({.message = "worse"});
+  broken->fail({.message = "worse"}, openai_errors());
   Client other;
   broken->follow(other, 1);
   EXPECT_NE(other.said.find("id: 2\ndata: {\"error\""), std::string::npos) << other.said;

@@ -122,7 +122,8 @@ void Runner::run(TextJob job) {
   const std::stop_callback gone(job.gone, stop_it), cancelled(cancel_.get_token(), stop_it);
   job.request.cancel = stop.get_token();
   try {
-    if (!stop.stop_requested()) outcome.result = generate(job, outcome);
+    if (!stop.stop_requested())
+      outcome.result = job.embed.empty() ? generate(job, outcome) : embed(job, outcome);
     if (!outcome.result && outcome.result.error().code == ErrorCode::kOutOfMemory) {
       kept_.clear();  // what is kept must not keep a text from running
     }
@@ -162,6 +163,8 @@ Result<GenerateResult> Runner::generate(TextJob& job, TextOutcome& outcome) {
     request.on_text = [&](std::string_view text) { return job.sink->on_text(text); };
   LH_ASSIGN_OR_RETURN(GenerateResult result, session.generate(request));
   result.prompt_tokens = n_prompt;
+  if (result.finish_reason == FinishReason::kStop)
+    outcome.stop_text = stop_text_of(request.stop, result.tokens);
   outcome.times.prefill_s += result.timings.prefill_s;
   outcome.times.decode_s = result.timings.decode_s;
   outcome.times.first_token_s = seconds_since(job.came_at) - result.timings.decode_s;
@@ -217,6 +220,36 @@ Status Runner::score(Session& session, TextJob& job) {
   }
   release(std::exchange(job.followers, {}));
   return {};
+}
+
+// A stop text ends within the last token; a token that ends texts by itself is none.
+std::string Runner::stop_text_of(const std::vector<std::string>& stops,
+                                 const std::vector<int32_t>& tokens) const {
+  size_t n_longest = 0;
+  for (const std::string& stop : stops) n_longest = std::max(n_longest, stop.size());
+  if (n_longest == 0 || tokens.empty()) return {};
+  const size_t n_last = engine_.token_text(tokens.back()).size();
+  std::string end;
+  for (size_t i = tokens.size(); i > 0 && end.size() < n_longest + n_last; --i)
+    end.insert(0, engine_.token_text(tokens[i - 1]));
+  for (const std::string& stop : stops) {
+    const size_t at = end.rfind(stop);
+    if (at != std::string::npos && at + stop.size() + n_last > end.size()) return stop;
+  }
+  return {};
+}
+
+// One after the other, each in a session of its own.
+Result<GenerateResult> Runner::embed(const TextJob& job, TextOutcome& outcome) {
+  GenerateResult result;
+  for (const std::vector<int32_t>& tokens : job.embed) {
+    LH_ASSIGN_OR_RETURN(Session session, engine_.new_session());
+    LH_ASSIGN_OR_RETURN(outcome.embeddings.emplace_back(),
+                        session.embed(tokens, job.pooling, job.request.cancel));
+    result.prompt_tokens += tokens.size();
+  }
+  result.finish_reason = FinishReason::kStop;
+  return result;
 }
 
 NamedToken Runner::named(GeneratedToken token) const {

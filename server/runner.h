@@ -24,6 +24,8 @@ struct TextJob {
   GenerateRequest request;  // with its prompt of at least one token, without callbacks
   size_t owner = 0;         // whose kept texts it may build on
   bool use_kept = true;
+  std::vector<std::vector<int32_t>> embed = {};  // instead of all else: texts to be embedded
+  Pooling pooling = Pooling::kMean;
   bool scores_prompt = false;         // the log probabilities of the prompt are wanted
   bool wants_tokens = false;          // on_token is to be called
   bool wants_text = false;            // on_text is
@@ -63,6 +65,9 @@ class Runner {
   Result<PrefixCache::Start> begin(const TextJob& job);
   Status read(Session& session, TextJob& job, TextOutcome& outcome);
   Status score(Session& session, TextJob& job);
+  Result<GenerateResult> embed(const TextJob& job, TextOutcome& outcome);
+  std::string stop_text_of(const std::vector<std::string>& stops,
+                           const std::vector<int32_t>& tokens) const;
   NamedToken named(GeneratedToken token) const;
   void release(std::vector<TextJob> followers);
   void tell() const;

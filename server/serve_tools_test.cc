@@ -2,6 +2,7 @@
 // tiny random model says means nothing, so a request that was broken off is given what it had said.
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "server/request_store.h"
 #include "server/serve_fixture.h"
@@ -84,6 +85,64 @@ TEST_F(ServeTools, WhatTheTemplateCannotIsRefused) {
   const TestReply unknown = post(port_, "/v1/chat/completions", request({}));
   EXPECT_EQ(unknown.status, 501U) << unknown.body;
   EXPECT_NE(unknown.body.find("hermes, mistral, llama"), std::string::npos) << unknown.body;
+}
+
+// What a random model says under the grammar of its calls is one of them, in every format.
+TEST_F(ServeTools, CallsThatHaveToBeMade) {
+  const Json tools = Json::parse(R"([
+      {"type": "function", "function": {"name": "look", "parameters": {"type": "object",
+        "properties": {"q": {"enum": ["here", "there"]}, "n": {"type": "boolean"}},
+        "required": ["q", "n"], "additionalProperties": false}}},
+      {"type": "function", "function": {"name": "stop", "parameters": {"type": "object",
+        "properties": {}, "additionalProperties": false}}}])");
+  const std::string rest =
+      "{% if tools %}{{ tools | tojson }}{% endif %}{% for m in messages %}{{ m.content }}"
+      "{% for c in m.tool_calls or [] %}{{ c.function | tojson }}{% endfor %}{% endfor %}";
+  const std::vector<std::string> templates = {
+      rest + "{# <tool_call> #}", rest + "{# <tool_call> #}<think>\n", rest + "{# [TOOL_CALLS] #}",
+      rest + "{# <|start_header_id|><|python_tag|> #}"};
+  std::set<std::string> names;
+  for (const std::string& each : templates) {
+    start_with(each);
+    const Json body = request({{"tools", tools}, {"max_tokens", 200}, {"temperature", 1}});
+    for (size_t seed = 0; seed < 3; ++seed) {
+      Json any = body;
+      any["seed"] = seed;
+      any["tool_choice"] = "required";
+      const Json choice = post(port_, "/v1/chat/completions", any).json()["choices"][0];
+      EXPECT_EQ(choice["finish_reason"], "tool_calls") << each << choice;
+      ASSERT_EQ(choice["message"].value("tool_calls", Json::array()).size(), 1U) << each << choice;
+      EXPECT_TRUE(choice["message"]["content"].is_null()) << choice;
+      const Json& function = choice["message"]["tool_calls"][0]["function"];
+      names.insert(function["name"].get<std::string>());
+      const Json arguments = Json::parse(function["arguments"].get<std::string>());
+      EXPECT_EQ(arguments.size(), function["name"] == "look" ? 2U : 0U) << function;
+      Json named = any;
+      named["tool_choice"] = {{"type", "function"}, {"function", {{"name", "look"}}}};
+      const Json call = post(port_, "/v1/chat/completions", named).json()["choices"][0];
+      EXPECT_EQ(call["message"]["tool_calls"][0]["function"]["name"], "look") << call;
+    }
+    server_.reset();
+  }
+  EXPECT_EQ(names.size(), 2U);
+}
+
+TEST_F(ServeTools, CallsThatCannotBeForcedAreRefused) {
+  start_with(kTemplate);
+  const auto error_of = [&](const Json& fields) {
+    const TestReply reply = post(port_, "/v1/chat/completions", request(fields));
+    return std::pair(reply.status, reply.json()["error"]["param"]);
+  };
+  EXPECT_EQ(error_of({{"tool_choice", "required"}, {"tools", nullptr}}),
+            std::pair(400U, Json("tool_choice")));
+  EXPECT_EQ(error_of({{"tool_choice", {{"type", "function"}, {"name", "none"}}}}),
+            std::pair(400U, Json("tool_choice")));
+  EXPECT_EQ(error_of({{"tool_choice", "required"}, {"response_format", {{"type", "json_object"}}}}),
+            std::pair(400U, Json("tool_choice")));
+  Json tools = kTools;
+  tools[0]["function"]["parameters"]["not"] = Json::object();
+  EXPECT_EQ(error_of({{"tool_choice", "required"}, {"tools", tools}}),
+            std::pair(501U, Json("tools")));
 }
 
 TEST_F(ServeTools, ACallGoesOnAfterARestart) {

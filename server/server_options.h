@@ -45,7 +45,8 @@ struct ServerOptions {
   std::string prefix_folder = {};  // where kept prompts go, too; empty: they are in memory alone
   size_t max_prefix_bytes = size_t{4} << 30;  // of that folder
   std::string program = {};  // names this build and processor: kept prompts have the bits of theirs
-  bool always_usage = false;  // end every stream with the usage, asked for or not
+  Pooling pooling = Pooling::kMean;  // of embeddings that name none
+  bool always_usage = false;         // end every stream with the usage, asked for or not
 
   GenerateRequest defaults;  // of what a request does not say; its prompt is not read
   bool fixed_seed = false;   // without a seed take that of the defaults, and not one by chance

@@ -15,6 +15,7 @@ struct NamedToken {
   std::string text;
   std::vector<std::string> top = {};  // texts of token.top
   bool has_logprob = true;            // the first token of a text has none
+  bool is_in_text = true;             // a BOS that was put before a text is not
 };
 
 // Seconds.
@@ -31,6 +32,8 @@ struct TextOutcome {
   Result<GenerateResult> result;
   size_t n_reused = 0;  // tokens of the prompt that were kept from other texts
   TextTimes times = {};
+  std::vector<std::vector<float>> embeddings = {};  // of a job that asks for them
+  std::string stop_text = {};                       // of the request, where one ended the text
 };
 
 // Called by the thread that runs the text, in this order; bool: false ends the text.

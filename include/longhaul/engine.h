@@ -190,6 +190,9 @@ struct ScoreResult {
   AttentionStats attention;
 };
 
+// What stands for a text among the states of its tokens.
+enum class Pooling : uint8_t { kMean, kLast };
+
 // Root of the sum of squared differences over that of the reference's squares, over all layers and
 // KV heads: 0 where both are the same.
 struct CacheError {
@@ -249,6 +252,10 @@ class Session {
   // Extends the text by given tokens and shows the logits before each. What it attends to is what
   // `generate` in that mode would have attended to.
   Result<ScoreResult> score(const ScoreRequest& request);
+  // Reads these tokens into an empty session and says what the model makes of them: the states behind
+  // its last layer and norm, pooled, [d_model]. Each state costs what its logits cost.
+  Result<std::vector<float>> embed(std::span<const int32_t> tokens, Pooling pooling,
+                                   std::stop_token cancel = {});
   // How far the cached keys and values of tokens [first, end) are from those of `reference`, a
   // session of this or another engine for a model of the same shape. Error: tokens that one of the
   // two does not hold. Slow: reads every number, on one thread.
@@ -361,8 +368,10 @@ std::string_view to_string(AttentionMode mode);
 std::string_view to_string(KvType type);
 std::string_view to_string(FinishReason reason);
 std::string_view to_string(RectifyKind kind);
+std::string_view to_string(Pooling pooling);
 Result<AttentionMode> parse_attention_mode(std::string_view name);
 Result<RectifyKind> parse_rectify_kind(std::string_view name);
+Result<Pooling> parse_pooling(std::string_view name);
 Result<KvType> parse_kv_type(std::string_view name);
 
 }  // namespace longhaul
