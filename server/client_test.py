@@ -39,6 +39,11 @@ TOOL_MODEL = CHAT_MODEL.with_name("qwen2.5-coder-0.5b-instruct.gguf")
 PROMPT = "path: bako tiru ; lemo end ; tiru lemo ; from bako :"
 
 
+def blocks(message):
+    """What an anthropic message says, whatever classes its client has made of it."""
+    return [(block.type, *(getattr(block, name, None) for name in ("text", "id", "name", "input"))) for block in message.content]
+
+
 class Server:
     def __init__(self, *options, model=MODEL):
         self.process = subprocess.Popen([PROGRAM, "serve", "-m", model, "--port", "0", "-c", "2048", "-t", "2", *options],
@@ -513,11 +518,11 @@ class Tools(unittest.TestCase):
         client = anthropic.Anthropic(base_url=f"http://127.0.0.1:{self.server.port}", api_key="any", max_retries=0)
         function = TOOLS[0]["function"]
         tools = [{"name": function["name"], "description": function["description"], "input_schema": function["parameters"]}]
-        fields = {"model": "any", "temperature": 0, "messages": self.MESSAGES, "tools": tools, "max_tokens": 60}
+        fields = {"model": "any", "extra_body": {"temperature": 0}, "messages": self.MESSAGES, "tools": tools, "max_tokens": 60}
         whole = client.messages.create(**fields)
         with client.messages.stream(**fields) as stream:
             streamed = stream.get_final_message()
-        self.assertEqual(streamed.content, whole.content)
+        self.assertEqual([b[:2] + b[3:] for b in blocks(streamed)], [b[:2] + b[3:] for b in blocks(whole)])  # but for ids
         self.assertEqual(streamed.stop_reason, whole.stop_reason)
         uses = [block for block in whole.content if block.type == "tool_use"]
         print(f"{TOOL_MODEL.name} uses {[(use.name, use.input) for use in uses]}", file=sys.stderr)
@@ -539,7 +544,8 @@ class AnthropicClient(unittest.TestCase):
     def tearDownClass(cls):
         cls.server.stop()
 
-    FIELDS = {"model": "any", "temperature": 0, "max_tokens": 24, "system": "Be brief.",
+    # This client has no word for the temperature any more.
+    FIELDS = {"model": "any", "extra_body": {"temperature": 0}, "max_tokens": 24, "system": "Be brief.",
               "messages": [{"role": "user", "content": "Name three rivers of Europe."}]}
 
     def test_messages_streamed_and_whole(self):
@@ -550,7 +556,7 @@ class AnthropicClient(unittest.TestCase):
             text = "".join(stream.text_stream)
             final = stream.get_final_message()
         self.assertEqual(text, whole.content[0].text)
-        self.assertEqual((final.content, final.stop_reason), (whole.content, whole.stop_reason))
+        self.assertEqual((blocks(final), final.stop_reason), (blocks(whole), whole.stop_reason))
         # What is kept of the prompt is counted apart.
         usage = final.usage
         counted = self.client.messages.count_tokens(model="any", system="Be brief.", messages=self.FIELDS["messages"])
