@@ -39,7 +39,7 @@ void Text::ran(const Step& step, bool rectifies) {
   const size_t end = step.first_pos + step.tokens.size();
   const bool is_clean = step.selector == nullptr || sparse_is_clean_;
   if (is_clean && n_clean_ >= step.first_pos) n_clean_ = end;
-  if ((rectifies || is_clean) && n_rectified_ >= step.first_pos) n_rectified_ = end;
+  if ((rectifies || sparse_is_clean_) && n_rectified_ >= step.first_pos) n_rectified_ = end;
   cache_.release(n_cached() - std::min(n_cached(), kWindowSlack));
 }
 

@@ -35,7 +35,7 @@ TEST_F(Serve, EveryRefusalHasItsStatusAndType) {
        400, "invalid_request_error", "gate"},
       {"/v1/completions", R"({"prompt": "a", "suffix": "b"})", 501, "not_supported_error",
        "suffix"},
-      {"/v1/embeddings", "{}", 501, "not_supported_error", "embeddings"},
+      {"/v1/embeddings", "{}", 400, "invalid_request_error", "input"},
   };
   for (const Case& c : cases) {
     const TestReply reply = ask(port_, post_text(c.path, c.body));

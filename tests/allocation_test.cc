@@ -44,7 +44,12 @@ TEST(Allocation, DecodeStepsAllocateNothing) {
   std::vector<float> logits((*model)->plan().vocab_size);
   const MatrixView<float> out(logits.data(), 1, logits.size());
   const auto step = [&](size_t pos, const Selector* selector, const AttentionOptions& options) {
-    Step one{&sequence, all.subspan(pos, 1), pos, 1, selector, &options};
+    Step one{.state = &sequence,
+             .tokens = all.subspan(pos, 1),
+             .first_pos = pos,
+             .n_logits = 1,
+             .selector = selector,
+             .attention = &options};
     return (*model)->run(one, out).has_value();
   };
   const AttentionOptions options;

@@ -157,7 +157,7 @@ std::unique_ptr<Engine> load(const std::string& name) {
   EngineOptions options;
   options.model_path = write_tiny_model(spec_of(name));
   options.n_threads = 2;
-  options.max_sessions = 2;
+  options.max_sessions = 4;
   options.ctx_size = 1024;
   return Engine::load(options).value();
 }

@@ -224,7 +224,12 @@ TEST_P(SameBits, PartialRectificationWithSomeLogits) {
     auto sequence = rig.states.pool->new_sequence();
     (void)all_logits(rig, sequence, all.first(280), 256);
     std::vector<float> logits(n_logits * n_cols);
-    Step step{&sequence, all.subspan(280), 280, n_logits, find_selector("minmax"), &few};
+    Step step{.state = &sequence,
+              .tokens = all.subspan(280),
+              .first_pos = 280,
+              .n_logits = n_logits,
+              .selector = find_selector("minmax"),
+              .attention = &few};
     const MatrixView<float> out(logits.data(), n_logits, n_cols);
     ASSERT_TRUE(rig.model->run(step, out).has_value());
     found[n_logits == 2] =
@@ -300,7 +305,12 @@ TEST_P(SameBits, SparseWithEveryBlockIsDenseInALongText) {
   std::vector<float> found(rig.vocab_size());
   const auto step = [&](const char* selector, std::vector<float>& logits) {
     sequence.rewind(all.size() - 1);
-    Step last{&sequence, all.last(1), all.size() - 1, 1, find_selector(selector), &every};
+    Step last{.state = &sequence,
+              .tokens = all.last(1),
+              .first_pos = all.size() - 1,
+              .n_logits = 1,
+              .selector = find_selector(selector),
+              .attention = &every};
     MatrixView<float> out(logits.data(), 1, logits.size());
     ASSERT_TRUE(rig.model->run(last, out).has_value());
   };
@@ -326,7 +336,12 @@ TEST_P(SameBits, RectificationRestoresTheDenseCache) {
   few.sparse_ratio = 0.05;
   few.min_blocks = 2;
   for (size_t pos = 160; pos < 192; ++pos) {
-    Step step{&repaired, all.subspan(pos, 1), pos, 0, find_selector("minmax"), &few};
+    Step step{.state = &repaired,
+              .tokens = all.subspan(pos, 1),
+              .first_pos = pos,
+              .n_logits = 0,
+              .selector = find_selector("minmax"),
+              .attention = &few};
     ASSERT_TRUE(rig.model->run(step, {}).has_value());
   }
   const auto stale_gate_keys = all_gate_keys(repaired);
