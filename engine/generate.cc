@@ -178,6 +178,7 @@ Result<GenerateResult> Session::generate(const GenerateRequest& request) {
     LH_ASSIGN_OR_RETURN(calibration, engine.ensure_calibration());
   }
   const size_t n_before = text.size();
+  text.mark();  // where a caller who takes this turn back comes to
   text.append(request.prompt);
   const size_t n_looked_at = std::min(text.size(), request.sampling.penalty_last_n);
   for (const int32_t token : text.tokens().last(n_looked_at)) sampler.accept(token);

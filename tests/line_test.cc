@@ -191,6 +191,26 @@ TEST_P(Line, ExactIsDense) {
   EXPECT_LT(sparse.attention.blocks_read, sparse.attention.blocks_total);
 }
 
+// A turn that is taken back is not read again, though a state cannot be cut.
+TEST_P(Line, ATurnCanBeTakenBack) {
+  const auto engine = load(GetParam());
+  Session session = engine->new_session().value();
+  const auto first = say(session, AttentionMode::kDense, 10, random_tokens(300, 18));
+  const size_t n_tokens = session.tokens().size();
+  say(session, AttentionMode::kDense, 5, random_tokens(50, 19));
+  session.truncate(n_tokens);
+  auto request = request_of(AttentionMode::kDense, 5, random_tokens(50, 20));
+  request.profile = true;
+  const auto found = session.generate(request).value();
+  EXPECT_LE(found.profile.prompt.n_tokens, 51U);
+
+  auto text = random_tokens(300, 18), last = random_tokens(50, 20);
+  text.insert(text.end(), first.tokens.begin(), first.tokens.end());
+  text.insert(text.end(), last.begin(), last.end());
+  Session read = engine->new_session().value();
+  EXPECT_EQ(found.tokens, say(read, AttentionMode::kDense, 5, text).tokens);
+}
+
 // After 200 sparse tokens behind a prompt of 500: how many are clean, and whether dense decoding
 // goes on as it does where a prefill read those 200.
 void expect_clean(const std::string& name, size_t n_clean) {
