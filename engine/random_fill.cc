@@ -5,7 +5,9 @@
 namespace longhaul {
 namespace {
 
-constexpr size_t kPiece = 1024;  // tokens at once: windows give pages back in between
+// Tokens at once, no more than what windows have room for beside themselves (Text::kWindowSlack);
+// they give pages back in between.
+constexpr size_t kPiece = 256;
 
 void fill_recurrent(RecurrentState& recurrent) {
   for (size_t layer = 0; layer < recurrent.config().n_layers; ++layer) {

@@ -159,6 +159,7 @@ std::unique_ptr<Engine> load(const std::string& name) {
   options.n_threads = 2;
   options.max_sessions = 4;
   options.ctx_size = 1024;
+  options.prefill_chunk = 64;
   return Engine::load(options).value();
 }
 
@@ -189,6 +190,14 @@ TEST_P(Line, ExactIsDense) {
   const auto sparse = say(c, AttentionMode::kSparse, 300, prompt);
   EXPECT_NE(sparse.tokens, dense.tokens);
   EXPECT_LT(sparse.attention.blocks_read, sparse.attention.blocks_total);
+}
+
+// A depth to measure at, far beyond any window.
+TEST_P(Line, CanBeFilledAtRandom) {
+  const auto engine = load(GetParam());
+  Session session = engine->new_session().value();
+  ASSERT_TRUE(session.fill_random(1000, 1));
+  EXPECT_EQ(say(session, AttentionMode::kDense, 4, {}).tokens.size(), 4U);
 }
 
 // A turn that is taken back is not read again, though a state cannot be cut.
