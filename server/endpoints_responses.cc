@@ -107,32 +107,28 @@ ApiStatus respond_apart(Services& services, Call& call, const ResponseRequest& r
   return status ? reply_with(services, call, response_id(id)) : status;
 }
 
-// A number of the query, `name=12`; nothing: it is not there.
-tl::expected<std::optional<size_t>, ApiError> number_of_query(std::string_view query,
-                                                              std::string_view name) {
+// What follows `name=` in a query; nothing: it is not there.
+std::optional<std::string_view> value_of_query(std::string_view query, std::string_view name) {
   for (size_t at = 0; at < query.size();) {
     const size_t end = std::min(query.find('&', at), query.size());
     const std::string_view field = query.substr(at, end - at);
     at = end + 1;
-    if (!field.starts_with(name) || field.substr(name.size(), 1) != "=") continue;
-    const std::string_view value = field.substr(name.size() + 1);
-    size_t number = 0;
-    const auto [last, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-    if (error == std::errc() && last == value.data() + value.size()) return number;
-    return tl::unexpected<ApiError>(
-        ApiError{.message = std::string(name) + ": expected a number, found " + std::string(value),
-                 .param = std::string(name)});
+    if (field.starts_with(name) && field.substr(name.size(), 1) == "=")
+      return field.substr(name.size() + 1);
   }
   return std::nullopt;
 }
 
-bool has_in_query(std::string_view query, std::string_view field) {
-  for (size_t at = 0; at < query.size();) {
-    const size_t end = std::min(query.find('&', at), query.size());
-    if (query.substr(at, end - at) == field) return true;
-    at = end + 1;
-  }
-  return false;
+tl::expected<std::optional<size_t>, ApiError> number_of_query(std::string_view query,
+                                                              std::string_view name) {
+  const auto value = value_of_query(query, name);
+  if (!value) return std::nullopt;
+  size_t number = 0;
+  const auto [last, error] = std::from_chars(value->data(), value->data() + value->size(), number);
+  if (error == std::errc() && last == value->data() + value->size()) return number;
+  return tl::unexpected<ApiError>(
+      ApiError{.message = std::string(name) + ": expected a number, found " + std::string(*value),
+               .param = std::string(name)});
 }
 
 }  // namespace
@@ -155,7 +151,7 @@ ApiStatus respond(Services& services, Call& call) {
 }
 
 ApiStatus show_response(Services& services, Call& call) {
-  if (!has_in_query(call.request.query, "stream=true"))
+  if (value_of_query(call.request.query, "stream") != "true")
     return reply_with(services, call, call.argument);
   const auto after = number_of_query(call.request.query, "starting_after");
   if (!after) return refuse(after.error());

@@ -87,7 +87,7 @@ void CpuAttention::attend(Pass& pass, const AttentionSpec& spec, MatrixView<cons
   }
   pass.lap(&PassTimes::selection_s);
   if (spec.xpos_base > 0) {
-    attend_decayed(layer, q, out);
+    attend_decayed(layer, q);
   } else {
     longhaul::attend(pool_, jobs_, workspace_);
   }

@@ -50,7 +50,7 @@ class CpuAttention {
     std::span<const TileRef> tiles;
   };
   void choose(const Layer& layer);
-  void attend_decayed(const Layer& layer, MatrixView<const float> q, MatrixView<float> out);
+  void attend_decayed(const Layer& layer, MatrixView<const float> q);
   void make_jobs(const Layer& layer, MatrixView<const float> q, MatrixView<float> out);
   void select(const Layer& layer);
   void count_blocks(const Layer& layer);
