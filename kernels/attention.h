@@ -75,6 +75,12 @@ struct TileRef {
   uint16_t mask;
 };
 
+// The first position that a row at `pos` sees (AttentionJob::window, window_step).
+inline uint32_t first_seen(uint32_t pos, size_t window, size_t window_step) {
+  const size_t end = window_step == 0 ? size_t{pos} + 1 : (pos / window_step + 1) * window_step;
+  return window == 0 || end <= window ? 0 : static_cast<uint32_t>(end - window);
+}
+
 // Rows of one sequence and one KV head. The heads of the group lie side by side in a row.
 struct AttentionJob {
   KvView kv;

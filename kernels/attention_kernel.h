@@ -90,11 +90,9 @@ struct Sight {
   uint32_t last;
 };
 
-// Of a row at position `pos` (AttentionJob::window, window_step).
+// Of a row at position `pos`.
 inline Sight sight_from(uint32_t pos, size_t window, size_t step) {
-  const size_t end = step == 0 ? size_t{pos} + 1 : (pos / step + 1) * step;
-  const bool whole = window == 0 || end <= window;
-  return {whole ? 0 : static_cast<uint32_t>(end - window), pos};
+  return {first_seen(pos, window, step), pos};
 }
 
 // The tokens of tile j that are seen.

@@ -1,22 +1,16 @@
 #include "server/page_file.h"
 
-#include <xxhash.h>
-
 #include <cstring>
-#include <memory>
 
 #include "base/check.h"
 #include "base/result.h"
+#include "base/stream_hash.h"
 #include "io/byte_reader.h"
 
 namespace longhaul {
 namespace {
 
 constexpr std::string_view kMagic = "LHPAGE01";
-
-struct FreeState {
-  void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }
-};
 
 template <class T>
 void put(std::vector<std::byte>& bytes, const T& value) {
@@ -27,12 +21,10 @@ void put(std::vector<std::byte>& bytes, const T& value) {
 }  // namespace
 
 uint64_t page_checksum(std::span<const std::byte> head, std::span<const std::byte> payload) {
-  const std::unique_ptr<XXH3_state_t, FreeState> state(XXH3_createState());
-  LH_CHECK(state != nullptr);
-  XXH3_64bits_reset(state.get());
-  XXH3_64bits_update(state.get(), head.data(), head.size());
-  XXH3_64bits_update(state.get(), payload.data(), payload.size());
-  return XXH3_64bits_digest(state.get());
+  StreamHash hash;
+  hash.update(head);
+  hash.update(payload);
+  return hash.digest();
 }
 
 PageFrame frame_page(const PageHead& head, std::span<const std::byte> payload) {

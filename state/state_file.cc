@@ -1,7 +1,5 @@
 #include "state/state_file.h"
 
-#include <xxhash.h>
-
 #include <cstring>
 #include <utility>
 
@@ -19,37 +17,14 @@ std::span<const std::byte> bytes_of(const T& value) {
 
 }  // namespace
 
-struct StateWriter::Hash {
-  Hash() : state(XXH3_createState()) { LH_CHECK(state != nullptr); }
-  ~Hash() { XXH3_freeState(state); }
-  Hash(const Hash&) = delete;
-  Hash& operator=(const Hash&) = delete;
-
-  void update(std::span<const std::byte> bytes) {
-    XXH3_64bits_update(state, bytes.data(), bytes.size());
-  }
-
-  XXH3_state_t* state;
-};
-
 uint64_t section_checksum(uint32_t tag, std::span<const std::byte> bytes) {
-  XXH3_state_t* state = XXH3_createState();
-  LH_CHECK(state != nullptr);
   const uint64_t n_bytes = bytes.size();
-  XXH3_64bits_reset(state);
-  XXH3_64bits_update(state, &tag, sizeof(tag));
-  XXH3_64bits_update(state, &n_bytes, sizeof(n_bytes));
-  XXH3_64bits_update(state, bytes.data(), bytes.size());
-  const uint64_t digest = XXH3_64bits_digest(state);
-  XXH3_freeState(state);
-  return digest;
+  StreamHash hash;
+  hash.update(bytes_of(tag));
+  hash.update(bytes_of(n_bytes));
+  hash.update(bytes);
+  return hash.digest();
 }
-
-StateWriter::StateWriter(OutputFile file, std::unique_ptr<Hash> hash)
-    : file_(std::move(file)), hash_(std::move(hash)) {}
-StateWriter::StateWriter(StateWriter&&) noexcept = default;
-StateWriter& StateWriter::operator=(StateWriter&&) noexcept = default;
-StateWriter::~StateWriter() = default;
 
 Result<StateWriter> StateWriter::create(const std::string& path, uint32_t n_sections,
                                         uint64_t n_bytes) {
@@ -57,12 +32,12 @@ Result<StateWriter> StateWriter::create(const std::string& path, uint32_t n_sect
   LH_RETURN_IF_ERROR(file.write(std::as_bytes(std::span(kMagic))));
   LH_RETURN_IF_ERROR(file.write(bytes_of(kStateVersion)));
   LH_RETURN_IF_ERROR(file.write(bytes_of(n_sections)));
-  return StateWriter(std::move(file), std::make_unique<Hash>());
+  return StateWriter(std::move(file));
 }
 
 Status StateWriter::begin_section(uint32_t tag, uint64_t n_bytes) {
   LH_CHECK(n_missing_ == 0);
-  XXH3_64bits_reset(hash_->state);
+  hash_.reset();
   n_missing_ = sizeof(tag) + sizeof(n_bytes) + n_bytes;
   LH_RETURN_IF_ERROR(append(bytes_of(tag)));
   return append(bytes_of(n_bytes));
@@ -71,14 +46,13 @@ Status StateWriter::begin_section(uint32_t tag, uint64_t n_bytes) {
 Status StateWriter::append(std::span<const std::byte> bytes) {
   LH_CHECK(bytes.size() <= n_missing_);
   n_missing_ -= bytes.size();
-  hash_->update(bytes);
+  hash_.update(bytes);
   return file_.write(bytes);
 }
 
 Status StateWriter::end_section() {
   LH_CHECK(n_missing_ == 0);
-  const uint64_t digest = XXH3_64bits_digest(hash_->state);
-  return file_.write(bytes_of(digest));
+  return file_.write(bytes_of(hash_.digest()));
 }
 
 Status StateWriter::write_section(uint32_t tag, std::span<const std::byte> bytes) {

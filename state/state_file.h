@@ -8,12 +8,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/result.h"
+#include "base/stream_hash.h"
 #include "io/byte_reader.h"
 #include "io/output_file.h"
 
@@ -38,10 +39,6 @@ class StateWriter {
  public:
   // `n_bytes`: the size of the whole file, reserved on the disk at once.
   static Result<StateWriter> create(const std::string& path, uint32_t n_sections, uint64_t n_bytes);
-  StateWriter(StateWriter&&) noexcept;
-  StateWriter& operator=(StateWriter&&) noexcept;
-  ~StateWriter();
-
   // A section of exactly `n_bytes` bytes: begin, append until all are there, end.
   Status begin_section(uint32_t tag, uint64_t n_bytes);
   Status append(std::span<const std::byte> bytes);
@@ -50,11 +47,10 @@ class StateWriter {
   Status commit();
 
  private:
-  struct Hash;
-  StateWriter(OutputFile file, std::unique_ptr<Hash> hash);
+  explicit StateWriter(OutputFile file) : file_(std::move(file)) {}
 
   OutputFile file_;
-  std::unique_ptr<Hash> hash_;
+  StreamHash hash_;         // of the open section
   uint64_t n_missing_ = 0;  // bytes of the open section that are still to come
 };
 

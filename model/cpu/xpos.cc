@@ -58,20 +58,17 @@ void CpuAttention::attend_decayed(const Layer& layer, MatrixView<const float> q)
   const Pass& pass = layer.pass;
   const AttentionSpec& spec = layer.spec;
   const Decay decay(spec, pass.plan.ropes[*spec.rope].layout);
-  size_t first_seen = SIZE_MAX, last_pos = 0, n_queries = 0;
+  size_t earliest = SIZE_MAX, last_pos = 0, n_queries = 0;
   for (const AttentionJob& job : jobs_) {
-    const size_t last = job.first_pos + job.n_rows - 1;
-    const size_t sees = spec.window == 0 ? last + 1 : spec.window;
-    first_seen =
-        std::min(first_seen, job.first_pos + 1 - std::min<size_t>(job.first_pos + 1, sees));
-    last_pos = std::max(last_pos, last);
+    earliest = std::min<size_t>(earliest, first_seen(job.first_pos, job.window, job.window_step));
+    last_pos = std::max<size_t>(last_pos, job.first_pos + job.n_rows - 1);
     n_queries += job.n_rows * job.n_group;
   }
   decayed_.ensure(q.n_rows * q.n_cols);
   const MatrixView<float> decayed(decayed_.data(), q.n_rows, q.n_cols);
   const AttentionStates states = states_.make(n_queries, spec.value_dim);
   set_empty(states);
-  for (size_t segment = first_seen / kSegmentTokens; segment <= last_pos / kSegmentTokens;
+  for (size_t segment = earliest / kSegmentTokens; segment <= last_pos / kSegmentTokens;
        ++segment) {
     const size_t origin = segment * kSegmentTokens;
     for_each(pool_, pass.steps.size(), 1, [&](size_t s, size_t) {
