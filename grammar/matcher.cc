@@ -86,18 +86,32 @@ Status Matcher::add_config(Config config, TokenBits& bits) {
   LH_ASSIGN_OR_RETURN(const auto mask, masks_->find(config, frame));
   for (const int32_t token : mask->few) set_bit(bits, token);
   for (size_t i = 0; i < mask->many.size(); ++i) bits[i] |= mask->many[i];
-  if (mask->exits.empty()) return {};
-  const PlaceId behind = machine_.resume(frame.is_repeat ? frame.parent : config.frame);
-  const auto nodes = trie().nodes();
-  for (const uint32_t exit : mask->exits) {
-    walk(
-        machine_, trie(), exit + 1, nodes[exit].after, nodes[exit].depth, behind, path_,
-        [&](uint32_t node) {
-          for (const int32_t token : trie().tokens_at(node)) set_bit(bits, token);
-        },
-        [](uint32_t) {});
-  }
+  const bool may_leave = !mask->few_exits.empty() || !mask->many_exits.empty();
+  if (may_leave)
+    add_behind(*mask, machine_.resume(frame.is_repeat ? frame.parent : config.frame), bits);
   return {};
+}
+
+// What goes on from the exits of a mask, at the place behind its rule.
+void Matcher::add_behind(const NodeMask& mask, PlaceId behind, TokenBits& bits) {
+  const auto nodes = trie().nodes();
+  const auto go_on = [&](uint32_t first, uint32_t end, size_t depth) {
+    const auto said = [&](uint32_t node) {
+      for (const int32_t token : trie().tokens_at(node)) set_bit(bits, token);
+    };
+    walk(machine_, trie(), first, end, depth, behind, path_, said, [](uint32_t) {});
+  };
+  for (const uint32_t exit : mask.few_exits) go_on(exit + 1, nodes[exit].after, nodes[exit].depth);
+  if (mask.many_exits.empty()) return;
+  // Few bytes go on from there as a rule, and of the nodes that have them few stand behind an exit.
+  for (size_t byte = 0; byte < 256; ++byte) {
+    if (machine_.step(behind, static_cast<uint8_t>(byte)) == Machine::kDead) continue;
+    for (const uint32_t node : trie().nodes_with(static_cast<uint8_t>(byte))) {
+      const uint32_t before = nodes[node].before;
+      if (before == TokenTrie::kRoot || !mask.is_exit(before)) continue;
+      go_on(node, nodes[node].after, nodes[node].depth - 1U);
+    }
+  }
 }
 
 }  // namespace longhaul::grammar

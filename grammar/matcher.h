@@ -50,6 +50,7 @@ class Matcher {
  private:
   TokenBits make_mask(PlaceId place);
   Status add_config(Config config, TokenBits& bits);
+  void add_behind(const NodeMask& mask, PlaceId behind, TokenBits& bits);
 
   std::shared_ptr<TokenMasks> masks_;
   Machine machine_;

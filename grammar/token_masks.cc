@@ -67,15 +67,20 @@ NodeMask TokenMasks::make(Config config, const Frame& frame) {
       [&](uint32_t node) {
         for (const int32_t token : trie_->tokens_at(node)) mask.few.push_back(token);
       },
-      [&](uint32_t node) { mask.exits.push_back(node); });
-  // A list is the smaller form below one token in 32.
+      [&](uint32_t node) { mask.few_exits.push_back(node); });
+  // A list is the smaller form below one in 32.
   if (mask.few.size() * 32 > trie_->vocab_size()) {
     mask.many.assign(n_words(trie_->vocab_size()), 0);
     for (const int32_t token : mask.few) set_bit(mask.many, token);
     mask.few = {};
   }
+  if (mask.few_exits.size() * 32 > n_nodes) {
+    mask.many_exits.assign(n_words(n_nodes), 0);
+    for (const uint32_t node : mask.few_exits) set_bit(mask.many_exits, size_t{node});
+    mask.few_exits = {};
+  }
   mask.few.shrink_to_fit();
-  mask.exits.shrink_to_fit();
+  mask.few_exits.shrink_to_fit();
   return mask;
 }
 

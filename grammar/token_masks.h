@@ -21,20 +21,24 @@ namespace longhaul::grammar {
 using TokenBits = std::vector<uint64_t>;
 
 inline size_t n_words(size_t vocab_size) { return (vocab_size + 63) / 64; }
-inline void set_bit(TokenBits& bits, int32_t token) {
-  bits[static_cast<size_t>(token) / 64] |= uint64_t{1} << (static_cast<size_t>(token) % 64);
+inline void set_bit(TokenBits& bits, size_t index) {
+  bits[index / 64] |= uint64_t{1} << (index % 64);
 }
+inline void set_bit(TokenBits& bits, int32_t token) { set_bit(bits, static_cast<size_t>(token)); }
 
 // The tokens that a node and what it calls can say before its rule ends, and the nodes of the trie
 // where the rule may end in the middle of a token: what follows there depends on the caller.
 struct NodeMask {
-  std::vector<int32_t> few;  // the tokens, where they are few
-  TokenBits many;            // else
-  std::vector<uint32_t> exits;
+  std::vector<int32_t> few;         // the tokens, where they are few
+  TokenBits many;                   // else
+  std::vector<uint32_t> few_exits;  // where they are few
+  TokenBits many_exits;             // else: a bit for each node
 
+  bool is_exit(uint32_t node) const { return (many_exits[node / 64] >> (node % 64) & 1) != 0; }
   size_t n_bytes() const {
     return few.size() * sizeof(int32_t) + many.size() * sizeof(uint64_t) +
-           exits.size() * sizeof(uint32_t) + sizeof(NodeMask);
+           few_exits.size() * sizeof(uint32_t) + many_exits.size() * sizeof(uint64_t) +
+           sizeof(NodeMask);
   }
 };
 

@@ -43,8 +43,10 @@ TokenTrie::TokenTrie(std::span<const std::string_view> texts, std::vector<int32_
     go_up(n_common(last, text));
     while (path.size() < text.size()) {
       const auto byte = static_cast<uint8_t>(text[path.size()]);
+      const uint32_t before = path.empty() ? kRoot : path.back();
       path.push_back(static_cast<uint32_t>(nodes_.size()));
       nodes_.push_back({.first_token = static_cast<uint32_t>(tokens_.size()),
+                        .before = before,
                         .depth = static_cast<uint16_t>(path.size()),
                         .byte = byte});
     }
@@ -53,7 +55,16 @@ TokenTrie::TokenTrie(std::span<const std::string_view> texts, std::vector<int32_
     last = text;
   }
   go_up(0);
+  list_by_byte();
   nodes_.push_back({.first_token = static_cast<uint32_t>(tokens_.size())});
+}
+
+void TokenTrie::list_by_byte() {
+  for (const Node& node : nodes_) ++first_with_[node.byte + 1U];
+  std::partial_sum(first_with_.begin(), first_with_.end(), first_with_.begin());
+  nodes_by_byte_.resize(nodes_.size());
+  auto next = first_with_;
+  for (uint32_t i = 0; i < nodes_.size(); ++i) nodes_by_byte_[next[nodes_[i].byte]++] = i;
 }
 
 std::string_view TokenTrie::text(int32_t token) const {

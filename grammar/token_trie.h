@@ -1,6 +1,7 @@
 // The texts of a vocabulary, so arranged that what begins alike is looked at once.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -11,9 +12,12 @@ namespace longhaul::grammar {
 // The nodes stand in the order of a walk: a node, then what goes on from it. Immutable.
 class TokenTrie {
  public:
+  static constexpr uint32_t kRoot = UINT32_MAX;
+
   struct Node {
     uint32_t after = 0;        // the next node that does not go on from this one
     uint32_t first_token = 0;  // in tokens(); those of node i end where those of node i + 1 begin
+    uint32_t before = kRoot;   // the node that it goes on from
     uint16_t depth = 0;        // bytes up to and with this one
     uint8_t byte = 0;
   };
@@ -24,6 +28,11 @@ class TokenTrie {
 
   // Without the root, which stands before all: node 0 is the first byte of the first text.
   std::span<const Node> nodes() const { return {nodes_.data(), nodes_.size() - 1}; }
+  // Those with that byte, ascending.
+  std::span<const uint32_t> nodes_with(uint8_t byte) const {
+    const auto first = nodes_by_byte_.begin() + first_with_[byte];
+    return {first, nodes_by_byte_.begin() + first_with_[byte + 1U]};
+  }
   // The tokens whose text ends at a node, and those of all that goes on from it.
   std::span<const int32_t> tokens_at(uint32_t node) const { return tokens(node, node + 1); }
   std::span<const int32_t> tokens(uint32_t first, uint32_t end) const {
@@ -42,7 +51,11 @@ class TokenTrie {
     uint32_t first = 0, n_bytes = 0;  // in bytes_
   };
 
-  std::vector<Node> nodes_;  // and one behind the last
+  void list_by_byte();
+
+  std::vector<Node> nodes_;                    // and one behind the last
+  std::array<uint32_t, 257> first_with_ = {};  // in nodes_by_byte_, as bytes
+  std::vector<uint32_t> nodes_by_byte_;
   std::vector<int32_t> tokens_;
   std::vector<int32_t> ends_;
   std::vector<Text> texts_;
