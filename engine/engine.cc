@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <thread>
 
 #include "attention/gate/load.h"
 #include "attention/gate/summary.h"
@@ -14,6 +13,7 @@
 #include "engine/memory_check.h"
 #include "model/random_model.h"
 #include "model/tensors.h"
+#include "parallel/cores.h"
 #include "state/memory_plan.h"
 
 namespace longhaul {
@@ -41,7 +41,6 @@ ModelInfo describe_model(const Model& model, const GgufFile& file) {
       ++info.n_window_layers;
     }
     if (const auto* retention = std::get_if<RetentionSpec>(&layer.mixer)) {
-      ++info.n_recurrent_layers;
       if (attention == nullptr) {
         info.n_heads = info.n_kv_heads = retention->n_heads;
         info.head_dim = retention->key_dim;
@@ -138,8 +137,7 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   impl->options = options;
   EngineOptions& effective = impl->options;
   LH_RETURN_IF_ERROR(settle_block_size(effective));
-  if (effective.n_threads == 0)
-    effective.n_threads = std::max(1U, std::thread::hardware_concurrency());
+  if (effective.n_threads == 0) effective.n_threads = usable_cores();
   impl->pool = std::make_unique<ThreadPool>(effective.n_threads);
 
   LH_ASSIGN_OR_RETURN(impl->backend, make_backend(effective.device, *impl->pool));
@@ -299,16 +297,14 @@ std::string Engine::token_text(int32_t token) const {
   return std::string(impl_->tokenizer->piece(token));
 }
 
-// Name, shape and size tell models apart; the bytes of the output norm tell apart two trainings of
-// the same shape.
-std::string Engine::Impl::model_id() const {
-  uint64_t hash = 1469598103934665603ULL;  // FNV-1a
-  const std::vector<float> norm = numbers_of(model->weights().output_norm, model->backend());
-  const auto* bytes = reinterpret_cast<const unsigned char*>(norm.data());
-  for (size_t i = 0; i < norm.size() * sizeof(float); ++i)
-    hash = (hash ^ bytes[i]) * 1099511628211ULL;
-  return fmt::format("{} {} {}x{} {} parameters {:016x}", info.architecture, info.name,
-                     info.n_layers, info.d_model, info.n_parameters, hash);
+const std::string& Engine::Impl::model_id() {
+  std::call_once(has_model_id, [this] {
+    its_model_id =
+        fmt::format("{} {} {}x{} {} parameters, rope {}{}, weights {}", info.architecture,
+                    info.name, info.n_layers, info.d_model, info.n_parameters, info.rope,
+                    options.block_causal ? " bca" : "", file->weights_hash());
+  });
+  return its_model_id;
 }
 
 }  // namespace longhaul

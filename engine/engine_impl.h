@@ -38,11 +38,14 @@ struct Engine::Impl {
   std::unique_ptr<StatePool> states;
   std::unique_ptr<Scheduler> scheduler;
   std::optional<Calibration> calibration;  // guarded by an Alone
+  std::once_flag has_model_id;
+  std::string its_model_id;  // empty before the first model_id()
   std::once_flag has_grammar_vocabulary;
   std::shared_ptr<GrammarVocabulary> grammar_vocabulary;  // null before the first grammar
 
-  // Names the model in state files: they restore only into the same weights.
-  std::string model_id() const;
+  // Names the model in state files: they restore only into the same weights, read in the same way.
+  // The first call reads some of every tensor.
+  const std::string& model_id();
   // Error if the selector, or that of a mode that asks one, scores from what there is none of.
   Status check_selector(const Selector& selector) const;
   Status check_selector(const AttentionOptions& attention) const;

@@ -54,6 +54,12 @@ class GgufFile {
   // Tells contents apart: a hash of all bytes of all parts, which it reads; of a file in memory, of
   // the tensors' data.
   std::string content_hash() const;
+  // Tells models apart by what they compute, without reading all of them: a hash of the names, types
+  // and shapes of all tensors, of all bytes of those up to 64 KiB and of 16 stretches of 4 KiB of
+  // each larger one, and of the metadata that has the architecture's name. Another training or type
+  // changes all of that; a change in one place of a tensor of n bytes is missed with the chance
+  // 1 - 64 KiB / n.
+  std::string weights_hash() const;
   // nullptr if there is no such tensor.
   const GgufTensor* find_tensor(std::string_view name) const;
   // Drops the memory behind a tensor's data, where it is mapped from a file: see

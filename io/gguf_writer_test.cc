@@ -276,5 +276,57 @@ TEST_F(GgufSplit, ReportsMissingForeignAndIncompleteParts) {
                 ": part 1 of 3: expected a file name ending in -00001-of-00003.gguf");
 }
 
+// A model of one small and one large tensor (256 KiB), as the hash sees it.
+struct HashedModel {
+  std::vector<float> norm = ramp(64, 1);
+  std::vector<float> matrix = ramp(1 << 16, 0);
+  TensorType matrix_type = TensorType::kF32;
+  uint64_t n_rows = 64;
+  float freq_base = 10000;
+  std::string name = "a";
+
+  std::string hash() const {
+    GgufWriter w;
+    w.set_string("general.architecture", "llama");
+    w.set_string("general.name", name);
+    w.set_f32("llama.rope.freq_base", freq_base);
+    EXPECT_TRUE(w.add_tensor("norm", TensorType::kF32, {norm.size()}, bytes_of(norm)));
+    EXPECT_TRUE(
+        w.add_tensor("matrix", matrix_type, {matrix.size() / n_rows, n_rows}, bytes_of(matrix)));
+    const auto bytes = w.write_to_memory().value();
+    return GgufFile::parse(bytes, "m.gguf").value().weights_hash();
+  }
+};
+
+TEST(WeightsHash, TellsModelsApartByWhatTheyCompute) {
+  const std::string hash = HashedModel().hash();
+  EXPECT_EQ(hash.size(), 32u);
+  HashedModel renamed;
+  renamed.name = "b";
+  EXPECT_EQ(renamed.hash(), hash);
+
+  HashedModel other_norm;
+  other_norm.norm[17] += 1;
+  EXPECT_NE(other_norm.hash(), hash);
+  HashedModel other_shape;
+  other_shape.n_rows = 32;
+  EXPECT_NE(other_shape.hash(), hash);
+  HashedModel other_type;
+  other_type.matrix_type = static_cast<TensorType>(26);  // I32, as wide
+  EXPECT_NE(other_type.hash(), hash);
+  HashedModel other_rope;
+  other_rope.freq_base = 500000;
+  EXPECT_NE(other_rope.hash(), hash);
+  HashedModel other_training;
+  for (float& number : other_training.matrix) number += 1;
+  EXPECT_NE(other_training.hash(), hash);
+  // Both ends are among what is read of a large tensor.
+  for (const size_t at : {size_t{0}, other_norm.matrix.size() - 1}) {
+    HashedModel other_end;
+    other_end.matrix[at] += 1;
+    EXPECT_NE(other_end.hash(), hash) << at;
+  }
+}
+
 }  // namespace
 }  // namespace longhaul

@@ -66,6 +66,13 @@ std::vector<uint64_t> config_section(std::span<const SlotConfig> slots, size_t n
   return section;
 }
 
+std::string in_words(std::string_view field, uint64_t value) {
+  const bool is_type = field == "k_type" || field == "v_type";
+  if (is_type && value == static_cast<uint64_t>(KvType::kF16)) return "f16";
+  if (is_type && value == static_cast<uint64_t>(KvType::kQ8_0)) return "q8_0";
+  return std::to_string(value);
+}
+
 // The number of tokens, once all the rest of the section is what it should be.
 Result<size_t> check_config(std::span<const std::byte> section, std::span<const SlotConfig> slots,
                             const std::string& name) {
@@ -80,7 +87,8 @@ Result<size_t> check_config(std::span<const std::byte> section, std::span<const 
       const uint64_t value = found[2 + i * kSlotFields + j];
       if (value == fields[j].value) continue;
       return bad_input("{}: slot {} was saved with {} {}, but this cache has {}", name, i,
-                       fields[j].name, value, fields[j].value);
+                       fields[j].name, in_words(fields[j].name, value),
+                       in_words(fields[j].name, fields[j].value));
     }
   }
   const size_t capacity = capacity_tokens(slots);

@@ -293,7 +293,7 @@ TEST_F(States, LiesWithRightChecksumsAreNamed) {
   EXPECT_EQ(with_field(1, 2), "x.state: saved with 2 slots, but this model has 3");
   EXPECT_EQ(with_field(2, 1), "x.state: slot 0 was saved with kind 1, but this cache has 0");
   EXPECT_EQ(with_field(3, 28), "x.state: slot 0 was saved with n_layers 28, but this cache has 1");
-  EXPECT_EQ(with_field(7, 1), "x.state: slot 0 was saved with k_type 1, but this cache has 0");
+  EXPECT_EQ(with_field(7, 1), "x.state: slot 0 was saved with k_type q8_0, but this cache has f16");
   EXPECT_EQ(with_field(18, 16),
             "x.state: slot 1 was saved with block_size 16, but this cache has 4");
   EXPECT_EQ(with_field(19, 0), "x.state: slot 1 was saved with window 0, but this cache has 20");
