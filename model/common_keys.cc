@@ -7,6 +7,8 @@ namespace longhaul {
 namespace {
 
 constexpr size_t kMaxWidth = 1U << 22;
+constexpr size_t kMaxHeads = 4096;
+constexpr Bounds kMayBeZero = {.least = 0, .most = 1e6, .may_be_least = true};
 
 Result<RopeScaling> read_scaling_type(KeyReader& keys) {
   // A factor without a type means linear.
@@ -25,32 +27,27 @@ Status check_rope(const KeyReader& keys, const RopeConfig& rope, size_t head_dim
     return bad_input("{}: key '{}': expected an even number from 2 to the head size {}, found {}",
                      keys.path(), keys.key("rope.dimension_count"), head_dim, rope.dim);
   }
-  if (!(rope.theta > 1.0)) {
-    return bad_input("{}: key '{}': expected more than 1, found {}", keys.path(),
-                     keys.key("rope.freq_base"), rope.theta);
-  }
-  if (!(rope.factor > 0.0)) {
-    return bad_input("{}: key '{}': expected more than 0, found {}", keys.path(),
-                     keys.key("rope.scaling.factor"), rope.factor);
-  }
   return {};
 }
 
 Result<RopeConfig> read_rope(KeyReader& keys, size_t head_dim, size_t context_length) {
   RopeConfig rope;
-  LH_ASSIGN_OR_RETURN(rope.dim, keys.u64_or("rope.dimension_count", head_dim));
-  LH_ASSIGN_OR_RETURN(rope.theta, keys.f64_or("rope.freq_base", 10000.0));
+  LH_ASSIGN_OR_RETURN(rope.dim, keys.size_or("rope.dimension_count", kMaxWidth, head_dim));
+  LH_ASSIGN_OR_RETURN(rope.theta, keys.f64_or("rope.freq_base", kRopeBases, 10000.0));
   LH_ASSIGN_OR_RETURN(rope.scaling, read_scaling_type(keys));
   // Older files carry the linear factor under its own key and no type.
-  LH_ASSIGN_OR_RETURN(const double old_linear, keys.f64_or("rope.scale_linear", 1.0));
-  LH_ASSIGN_OR_RETURN(rope.factor, keys.f64_or("rope.scaling.factor", old_linear));
+  LH_ASSIGN_OR_RETURN(const double old_linear, keys.f64_or("rope.scale_linear", kPositive, 1.0));
+  LH_ASSIGN_OR_RETURN(rope.factor, keys.f64_or("rope.scaling.factor", kPositive, old_linear));
   if (rope.scaling == RopeScaling::kNone && old_linear != 1.0) rope.scaling = RopeScaling::kLinear;
-  LH_ASSIGN_OR_RETURN(rope.original_context,
-                      keys.u64_or("rope.scaling.original_context_length", context_length));
-  LH_ASSIGN_OR_RETURN(rope.attn_factor, keys.f64_or("rope.scaling.attn_factor", 1.0));
-  LH_ASSIGN_OR_RETURN(rope.yarn_beta_fast, keys.f64_or("rope.scaling.yarn_beta_fast", 32.0));
-  LH_ASSIGN_OR_RETURN(rope.yarn_beta_slow, keys.f64_or("rope.scaling.yarn_beta_slow", 1.0));
-  LH_ASSIGN_OR_RETURN(rope.yarn_ext_factor, keys.f64_or("rope.scaling.yarn_ext_factor", 1.0));
+  LH_ASSIGN_OR_RETURN(rope.original_context, keys.size_or("rope.scaling.original_context_length",
+                                                          kMaxContext, context_length));
+  LH_ASSIGN_OR_RETURN(rope.attn_factor, keys.f64_or("rope.scaling.attn_factor", kPositive, 1.0));
+  LH_ASSIGN_OR_RETURN(rope.yarn_beta_fast,
+                      keys.f64_or("rope.scaling.yarn_beta_fast", kPositive, 32.0));
+  LH_ASSIGN_OR_RETURN(rope.yarn_beta_slow,
+                      keys.f64_or("rope.scaling.yarn_beta_slow", kPositive, 1.0));
+  LH_ASSIGN_OR_RETURN(rope.yarn_ext_factor,
+                      keys.f64_or("rope.scaling.yarn_ext_factor", kMayBeZero, 1.0));
   rope.has_factors = keys.has_tensor("rope_freqs.weight");
   LH_RETURN_IF_ERROR(check_rope(keys, rope, head_dim));
   return rope;
@@ -58,11 +55,14 @@ Result<RopeConfig> read_rope(KeyReader& keys, size_t head_dim, size_t context_le
 
 Result<AttentionSpec> read_attention(KeyReader& keys, size_t d_model) {
   AttentionSpec spec;
-  LH_ASSIGN_OR_RETURN(spec.n_heads, keys.size("attention.head_count", 4096));
-  LH_ASSIGN_OR_RETURN(spec.n_kv_heads, keys.u64_or("attention.head_count_kv", spec.n_heads));
-  LH_ASSIGN_OR_RETURN(spec.key_dim, keys.u64_or("attention.key_length", d_model / spec.n_heads));
-  LH_ASSIGN_OR_RETURN(spec.value_dim, keys.u64_or("attention.value_length", spec.key_dim));
-  if (spec.n_kv_heads == 0 || spec.n_heads % spec.n_kv_heads != 0) {
+  LH_ASSIGN_OR_RETURN(spec.n_heads, keys.size("attention.head_count", kMaxHeads));
+  LH_ASSIGN_OR_RETURN(spec.n_kv_heads,
+                      keys.size_or("attention.head_count_kv", kMaxHeads, spec.n_heads));
+  LH_ASSIGN_OR_RETURN(spec.key_dim,
+                      keys.size_or("attention.key_length", kMaxWidth, d_model / spec.n_heads));
+  LH_ASSIGN_OR_RETURN(spec.value_dim,
+                      keys.size_or("attention.value_length", kMaxWidth, spec.key_dim));
+  if (spec.n_heads % spec.n_kv_heads != 0) {
     return bad_input("{}: key '{}': expected a divisor of the {} heads, found {}", keys.path(),
                      keys.key("attention.head_count_kv"), spec.n_heads, spec.n_kv_heads);
   }
@@ -84,8 +84,9 @@ Result<ModelPlan> read_transformer(KeyReader& keys, RopeLayout layout) {
   ModelPlan plan;
   LH_ASSIGN_OR_RETURN(const size_t n_layers, keys.size("block_count", 1024));
   LH_ASSIGN_OR_RETURN(plan.d_model, keys.size("embedding_length", 1U << 20));
-  LH_ASSIGN_OR_RETURN(plan.context_length, keys.size("context_length", 1U << 28));
-  LH_ASSIGN_OR_RETURN(const double eps, keys.f64("attention.layer_norm_rms_epsilon"));
+  LH_ASSIGN_OR_RETURN(plan.context_length, keys.size("context_length", kMaxContext));
+  LH_ASSIGN_OR_RETURN(const double eps,
+                      keys.f64("attention.layer_norm_rms_epsilon", {.least = 0, .most = 1}));
   plan.norm_eps = static_cast<float>(eps);
   LayerSpec layer;
   LH_ASSIGN_OR_RETURN(AttentionSpec attention, read_attention(keys, plan.d_model));

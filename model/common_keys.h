@@ -8,6 +8,9 @@
 
 namespace longhaul {
 
+inline constexpr size_t kMaxContext = size_t{1} << 28;            // tokens
+inline constexpr Bounds kRopeBases = {.least = 1, .most = 1e30};  // theta
+
 // A plan of equal layers: attention to all tokens with one RoPE over q and k, then a SiLU-gated
 // feed-forward; the last layer goes on with the rows whose logits are wanted.
 Result<ModelPlan> read_transformer(KeyReader& keys, RopeLayout layout);

@@ -77,14 +77,26 @@ Result<size_t> KeyReader::size_or(std::string_view suffix, size_t max, size_t fa
   return size(suffix, max);
 }
 
-Result<uint64_t> KeyReader::u64_or(std::string_view suffix, uint64_t fallback) {
-  return file_.get_u64_or(read(suffix), fallback);
+Result<size_t> KeyReader::count_or(std::string_view suffix, size_t max, size_t fallback) {
+  const std::string name = read(suffix);
+  LH_ASSIGN_OR_RETURN(const uint64_t value, file_.get_u64_or(name, fallback));
+  if (value > max)
+    return bad_input("{}: key '{}': expected 0 to {}, found {}", path(), name, max, value);
+  return static_cast<size_t>(value);
 }
 
-Result<double> KeyReader::f64(std::string_view suffix) { return file_.get_f64(read(suffix)); }
+Result<double> KeyReader::f64(std::string_view suffix, const Bounds& bounds) {
+  const std::string name = read(suffix);
+  LH_ASSIGN_OR_RETURN(const double value, file_.get_f64(name));
+  if (bounds.contains(value)) return value;
+  return bad_input("{}: key '{}': expected {} {}, at most {}, found {}", path(), name,
+                   bounds.may_be_least ? "at least" : "more than", bounds.least, bounds.most,
+                   value);
+}
 
-Result<double> KeyReader::f64_or(std::string_view suffix, double fallback) {
-  return file_.get_f64_or(read(suffix), fallback);
+Result<double> KeyReader::f64_or(std::string_view suffix, const Bounds& bounds, double fallback) {
+  if (!has(suffix)) return fallback;
+  return f64(suffix, bounds);
 }
 
 Result<bool> KeyReader::bool_or(std::string_view suffix, bool fallback) {

@@ -14,6 +14,18 @@
 
 namespace longhaul {
 
+// What a number of a file may be; infinite and not-a-number never.
+struct Bounds {
+  double least = 0, most = 0;
+  bool may_be_least = false;  // else it lies above
+
+  bool contains(double value) const {
+    return value <= most && (may_be_least ? value >= least : value > least);
+  }
+};
+// Of factors and bases that any arithmetic stands.
+inline constexpr Bounds kPositive = {.least = 0, .most = 1e6};
+
 // Suffixes are what follows "<architecture>.".
 class KeyReader {
  public:
@@ -29,9 +41,10 @@ class KeyReader {
   // A size that must lie in [1, max]: files with 2^60 layers must not reach an allocation.
   Result<size_t> size(std::string_view suffix, size_t max);
   Result<size_t> size_or(std::string_view suffix, size_t max, size_t fallback);
-  Result<uint64_t> u64_or(std::string_view suffix, uint64_t fallback);
-  Result<double> f64(std::string_view suffix);
-  Result<double> f64_or(std::string_view suffix, double fallback);
+  // The same in [0, max].
+  Result<size_t> count_or(std::string_view suffix, size_t max, size_t fallback);
+  Result<double> f64(std::string_view suffix, const Bounds& bounds);
+  Result<double> f64_or(std::string_view suffix, const Bounds& bounds, double fallback);
   Result<bool> bool_or(std::string_view suffix, bool fallback);
   // n_expected finite numbers.
   Result<std::vector<float>> f32_array(std::string_view suffix, size_t n_expected);

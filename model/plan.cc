@@ -113,7 +113,7 @@ Status check_plan(const std::string& path, const ModelPlan& plan) {
 // The rows of the embedding, or what a file without tensors says.
 Result<size_t> read_vocab_size(const GgufFile& file, KeyReader& keys) {
   const GgufTensor* embedding = file.find_tensor("token_embd.weight");
-  if (embedding == nullptr) return keys.u64_or("vocab_size", 0);
+  if (embedding == nullptr) return keys.count_or("vocab_size", size_t{1} << 31, 0);
   return embedding->shape.size() == 2 ? static_cast<size_t>(embedding->shape[1]) : 0;
 }
 

@@ -205,5 +205,42 @@ TEST(Line, RefusesWhatItCannotCompute) {
       "pairs of heads that share a KV head");
 }
 
+// Every number that enters arithmetic has bounds, and an error names its key.
+TEST(Plan, NumbersOutOfBoundsAreRefusedByName) {
+  constexpr double kInf = std::numeric_limits<double>::infinity();
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+  const struct {
+    const char* key;
+    std::vector<double> bad;
+  } kCases[] = {{"llama.attention.layer_norm_rms_epsilon", {kInf, kNan, -1e-6, 0, 2}},
+                {"llama.rope.freq_base", {kInf, kNan, 1, 0, -10000, 1e31}},
+                {"llama.rope.scaling.factor", {kInf, kNan, 0, -1}},
+                {"llama.rope.scale_linear", {kInf, kNan, 0}},
+                {"llama.rope.scaling.attn_factor", {kInf, kNan, 0, -1}},
+                {"llama.rope.scaling.yarn_beta_fast", {kInf, kNan, 0}},
+                {"llama.rope.scaling.yarn_beta_slow", {kInf, kNan, 0}},
+                {"llama.rope.scaling.yarn_ext_factor", {kInf, kNan, -1}}};
+  ASSERT_EQ(error_of(keys_of(tiny_spec("llama"))), "");
+  for (const auto& [key, values] : kCases) {
+    for (const double value : values) {
+      GgufWriter keys = keys_of(tiny_spec("llama"));
+      keys.set_string("llama.rope.scaling.type", "yarn");
+      keys.set_f64(key, value);
+      EXPECT_NE(error_of(keys).find(fmt::format("key '{}'", key)), std::string::npos)
+          << value << ": " << error_of(keys);
+    }
+  }
+  for (const char* key : {"llama.rope.scaling.original_context_length", "llama.context_length",
+                          "llama.attention.head_count_kv", "llama.attention.key_length",
+                          "llama.rope.dimension_count"}) {
+    for (const uint64_t value : {uint64_t{0}, uint64_t{1} << 40}) {
+      GgufWriter keys = keys_of(tiny_spec("llama"));
+      keys.set_u64(key, value);
+      EXPECT_NE(error_of(keys).find(fmt::format("key '{}'", key)), std::string::npos)
+          << value << ": " << error_of(keys);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace longhaul

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <set>
 
@@ -179,8 +180,10 @@ Result<ModelWeights> bind_weights(const GgufFile& file, const ModelPlan& plan, B
   visit_tensors(plan, weights, binder);
   LH_RETURN_IF_ERROR(binder.status());
   const std::vector<float> factors = numbers_of(weights.rope_factors, backend);
-  if (std::any_of(factors.begin(), factors.end(), [](float f) { return !(f > 0.0F); })) {
-    return bad_input("{}: tensor 'rope_freqs.weight': expected factors above 0", file.path());
+  if (std::any_of(factors.begin(), factors.end(),
+                  [](float f) { return !(f > 0.0F) || std::isinf(f); })) {
+    return bad_input("{}: tensor 'rope_freqs.weight': expected finite factors above 0",
+                     file.path());
   }
   LH_RETURN_IF_ERROR(binder.refuse_leftovers());
   for (const GgufTensor& tensor : file.tensors()) weights.n_parameters += tensor.n_elements();

@@ -35,18 +35,15 @@ Result<RopeConfig> window_rope(KeyReader& keys, const RopeConfig& full) {
   RopeConfig rope;
   rope.dim = full.dim;
   rope.layout = full.layout;
-  LH_ASSIGN_OR_RETURN(rope.theta, keys.f64_or("rope.freq_base_swa", kWindowTheta));
-  if (!(rope.theta > 1.0)) {
-    return bad_input("{}: key '{}': expected more than 1, found {}", keys.path(),
-                     keys.key("rope.freq_base_swa"), rope.theta);
-  }
+  LH_ASSIGN_OR_RETURN(rope.theta, keys.f64_or("rope.freq_base_swa", kRopeBases, kWindowTheta));
   return rope;
 }
 
 Result<ModelPlan> plan(KeyReader& keys) {
   LH_ASSIGN_OR_RETURN(ModelPlan plan, read_transformer(keys, RopeLayout::kHalf));
   const size_t n_layers = plan.layers.size();
-  LH_ASSIGN_OR_RETURN(const size_t window, keys.u64_or("attention.sliding_window", 0));
+  LH_ASSIGN_OR_RETURN(const size_t window,
+                      keys.count_or("attention.sliding_window", kMaxContext, 0));
   LH_ASSIGN_OR_RETURN(const std::vector<bool> windowed, read_windowed(keys, n_layers));
   LH_ASSIGN_OR_RETURN(const RopeConfig rope, window_rope(keys, plan.ropes[0]));
   plan.ropes.push_back(rope);

@@ -8,12 +8,10 @@ namespace {
 
 Result<ModelPlan> plan(KeyReader& keys) {
   LH_ASSIGN_OR_RETURN(ModelPlan plan, read_transformer(keys, RopeLayout::kInterleaved));
-  LH_ASSIGN_OR_RETURN(const double scale_base, keys.f64_or("rope.xpos_scale_base", 512.0));
   // Below, a segment's last keys would be too large for f16.
-  if (!(scale_base >= 400 && scale_base <= 1e6)) {
-    return bad_input("{}: key '{}': expected 400 to 1e6, found {}", keys.path(),
-                     keys.key("rope.xpos_scale_base"), scale_base);
-  }
+  constexpr Bounds kScaleBases = {.least = 400, .most = 1e6, .may_be_least = true};
+  LH_ASSIGN_OR_RETURN(const double scale_base,
+                      keys.f64_or("rope.xpos_scale_base", kScaleBases, 512.0));
   LH_ASSIGN_OR_RETURN(const bool is_blockwise, keys.bool_or("attention.block_causal", true));
   for_each_attention(plan, [&](size_t, AttentionSpec& spec) {
     spec.xpos_base = static_cast<float>(scale_base);

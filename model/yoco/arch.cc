@@ -25,7 +25,8 @@ Result<SelfHeads> read_self_heads(KeyReader& keys, size_t d_model, size_t fallba
 
 // The mixer of the lower layers, which turn as their head size wants.
 Result<MixerSpec> read_self_mixer(KeyReader& keys, const ModelPlan& plan, SelfHeads heads) {
-  LH_ASSIGN_OR_RETURN(const size_t window, keys.u64_or("attention.sliding_window", 0));
+  LH_ASSIGN_OR_RETURN(const size_t window,
+                      keys.count_or("attention.sliding_window", kMaxContext, 0));
   if (window > 0) {
     auto attention = std::get<AttentionSpec>(plan.layers[0].mixer);
     attention.n_heads = attention.n_kv_heads = heads.n;
@@ -36,11 +37,8 @@ Result<MixerSpec> read_self_mixer(KeyReader& keys, const ModelPlan& plan, SelfHe
     return attention;
   }
   RetentionSpec retention = retention_of(heads.n, heads.dim, heads.dim);
-  LH_ASSIGN_OR_RETURN(const double temperature, keys.f64_or("retention.gate_temperature", 16.0));
-  if (!(temperature > 0 && temperature <= 1e6)) {
-    return bad_input("{}: key '{}': expected more than 0, at most 1e6, found {}", keys.path(),
-                     keys.key("retention.gate_temperature"), temperature);
-  }
+  LH_ASSIGN_OR_RETURN(const double temperature,
+                      keys.f64_or("retention.gate_temperature", kPositive, 16.0));
   retention.temperature = static_cast<float>(temperature);
   retention.rope = 1;
   return retention;
@@ -52,8 +50,9 @@ Result<ModelPlan> plan(KeyReader& keys) {
   LH_ASSIGN_OR_RETURN(const size_t n_shared,
                       keys.size_or("attention.shared_kv_layers", n_layers, (n_layers + 1) / 2));
   LH_RETURN_IF_ERROR(read_inclusive(keys, plan.ropes[0]));
-  LH_ASSIGN_OR_RETURN(const double embedding_scale,
-                      keys.f64_or("embedding_scale", std::sqrt(static_cast<double>(plan.d_model))));
+  LH_ASSIGN_OR_RETURN(
+      const double embedding_scale,
+      keys.f64_or("embedding_scale", kPositive, std::sqrt(static_cast<double>(plan.d_model))));
   plan.embedding_scale = static_cast<float>(embedding_scale);
   const size_t n_heads = std::get<AttentionSpec>(plan.layers[0].mixer).n_heads;
   LH_ASSIGN_OR_RETURN(const SelfHeads heads, read_self_heads(keys, plan.d_model, n_heads));
