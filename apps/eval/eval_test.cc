@@ -373,6 +373,16 @@ class ShotsTest : public EvalTest {
   }
 };
 
+TEST_F(ShotsTest, AnAnswerWithAGapEndsWhereTheNextQuestionBegins) {
+  plan_.questions = {write("gap.jsonl",
+                           R"({"question": "How much is 1 and 1?", "answer": "Two.\n#### 2"}
+{"question": "How many are 3?", "answer": "They are\n\nthree.\n#### 3"}
+{"question": "How much is 2 and 2?", "answer": "Four.\n#### 4"})")};
+  const auto made = items();
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ((*made)[0].stop, std::vector<std::string>{"\n\nQuestion: How m"});
+}
+
 TEST_F(ShotsTest, TheLastLinesStandBeforeEveryQuestionAndAreNone) {
   const auto made = items();
   ASSERT_TRUE(made) << made.error().message;

@@ -83,11 +83,26 @@ class ItemMaker {
     if (plan_.chat) return {};
     const bool one_line = question.answer.find('\n') == std::string::npos;
     if (!question.is_worked() && one_line) return {"\n"};
-    const bool apart = std::none_of(
-        examples_.begin(), examples_.end(),
-        [](const Question& example) { return example.answer.find(kBetween) != std::string::npos; });
-    if (!examples_.empty() && apart) return {kBetween};
+    if (examples_.empty()) return {};
+    // An answer that has such a gap itself ends where the next question begins as all do.
+    for (const std::string& stop : {std::string(kBetween), kBetween + common_beginning()}) {
+      if (std::none_of(examples_.begin(), examples_.end(), [&](const Question& example) {
+            return example.answer.find(stop) != std::string::npos;
+          }))
+        return {stop};
+    }
     return {};
+  }
+
+  // Of the prompts of all examples.
+  std::string common_beginning() const {
+    std::string_view common = examples_.front().prompt;
+    for (const Question& example : examples_) {
+      const auto [end, other] = std::mismatch(common.begin(), common.end(), example.prompt.begin(),
+                                              example.prompt.end());
+      common = common.substr(0, static_cast<size_t>(end - common.begin()));
+    }
+    return std::string(common);
   }
 
   // How many first tokens of a prompt are those of every other: found by its tokens, since the end
