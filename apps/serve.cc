@@ -53,13 +53,10 @@ Result<std::vector<std::string>> read_keys(const ServeArguments& arguments) {
 }
 
 // Half of the cache for texts that run, half for what is kept of others.
-Status fill_in(ServeArguments& arguments, const Engine& engine, size_t n_each) {
+void fill_in(ServeArguments& arguments, const Engine& engine, size_t n_each) {
   ServerOptions& server = arguments.server;
   server.n_parallel = engine.options().max_sessions / n_each;
   server.n_kept = engine.options().max_sessions - server.n_parallel;
-  server.port = static_cast<uint16_t>(arguments.port);
-  server.connections.max_body_bytes = arguments.body_bytes;
-  server.connections.ping_every = std::chrono::seconds(arguments.ping_s);
   server.grace = std::chrono::seconds(arguments.grace_s);
   server.program = program_and_processor() + "; " + cpu_features();
   server.defaults.max_tokens =
@@ -72,26 +69,32 @@ Status fill_in(ServeArguments& arguments, const Engine& engine, size_t n_each) {
       fmt::print(stderr, "longhaul: {}\n", line);
     };
   }
-  LH_ASSIGN_OR_RETURN(server.api_keys, read_keys(arguments));
-  return {};
 }
 
 Result<int> serve(ServeArguments& arguments) {
   ServerOptions& server = arguments.server;
   LH_RETURN_IF_ERROR(settle_block_size(arguments.engine));
   LH_RETURN_IF_ERROR(validate(server.defaults.attention, arguments.engine.block_size));
+  LH_ASSIGN_OR_RETURN(server.api_keys, read_keys(arguments));
+  server.connections.max_body_bytes = arguments.body_bytes;
+  server.connections.ping_every = std::chrono::seconds(arguments.ping_s);
+  std::unique_ptr<Engine> engine;  // outlives the server
+  // Who asks while the model is being loaded is told so.
+  LH_ASSIGN_OR_RETURN(
+      const auto running,
+      Server::listen(server.host, static_cast<uint16_t>(arguments.port), server.connections));
   const size_t n_each = arguments.no_prefixes ? 1 : 2;
   const size_t n_wanted = arguments.n_parallel > 0 ? arguments.n_parallel : kMostTexts;
-  LH_ASSIGN_OR_RETURN(const auto engine, load_for_texts(arguments.engine, n_wanted, n_each));
+  LH_ASSIGN_OR_RETURN(engine, load_for_texts(arguments.engine, n_wanted, n_each));
   print_warnings(*engine);
   // A request may name any mode, and should not wait for measurements.
   LH_RETURN_IF_ERROR(prepare_calibration(*engine, arguments.calibrate, /*quiet=*/true));
-  LH_RETURN_IF_ERROR(fill_in(arguments, *engine, n_each));
+  fill_in(arguments, *engine, n_each);
   if (server.n_parallel < arguments.n_parallel) {
     fmt::print(stderr, "longhaul: warning: memory has room for {} texts at once, not {}\n",
                server.n_parallel, arguments.n_parallel);
   }
-  LH_ASSIGN_OR_RETURN(const auto running, Server::start(*engine, server));
+  LH_RETURN_IF_ERROR(running->serve(*engine, server));
   running->stop_on_signals();
   fmt::print("longhaul: {} at http://{}:{}, {} texts of {} tokens at once\n", server.model_id,
              server.host, running->port(), server.n_parallel, engine->options().ctx_size);
@@ -134,6 +137,10 @@ void add_server_options(CLI::App& command, ServeArguments& arguments) {
       ->type_name("FOLDER");
   add_count(command, "--prefix-disk-bytes", server.max_prefix_bytes,
             "bytes of that folder; the least recently used go first", 1);
+  command
+      .add_option("--slot-save-path", server.slot_folder,
+                  "folder where clients may save the texts of slots; without it they may not")
+      ->type_name("FOLDER");
   add_count(command, "--max-connections", server.connections.max_connections,
             "connections at once; more wait", 1);
   add_count(command, "--max-body", arguments.body_bytes, "bytes of a request", 1);

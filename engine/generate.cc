@@ -31,6 +31,7 @@ class GenerateRun : public Run {
         n_resumable_(request.n_resumed),
         next_(n_prompt_) {
     if (request.profile) profile_ = &result_.profile;
+    wants_attended_ = request.on_attended != nullptr;
     // Without a new prompt the newest token is the next step of the mode that goes on, so that a
     // text generated in two parts is the text generated in one.
     const bool continues = request.prompt.empty() && text.size() == text.n_cached() + 1;
@@ -66,6 +67,7 @@ class GenerateRun : public Run {
   }
 
   void deliver() override {
+    const size_t n_before = next_;
     if (n_told_ != n_read()) {
       n_told_ = n_read();
       if (!progress(n_told_, n_to_read(), 0)) return over_at(n_given_, FinishReason::kCancelled);
@@ -86,6 +88,7 @@ class GenerateRun : public Run {
         over_at(next_, FinishReason::kCancelled);
       }
     }
+    if (request_.on_attended && next_ > n_before) request_.on_attended(attended());
     if (request_.on_mark && next_ > n_prompt_) {
       const auto said = text().tokens().subspan(n_prompt_, next_ - n_prompt_);
       request_.on_mark(said, std::min(n_resumable_, said.size()));
@@ -99,7 +102,8 @@ class GenerateRun : public Run {
 
   bool has_callbacks() const override {
     return request_.on_text != nullptr || request_.on_token != nullptr ||
-           request_.on_progress != nullptr || request_.on_mark != nullptr;
+           request_.on_progress != nullptr || request_.on_mark != nullptr ||
+           request_.on_attended != nullptr;
   }
   bool wants_cancel() const override { return request_.cancel.stop_requested(); }
   bool waits_for_room() const override { return request_.wait_for_room; }

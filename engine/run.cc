@@ -45,6 +45,10 @@ Planned Run::newest(const Selector* selector) {
   planned.step.selector = selector;
   planned.step.attention = &options_;
   planned.step.observer = observer_;
+  if (wants_attended_ && selector != nullptr) {
+    block_counts_.assign(text_.n_cached() / text_.block_size() + 1, 0);
+    planned.step.block_counts = block_counts_;
+  }
   return planned;
 }
 
@@ -123,11 +127,24 @@ Status Run::take_ran(const Planned& ran, MatrixView<const float> logits) {
     return {};
   }
   if (ran.work == Work::kStep) {
+    was_sparse_ = step.selector != nullptr;
     ++(step.selector == nullptr ? stats_.dense_steps : stats_.sparse_steps);
     stats_.blocks_read += step.stats.blocks_read;
     stats_.blocks_total += step.stats.blocks_total;
   }
   return mode_->take(*this, step, logits);
+}
+
+Attended Run::attended() const {
+  Attended attended;
+  attended.n_tokens = text_.size();
+  attended.is_sparse = was_sparse_;
+  // A backend that counts nothing leaves zeros.
+  if (was_sparse_ && !block_counts_.empty() && block_counts_.back() > 0)
+    attended.block_counts = block_counts_;
+  attended.n_rectifications = stats_.rectifications;
+  attended.n_rectified = text_.n_rectified();
+  return attended;
 }
 
 void Run::stop_at(size_t n_tokens) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "engine/mode.h"
 #include "longhaul/engine.h"
@@ -93,6 +94,9 @@ class Run {
   size_t n_when_read_ = 0;                       // length of the text at read_at_
   Profile* profile_ = nullptr;                   // null: nothing is timed or hashed
   const SelectionObserver* observer_ = nullptr;  // of one-token steps
+  bool wants_attended_ = false;                  // attended() will be asked
+  // What the newest step of one token attended to.
+  Attended attended() const;
 
  private:
   Planned newest(const Selector* selector);
@@ -113,6 +117,8 @@ class Run {
   bool is_catching_up_ = false;  // after a rewind that went further than asked
   bool is_stopped_ = false;
   std::optional<Planned> planned_;
+  std::vector<uint32_t> block_counts_;  // of the newest one-token step, where they are wanted
+  bool was_sparse_ = false;             // that step
   Status status_;
 };
 

@@ -51,6 +51,9 @@ struct Step {
   // Partial rectification: estimated missed mass that a KV head may have; less than 0: any.
   double tolerance = -1;
   const SelectionObserver* observer = nullptr;  // null: nobody looks on; otherwise one token
+  // Of a sparse step of one token: the host's backend adds to each block how many layers and KV
+  // heads read it. As the blocks of the sequence; empty: not wanted.
+  std::span<uint32_t> block_counts = {};
 
   // Set by the pass. Of a step with an Error (a token outside the vocabulary, no room in the cache)
   // nothing has changed; the other steps of the pass ran.

@@ -103,6 +103,10 @@ ApiError shutting_down() {
   return {503, "unavailable_error", "the server is stopping", {}, "shutting_down", {}, 5};
 }
 
+ApiError still_loading() {
+  return {503, "unavailable_error", "the model is being loaded", {}, "loading", {}, 5};
+}
+
 ApiError prompt_too_long(size_t n_prompt_tokens, size_t n_ctx) {
   return {400,
           "exceed_context_size_error",

@@ -38,8 +38,9 @@ ApiError method_not_allowed(const std::string& method, const std::string& path);
 ApiError bad_key();
 // The queue is full: 429.
 ApiError overloaded(const std::string& message, size_t retry_after_s);
-// The server stops: 503.
+// The server stops, or its model is still being loaded: 503.
 ApiError shutting_down();
+ApiError still_loading();
 ApiError prompt_too_long(size_t n_prompt_tokens, size_t n_ctx);
 // Something this server does not do: 501.
 ApiError not_supported(const std::string& message, std::string param = {});

@@ -116,6 +116,7 @@ FieldReaders common_fields(ApiRequest& request, std::string_view text) {
   readers["stop"] = stop_texts(generate.stop);
   readers["ignore_eos"] = flag(generate.ignore_eos);
   readers["cache_prompt"] = flag(request.use_kept);
+  readers["id_slot"] = count_or_none(request.slot, kAnySlot);
   readers["top_k"] = count_or_none(sampling.top_k, 0);
   readers["repeat_penalty"] = real(sampling.repetition_penalty, 0);
   readers["repetition_penalty"] = real(sampling.repetition_penalty, 0);

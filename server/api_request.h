@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,6 +20,8 @@ struct Prompt {
   std::optional<std::vector<int32_t>> tokens;
 };
 
+inline constexpr size_t kAnySlot = std::numeric_limits<size_t>::max();
+
 struct ApiRequest {
   // One of these two, by the kind of request.
   std::vector<Prompt> prompts;
@@ -31,6 +34,7 @@ struct ApiRequest {
   bool include_usage = false;        // at the end of a stream
   bool echo = false;                 // the answer begins with the prompt
   bool use_kept = true;              // prompts of the past may be built on
+  size_t slot = kAnySlot;            // whose text this one becomes
   std::optional<size_t> n_logprobs;  // beside that of the drawn token; nothing: none at all
 
   size_t n_choices() const { return n * std::max<size_t>(1, prompts.size()); }

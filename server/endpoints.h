@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include "server/metrics.h"
 #include "server/runner.h"
 #include "server/server_options.h"
+#include "server/slots.h"
 
 namespace longhaul {
 
@@ -25,6 +27,8 @@ struct Services {
   Metrics& metrics;
   KeptRequests& kept;
   const ChatFormat& chat_format;
+  PrefixCache& prefixes;
+  Slots& slots;
 };
 
 // A request at an endpoint.
@@ -86,12 +90,17 @@ ApiStatus message(Services& services, Call& call);
 ApiStatus count_message_tokens(Services& services, Call& call);
 // endpoints_page.cc
 ApiStatus show_page(Services& services, Call& call);
+// endpoints_slots.cc
+ApiStatus list_slots(Services& services, Call& call);
+ApiStatus act_on_slot(Services& services, Call& call);
 // endpoints_kept.cc
 ApiStatus list_requests(Services& services, Call& call);
 ApiStatus show_request(Services& services, Call& call);
 ApiStatus cancel_request(Services& services, Call& call);
 ApiStatus delete_request(Services& services, Call& call);
 
+// What "a=1&b=2" says of a name.
+std::optional<std::string_view> value_of_query(std::string_view query, std::string_view name);
 // The body of a request. Error: no JSON.
 tl::expected<nlohmann::json, ApiError> json_body(const Call& call);
 ApiError to_api_error(const FieldError& error);

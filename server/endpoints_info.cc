@@ -29,7 +29,8 @@ Json model_entry(const Services& services) {
 
 }  // namespace
 
-ApiStatus health(Services&, Call& call) {
+ApiStatus health(Services& services, Call& call) {
+  if (services.runner.is_draining()) return refuse(shutting_down());
   call.exchange->reply(json_reply({{"status", "ok"}}));
   return {};
 }

@@ -107,18 +107,6 @@ ApiStatus respond_apart(Services& services, Call& call, const ResponseRequest& r
   return status ? reply_with(services, call, response_id(id)) : status;
 }
 
-// What follows `name=` in a query; nothing: it is not there.
-std::optional<std::string_view> value_of_query(std::string_view query, std::string_view name) {
-  for (size_t at = 0; at < query.size();) {
-    const size_t end = std::min(query.find('&', at), query.size());
-    const std::string_view field = query.substr(at, end - at);
-    at = end + 1;
-    if (field.starts_with(name) && field.substr(name.size(), 1) == "=")
-      return field.substr(name.size() + 1);
-  }
-  return std::nullopt;
-}
-
 tl::expected<std::optional<size_t>, ApiError> number_of_query(std::string_view query,
                                                               std::string_view name) {
   const auto value = value_of_query(query, name);

@@ -39,6 +39,12 @@ ApiStatus check(const Services& services, const Call& call, const ApiRequest& re
                                           services.options.max_choices, request.n_choices()),
                    .param = "n"});
   }
+  const size_t n_slots = services.slots.size();
+  if (request.slot != kAnySlot && request.slot >= n_slots) {
+    return refuse({.message = fmt::format("id_slot: expected a slot below {}, or -1, found {}",
+                                          n_slots, request.slot),
+                   .param = "id_slot"});
+  }
   const AttentionOptions& attention = request.generate.attention;
   const Status status = validate(attention, services.engine.options().block_size);
   if (!status) return refuse(to_api_error(status.error(), "longhaul"));
@@ -85,7 +91,9 @@ void add_jobs(const ApiRequest& request, const Call& call, Answer& answer,
   job.wants_tokens = request.n_logprobs.has_value();
   job.wants_text = request.is_stream;
   job.gone = call.exchange->gone();
+  if (request.slot != kAnySlot) job.slot = request.slot;
   if (call.kept != nullptr) {
+    job.request_id = call.kept->id;
     job.on_mark = call.kept->on_mark;
     // How likely tokens were is not kept: such an answer begins again.
     if (!job.wants_tokens) job.resumed = call.kept->resumed;

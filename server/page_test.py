@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -134,6 +135,24 @@ class Page(unittest.TestCase):
         self.send("a")
         self.await_("the same once more", self.is_over)
         self.assertTrue(self.said() == whole and len(whole) > 40)
+        self.no_errors()
+
+    def test_a_strip_shows_what_steps_read(self):
+        self.open({"longhaul.settings": json.dumps({**SETTINGS, "attention": "resa"})})
+        self.send("a")
+        strip = self.browser.find_element(By.ID, "strip")
+        shown = "const s = arguments[0]; return [s.ariaLabel ?? '', [...s.querySelectorAll('i')].map((i) => Number(i.style.opacity))]"
+
+        def is_sparse():
+            label, parts = self.browser.execute_script(shown, strip)
+            count = re.search(r"read \d+ of (\d+) parts", label)
+            return count and len(parts) == int(count[1]) and min(parts) < max(parts) == 1
+
+        self.await_("a sparse step", is_sparse)
+        self.await_("a rectification", lambda: strip.find_elements(By.TAG_NAME, "b"))
+        self.shoot("strip")
+        self.await_("the end", self.is_over)
+        self.await_("no strip", lambda: not strip.is_displayed())
         self.no_errors()
 
     def test_stop_edit_again(self):

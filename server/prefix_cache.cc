@@ -139,8 +139,8 @@ void PrefixCache::keep_copy(const Session& session, size_t owner) {
   if (auto copy = session.fork()) keep(std::move(*copy), owner);
 }
 
-void PrefixCache::keep(Session session, size_t owner) {
-  if (!is_worth_it(session)) return;
+bool PrefixCache::keep(Session session, size_t owner) {
+  if (!is_worth_it(session)) return false;
   const size_t n_clean = session.n_clean();
   std::vector<int32_t> tokens(session.tokens().begin(), session.tokens().end());
   if (n_clean < tokens.size()) session.truncate(n_clean);
@@ -151,12 +151,23 @@ void PrefixCache::keep(Session session, size_t owner) {
   for (const uint64_t id : added.gone) sessions_.erase(id);
   if (added.id) sessions_.emplace(*added.id, std::move(session));
   metrics_.prefix_kept(index_.n_entries(), index_.n_tokens());
-  if (disk_ == nullptr) return;
-  if (added.id) {
-    disk_->keep(*added.id, std::move(pages), added.gone);
-  } else {
-    disk_->use(pages);  // what memory has longer serves from there
-  }
+  if (disk_ != nullptr && added.id) disk_->keep(*added.id, std::move(pages), added.gone);
+  if (disk_ != nullptr && !added.id) disk_->use(pages);  // what memory has longer serves from there
+  return added.id || added.is_covered;
+}
+
+Result<std::optional<Session>> PrefixCache::copy_of(std::span<const int32_t> tokens, size_t owner) {
+  const std::lock_guard lock(mutex_);
+  const auto matches = index_.find(tokens, owner, 1);
+  if (matches.empty() || matches.front().n_usable < kLeastTokens) return std::nullopt;
+  LH_ASSIGN_OR_RETURN(Session session, copy(matches.front(), matches.front().n_usable));
+  return session;
+}
+
+void PrefixCache::forget(std::span<const int32_t> tokens, size_t owner) {
+  const std::lock_guard lock(mutex_);
+  for (const uint64_t id : index_.remove(tokens, owner)) sessions_.erase(id);
+  metrics_.prefix_kept(index_.n_entries(), index_.n_tokens());
 }
 
 void PrefixCache::clear() {

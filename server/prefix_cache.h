@@ -31,9 +31,14 @@ class PrefixCache {
   // A session that holds as much of the prompt as was kept for that owner, bit for bit as a dense
   // prefill would have left it.
   Result<Start> begin(std::span<const int32_t> prompt, size_t owner);
-  // Keeps what is clean of a text that is over, or a copy of it while it goes on.
-  void keep(Session session, size_t owner);
+  // Keeps what is clean of a text that is over, or a copy of it while it goes on. False: there is no
+  // room for it.
+  bool keep(Session session, size_t owner);
   void keep_copy(const Session& session, size_t owner);
+  // As much of a text as is kept for that owner. Error: no pages for a copy.
+  Result<std::optional<Session>> copy_of(std::span<const int32_t> tokens, size_t owner);
+  // Gives back the texts of that owner of which this one has all that is kept.
+  void forget(std::span<const int32_t> tokens, size_t owner);
   // Gives all back.
   void clear();
 

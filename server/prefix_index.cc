@@ -56,6 +56,7 @@ PrefixIndex::Added PrefixIndex::add(std::vector<int32_t> tokens, size_t n_clean,
     const size_t n_shorter = std::min(n_clean, entry.n_clean);
     if (entry.owner != owner || n_common(clean, entry.tokens) < n_shorter) continue;
     if (entry.n_clean >= n_clean) {
+      added.is_covered = true;
       touch(entry.id);
       return added;
     }
@@ -66,6 +67,17 @@ PrefixIndex::Added PrefixIndex::add(std::vector<int32_t> tokens, size_t n_clean,
   n_tokens_ += size_of(n_clean);
   entries_.push_back({*added.id, owner, std::move(tokens), n_clean});
   return added;
+}
+
+std::vector<uint64_t> PrefixIndex::remove(std::span<const int32_t> tokens, size_t owner) {
+  std::vector<uint64_t> gone;
+  for (size_t i = entries_.size(); i-- > 0;) {
+    const Entry& entry = entries_[i];
+    const std::span<const int32_t> clean(entry.tokens.data(), entry.n_clean);
+    if (entry.owner != owner || n_common(clean, tokens) < entry.n_clean) continue;
+    erase(entries_.begin() + static_cast<std::ptrdiff_t>(i), gone);
+  }
+  return gone;
 }
 
 void PrefixIndex::touch(uint64_t id) {

@@ -32,10 +32,13 @@ class PrefixIndex {
 
   struct Added {
     std::optional<uint64_t> id;       // nothing: an entry has all of it, or it is over the limit
+    bool is_covered = false;          // an entry has all of it
     std::vector<uint64_t> gone = {};  // entries that it covers, or that it leaves no room for
   };
   // An entry of which the first n_clean tokens can be used.
   Added add(std::vector<int32_t> tokens, size_t n_clean, size_t owner);
+  // Removes the entries of that owner whose clean tokens this text begins with; their ids.
+  std::vector<uint64_t> remove(std::span<const int32_t> tokens, size_t owner);
   // The entry was of use.
   void touch(uint64_t id);
   void clear();

@@ -28,6 +28,8 @@ constexpr Route kRoutes[] = {
     {"GET", "/longhaul/requests/", show_request},
     {"POST", "/longhaul/requests/", cancel_request},
     {"DELETE", "/longhaul/requests/", delete_request},
+    {"GET", "/slots", list_slots, true, false},
+    {"POST", "/slots/", act_on_slot},
     {"POST", "/embeddings", embed},
     {"POST", "/responses", respond, false, false, Route::Kept::kByEndpoint},
     {"GET", "/responses/", show_response},
@@ -85,6 +87,17 @@ tl::expected<Routed, ApiError> find_route(std::string_view method, std::string_v
   if (is_known)
     return tl::unexpected<ApiError>(method_not_allowed(std::string(method), std::string(path)));
   return tl::unexpected<ApiError>(not_found("no such path: " + std::string(path)));
+}
+
+std::optional<std::string_view> value_of_query(std::string_view query, std::string_view name) {
+  for (size_t at = 0; at < query.size();) {
+    const size_t end = std::min(query.find('&', at), query.size());
+    const std::string_view field = query.substr(at, end - at);
+    at = end + 1;
+    if (field.starts_with(name) && field.substr(name.size(), 1) == "=")
+      return field.substr(name.size() + 1);
+  }
+  return std::nullopt;
 }
 
 tl::expected<nlohmann::json, ApiError> json_body(const Call& call) {

@@ -27,9 +27,9 @@ Status completed(const Result<GenerateResult>& result) {
 
 }  // namespace
 
-Runner::Runner(Engine& engine, PrefixCache& kept, Metrics& metrics, size_t n_parallel,
+Runner::Runner(Engine& engine, PrefixCache& kept, Slots& slots, Metrics& metrics, size_t n_parallel,
                size_t max_waiting)
-    : engine_(engine), kept_(kept), metrics_(metrics), max_waiting_(max_waiting) {
+    : engine_(engine), kept_(kept), slots_(slots), metrics_(metrics), max_waiting_(max_waiting) {
   for (size_t i = 0; i < n_parallel; ++i) threads_.emplace_back([this] { work(); });
 }
 
@@ -146,6 +146,20 @@ Result<PrefixCache::Start> Runner::begin(const TextJob& job) {
 }
 
 Result<GenerateResult> Runner::generate(TextJob& job, TextOutcome& outcome) {
+  const std::vector<int32_t>& prompt = job.request.prompt;
+  const size_t slot = slots_.begin(job.slot, prompt, job.owner,
+                                   {.request_id = job.request_id,
+                                    .mode = job.request.attention.mode,
+                                    .n_tokens = prompt.size()});
+  std::vector<int32_t> text;
+  auto result = generate_in(slot, job, outcome, text);
+  slots_.end(slot, std::move(text), job.owner);
+  return result;
+}
+
+// `whole`: the text with its prompt, once it is over.
+Result<GenerateResult> Runner::generate_in(size_t slot, TextJob& job, TextOutcome& outcome,
+                                           std::vector<int32_t>& whole) {
   LH_ASSIGN_OR_RETURN(PrefixCache::Start start, begin(job));
   outcome.n_reused = start.n_reused;
   Session session = std::move(start.session);
@@ -161,7 +175,12 @@ Result<GenerateResult> Runner::generate(TextJob& job, TextOutcome& outcome) {
     };
   if (job.wants_text)
     request.on_text = [&](std::string_view text) { return job.sink->on_text(text); };
+  // A text that nobody is told of meanwhile waits for nobody.
+  if (job.wants_tokens || job.wants_text || job.on_mark) {
+    request.on_attended = [&](const Attended& attended) { slots_.saw(slot, attended); };
+  }
   LH_ASSIGN_OR_RETURN(GenerateResult result, session.generate(request));
+  whole.assign(session.tokens().begin(), session.tokens().end());
   result.prompt_tokens = n_prompt;
   if (result.finish_reason == FinishReason::kStop)
     outcome.stop_text = stop_text_of(request.stop, result.tokens);

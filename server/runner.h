@@ -14,6 +14,7 @@
 #include "longhaul/engine.h"
 #include "server/metrics.h"
 #include "server/prefix_cache.h"
+#include "server/slots.h"
 #include "server/text_sink.h"
 
 namespace longhaul {
@@ -31,7 +32,9 @@ struct TextJob {
   bool wants_text = false;            // on_text is
   std::vector<int32_t> resumed = {};  // the beginning of the answer, generated before
   std::function<void(std::span<const int32_t>, size_t)> on_mark = {};  // see GenerateRequest
-  std::stop_token gone;  // stopped: nobody waits for it any more
+  std::optional<size_t> slot = {};  // whose text it becomes; nothing: any
+  std::string request_id = {};      // of a kept request
+  std::stop_token gone;             // stopped: nobody waits for it any more
   std::shared_ptr<TextSink> sink;
   // Begin once its prompt has been read, and before everything that waits: samples of one prompt.
   std::vector<TextJob> followers = {};
@@ -41,7 +44,7 @@ struct TextJob {
 class Runner {
  public:
   // `n_parallel` texts at once, at most `max_waiting` more. All must outlive it.
-  Runner(Engine& engine, PrefixCache& kept, Metrics& metrics, size_t n_parallel,
+  Runner(Engine& engine, PrefixCache& kept, Slots& slots, Metrics& metrics, size_t n_parallel,
          size_t max_waiting);
   ~Runner();
 
@@ -62,6 +65,8 @@ class Runner {
   void work();
   void run(TextJob job);
   Result<GenerateResult> generate(TextJob& job, TextOutcome& outcome);
+  Result<GenerateResult> generate_in(size_t slot, TextJob& job, TextOutcome& outcome,
+                                     std::vector<int32_t>& whole);
   Result<PrefixCache::Start> begin(const TextJob& job);
   Status read(Session& session, TextJob& job, TextOutcome& outcome);
   Status score(Session& session, TextJob& job);
@@ -74,6 +79,7 @@ class Runner {
 
   Engine& engine_;
   PrefixCache& kept_;
+  Slots& slots_;
   Metrics& metrics_;
   const size_t max_waiting_;
   std::stop_source cancel_;

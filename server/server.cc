@@ -1,5 +1,6 @@
 #include "server/server.h"
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -7,12 +8,15 @@
 #include <csignal>
 #include <thread>
 
+#include "base/check.h"
 #include "base/result.h"
 #include "server/api.h"
+#include "server/door.h"
 #include "server/kept_requests.h"
 #include "server/listener.h"
 #include "server/prefix_cache.h"
 #include "server/runner.h"
+#include "server/slots.h"
 
 namespace longhaul {
 namespace {
@@ -53,20 +57,36 @@ Result<std::unique_ptr<DiskTier>> open_disk(Engine& engine, const ServerOptions&
 
 }  // namespace
 
-// Members in the order in which they need each other: threads that use the others go first.
-struct Server::Impl {
-  Impl(Engine& engine, const ServerOptions& its_options, std::unique_ptr<KeptRequests> requests,
-       std::unique_ptr<Metrics> its_metrics, std::unique_ptr<DiskTier> disk)
+// Who answers once there is an engine. Members in the order in which they need each other: threads
+// that use the others go first.
+class Server::Service {
+ public:
+  Service(Engine& engine, const ServerOptions& its_options, std::unique_ptr<KeptRequests> requests,
+          std::unique_ptr<Metrics> its_metrics, std::unique_ptr<DiskTier> disk)
       : options(its_options),
-        metrics_owner(std::move(its_metrics)),
-        kept(engine, options.n_kept * engine.options().ctx_size, metrics, options.log,
-             std::move(disk)),
+        metrics(std::move(its_metrics)),
+        prefixes(engine, options.n_kept * engine.options().ctx_size, *metrics, options.log,
+                 std::move(disk)),
+        slots(options.n_parallel),
         kept_requests(std::move(requests)),
         chat_format(read_chat_format(engine)),
-        signals(io),
-        stop_timer(io),
-        runner(engine, kept, metrics, options.n_parallel, options.max_waiting),
-        api({engine, options, runner, metrics, *kept_requests, chat_format}) {}
+        runner(engine, prefixes, slots, *metrics, options.n_parallel, options.max_waiting),
+        api({engine, options, runner, *metrics, *kept_requests, chat_format, prefixes, slots}) {}
+
+  const ServerOptions options;
+  const std::unique_ptr<Metrics> metrics;
+  PrefixCache prefixes;
+  Slots slots;
+  const std::unique_ptr<KeptRequests> kept_requests;
+  const ChatFormat chat_format;
+  Runner runner;
+  Api api;
+};
+
+// The connections.
+struct Server::Impl {
+  explicit Impl(const ConnectionLimits& its_limits)
+      : limits(its_limits), signals(io), stop_timer(io) {}
 
   // By the thread of the connections.
   void run();
@@ -74,21 +94,17 @@ struct Server::Impl {
   void check_stop();
   void await_signal();
 
-  const ServerOptions options;
-  const std::unique_ptr<Metrics> metrics_owner;
-  Metrics& metrics = *metrics_owner;
-  PrefixCache kept;
-  std::unique_ptr<KeptRequests> kept_requests;
-  const ChatFormat chat_format;
+  const ConnectionLimits limits;
   asio::io_context io;
   asio::signal_set signals;
   asio::steady_timer stop_timer;
-  Runner runner;
-  Api api;
+  Door door;
+  std::unique_ptr<Service> service_owner;
+  std::atomic<Service*> service = nullptr;  // null: the model is still being loaded
   std::unique_ptr<Listener> listener;
   int n_stops = 0;
   Clock::time_point ends_at;  // what runs is cancelled then
-  std::jthread thread;
+  std::jthread thread;        // the last one: it uses the others
 };
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -99,7 +115,18 @@ Server::~Server() {
   wait();
 }
 
-Result<std::unique_ptr<Server>> Server::start(Engine& engine, const ServerOptions& options) {
+Result<std::unique_ptr<Server>> Server::listen(const std::string& host, uint16_t port,
+                                               const ConnectionLimits& limits) {
+  auto impl = std::make_unique<Impl>(limits);
+  LH_ASSIGN_OR_RETURN(impl->listener,
+                      Listener::open(impl->io, host, port, impl->limits, impl->door));
+  impl->listener->start();
+  impl->thread = std::jthread([raw = impl.get()] { raw->run(); });
+  return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+Status Server::serve(Engine& engine, const ServerOptions& options) {
+  LH_CHECK(impl_->service == nullptr);
   KeptRequests::Options requests_options;
   requests_options.path = options.requests_path;
   requests_options.max_bytes = options.max_request_bytes;
@@ -109,15 +136,19 @@ Result<std::unique_ptr<Server>> Server::start(Engine& engine, const ServerOption
   LH_ASSIGN_OR_RETURN(auto requests, KeptRequests::open(requests_options));
   auto metrics = std::make_unique<Metrics>();
   LH_ASSIGN_OR_RETURN(auto disk, open_disk(engine, options, *metrics));
-  auto impl = std::make_unique<Impl>(engine, options, std::move(requests), std::move(metrics),
-                                     std::move(disk));
-  LH_ASSIGN_OR_RETURN(impl->listener,
-                      Listener::open(impl->io, impl->options.host, impl->options.port,
-                                     impl->options.connections, impl->api));
-  impl->api.resume();
-  impl->listener->start();
-  impl->thread = std::jthread([raw = impl.get()] { raw->run(); });
-  return std::unique_ptr<Server>(new Server(std::move(impl)));
+  impl_->service_owner = std::make_unique<Service>(engine, options, std::move(requests),
+                                                   std::move(metrics), std::move(disk));
+  Service& service = *impl_->service_owner;
+  service.api.resume();
+  impl_->service = &service;
+  impl_->door.open(service.api);
+  return {};
+}
+
+Result<std::unique_ptr<Server>> Server::start(Engine& engine, const ServerOptions& options) {
+  LH_ASSIGN_OR_RETURN(auto server, listen(options.host, options.port, options.connections));
+  LH_RETURN_IF_ERROR(server->serve(engine, options));
+  return server;
 }
 
 // What an exception of a handler takes away is that handler's connection.
@@ -127,7 +158,9 @@ void Server::Impl::run() {
       io.run();
       return;
     } catch (const std::exception& error) {
-      if (options.log) options.log(fmt::format("a connection was dropped: {}", error.what()));
+      const Service* const its_service = service;
+      if (its_service != nullptr && its_service->options.log)
+        its_service->options.log(fmt::format("a connection was dropped: {}", error.what()));
     }
   }
 }
@@ -159,20 +192,26 @@ void Server::Impl::await_signal() {
 }
 
 void Server::Impl::begin_stop() {
-  ++n_stops;
-  ends_at = Clock::now() + (n_stops == 1 ? options.grace : std::chrono::milliseconds(0));
-  if (n_stops > 1) return;
-  api.drain();
-  kept_requests->stop();
+  Service* const its_service = service;
+  const auto grace =
+      n_stops == 0 && its_service != nullptr ? its_service->options.grace : Clock::duration(0);
+  ends_at = Clock::now() + grace;
+  if (++n_stops > 1) return;
+  if (its_service != nullptr) {
+    its_service->api.drain();
+    its_service->kept_requests->stop();
+  }
   listener->stop();
-  runner.drain();
+  if (its_service != nullptr) its_service->runner.drain();
   check_stop();
 }
 
 void Server::Impl::check_stop() {
-  const bool is_over = runner.is_idle() && listener->n_connections() == 0;
+  Service* const its_service = service;
+  const bool is_idle = its_service == nullptr || its_service->runner.is_idle();
   const auto now = Clock::now();
-  if (now >= ends_at) runner.cancel();
+  if (now >= ends_at && its_service != nullptr) its_service->runner.cancel();
+  const bool is_over = is_idle && listener->n_connections() == 0;
   if (is_over || now >= ends_at + kLastWords) {
     listener->close_all();
     signals.cancel();

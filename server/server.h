@@ -9,8 +9,14 @@ namespace longhaul {
 
 class Server {
  public:
-  // Listens and answers from now on. The engine must outlive it. Error: the address cannot be
-  // listened at.
+  // Listens from now on; until serve() every request is answered with 503. Error: the address cannot
+  // be listened at.
+  static Result<std::unique_ptr<Server>> listen(const std::string& host, uint16_t port,
+                                                const ConnectionLimits& limits);
+  // Answers from now on, by an engine that must outlive it; `options` may name another address, which
+  // says nothing here. Once. Error: what is to be kept cannot be.
+  Status serve(Engine& engine, const ServerOptions& options);
+  // Both.
   static Result<std::unique_ptr<Server>> start(Engine& engine, const ServerOptions& options);
   // Ends everything at once.
   ~Server();
@@ -28,6 +34,7 @@ class Server {
 
  private:
   struct Impl;
+  class Service;
   explicit Server(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -44,6 +44,7 @@ struct ServerOptions {
   size_t max_request_bytes = 256 << 20;  // kept of them
   std::string prefix_folder = {};  // where kept prompts go, too; empty: they are in memory alone
   size_t max_prefix_bytes = size_t{4} << 30;  // of that folder
+  std::string slot_folder = {};               // where slots are saved; empty: nowhere
   std::string program = {};  // names this build and processor: kept prompts have the bits of theirs
   Pooling pooling = Pooling::kMean;  // of embeddings that name none
   bool always_usage = false;         // end every stream with the usage, asked for or not

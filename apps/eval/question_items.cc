@@ -98,8 +98,8 @@ class ItemMaker {
   std::string common_beginning() const {
     std::string_view common = examples_.front().prompt;
     for (const Question& example : examples_) {
-      const auto [end, other] = std::mismatch(common.begin(), common.end(), example.prompt.begin(),
-                                              example.prompt.end());
+      const auto [end, other] =
+          std::mismatch(common.begin(), common.end(), example.prompt.begin(), example.prompt.end());
       common = common.substr(0, static_cast<size_t>(end - common.begin()));
     }
     return std::string(common);

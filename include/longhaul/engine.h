@@ -53,12 +53,11 @@ struct ModelInfo {
   std::string architecture;
   size_t n_layers = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0, d_model = 0, d_ff = 0,
          vocab_size = 0;
-  size_t window = 0;           // tokens that a layer with a sliding window sees; 0: no such layer
-  size_t n_window_layers = 0;  // of n_layers
-  size_t n_recurrent_layers = 0;  // of n_layers, that keep a state of fixed size and no keys
-  size_t n_experts = 0;           // of a layer with experts; 0: none
-  size_t n_active_experts = 0;    // that a token passes through
-  size_t context_length = 0;      // tokens, as trained
+  size_t window = 0;            // tokens that a layer with a sliding window sees; 0: no such layer
+  size_t n_window_layers = 0;   // of n_layers
+  size_t n_experts = 0;         // of a layer with experts; 0: none
+  size_t n_active_experts = 0;  // that a token passes through
+  size_t context_length = 0;    // tokens, as trained
   size_t n_parameters = 0;
   size_t weight_bytes = 0;
   size_t packed_bytes = 0;  // of the matrices that every token reads
@@ -112,6 +111,17 @@ struct AttentionStats {
   AutoChoice auto_choice;             // `auto`: in numbers
 };
 
+// What the step before a token attended to.
+struct Attended {
+  size_t n_tokens = 0;     // of the text so far
+  bool is_sparse = false;  // false: to everything
+  // As blocks: how many layers and KV heads read each of them, all of them the newest one. Empty
+  // where everything was read, and on devices other than the processor.
+  std::span<const uint32_t> block_counts;
+  size_t n_rectifications = 0;  // so far
+  size_t n_rectified = 0;       // tokens from the start that need none
+};
+
 struct GenerateRequest {
   std::vector<int32_t> prompt;  // appended to what the session holds; at least one token unless the
                                 // session has a next one
@@ -140,6 +150,8 @@ struct GenerateRequest {
   // Called for each final token, before on_text is given what it completes. Return false to stop.
   std::function<bool(const GeneratedToken& token)> on_token;
   size_t n_top_logprobs = 0;  // of GeneratedToken::top; at most the vocabulary
+  // Called after on_token and on_text, with what the newest step attended to.
+  std::function<void(const Attended& attended)> on_attended = nullptr;
   // To go on with an answer that was broken off, also by the end of the process. on_mark is called
   // after on_text with the tokens generated so far: the same request whose prompt goes on with the
   // first n_resumable of them, and whose n_resumed says so, ends with the same tokens and text, from

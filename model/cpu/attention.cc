@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "base/rounding.h"
 #include "model/cpu/backend.h"
 #include "model/pass.h"
 
@@ -18,9 +17,8 @@ double positions_attended(const AttentionJob& job, size_t window) {
   if (window == 0) return n_rows * (first + (n_rows + 1) / 2);
   double sum = 0;
   for (size_t r = 0; r < job.n_rows; ++r) {
-    const size_t n_seen = job.first_pos + r + 1, step = job.window_step;
-    const size_t end = step == 0 ? n_seen : ceil_div(n_seen, step) * step;
-    sum += static_cast<double>(n_seen - (end > window ? end - window : 0));
+    const auto pos = static_cast<uint32_t>(job.first_pos + r);
+    sum += static_cast<double>(pos + 1 - first_seen(pos, window, job.window_step));
   }
   return sum;
 }
@@ -176,6 +174,8 @@ void CpuAttention::count_blocks(const Layer& layer) {
     (one ? stats.blocks_total : stats.rectified_blocks_total) += n_blocks;
     (one ? stats.blocks_read : stats.rectified_blocks_read) +=
         step.selector == nullptr ? n_blocks : n_chosen_[i];
+    if (!one || step.selector == nullptr || step.block_counts.empty()) continue;
+    for (const uint32_t block : selections_[i].block_ids()) ++step.block_counts[block];
   }
 }
 

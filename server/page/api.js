@@ -58,6 +58,13 @@ export function forget(request) {
   fetch(`v1/longhaul/requests/${request}`, { method: "DELETE", headers: headers() }).catch(() => {});
 }
 
+// What the running text of a request attends to: see docs/server.md, /slots. Nothing: it does not run.
+export async function activity(request) {
+  const reply = await fetch("slots", { headers: headers() });
+  if (!reply.ok) return undefined;
+  return (await reply.json()).find((slot) => slot.longhaul?.request_id === request)?.longhaul;
+}
+
 async function* events(reply) {
   if (!reply.ok) throw await refusal(reply);
   const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();

@@ -1,7 +1,7 @@
 // The chat: one conversation is shown, one answer of it may be coming.
 import * as api from "./api.js";
 import * as store from "./store.js";
-import { element, show, showAll, showLast } from "./view.js";
+import { element, show, showAll, showLast, showStrip } from "./view.js";
 
 const at = (id) => document.getElementById(id);
 const input = at("input");
@@ -114,6 +114,7 @@ async function receive(message, begin) {
   message.stats ??= { tokens: 0, seconds: 0 };
   draw();
   say("Waiting for the first token");
+  watch(mine);
   let source = begin;
   let lost = 0;
   while (coming === mine) {
@@ -133,6 +134,16 @@ async function receive(message, begin) {
       source = (signal) => (message.lastEvent ? api.follow(message.request, message.lastEvent, signal) : begin(signal));
     }
   }
+}
+
+// Shows what the answer attends to, as long as it comes.
+async function watch(mine) {
+  for (let pause = 100; coming === mine; pause = Math.min(500, 1.2 * pause)) {
+    const activity = await api.activity(mine.message.request).catch(() => undefined);
+    if (coming === mine) showStrip(activity);
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+  if (!coming) showStrip();
 }
 
 async function receiveFrom(events, mine) {

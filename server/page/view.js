@@ -50,6 +50,30 @@ export function show(message, actions) {
   return item;
 }
 
+// The text as a strip, its newest part right: the stronger a block, the more layers and heads read it in
+// the last step. A bar stands where rectification has come to. Nothing: no strip.
+const strip = document.getElementById("strip");
+export function showStrip(activity) {
+  strip.hidden = !activity;
+  if (!activity) return;
+  const digits = activity.is_sparse ? (activity.strip ?? "") : "9";
+  strip.replaceChildren(...[...digits].map((digit) => {
+    const block = element("i");
+    block.style.opacity = Number(digit) / 9;
+    return block;
+  }));
+  const hasBar = activity.is_sparse && activity.rectifications > 0;
+  if (hasBar) {
+    const bar = element("b");
+    bar.style.left = `${(100 * activity.rectified_tokens) / activity.n_tokens}%`;
+    strip.append(bar);
+  }
+  const read = [...digits].filter((digit) => digit !== "0").length;
+  const share = activity.is_sparse ? `${read} of ${digits.length} parts of the text` : "all of the text";
+  strip.ariaLabel = `The last step read ${share}; ${activity.rectifications} rectifications.`;
+  strip.title = strip.ariaLabel;
+}
+
 // Replaces all messages; stays at the end if it was there.
 export function showAll(items) {
   const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 80;
