@@ -10,6 +10,7 @@ constexpr Scanner kGpt2[] = {scan_gpt2};
 constexpr Scanner kLlama3[] = {scan_llama3};
 constexpr Scanner kQwen2[] = {scan_qwen2};
 constexpr Scanner kTekken[] = {scan_tekken};
+constexpr Scanner kGpt4o[] = {scan_gpt4o};
 constexpr Scanner kDigitsThenGpt2[] = {scan_digit, scan_gpt2};
 constexpr Scanner kDeepseekLlm[] = {scan_newline,        scan_deepseek_letters, scan_deepseek_marks,
                                     scan_trailing_space, scan_deepseek_cjk,     scan_digit_run};
@@ -31,6 +32,7 @@ constexpr PreTokenizer kPreTokenizers[] = {
     {"starcoder", kDigitsThenGpt2, false, false},
     {"smollm", kDigitsThenGpt2, false, false},
     {"tekken", kTekken, true, true},
+    {"gpt-4o", kGpt4o, false, false},
     {"default", kDefault, false, false},
 };
 

@@ -22,6 +22,10 @@ const std::string kTekken =
     R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
     R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
     R"(|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+const std::string kGpt4o =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
+    R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
+    R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 // The canonical equivalents that NFC would put in are written as escapes.
 const std::string kDeepseekLetters =
     R"(\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕ)"
@@ -44,6 +48,7 @@ const std::vector<std::pair<std::string, Patterns>> kPublished = {
     {"starcoder", {R"(\p{N})", kGpt2}},
     {"smollm", {R"(\p{N})", kGpt2}},
     {"tekken", {kTekken}},
+    {"gpt-4o", {kGpt4o}},
     {"default", {R"([\p{P}\$\+<=>\^~\|]+)", kGpt2, R"(\p{N}+)", "[0-9][0-9][0-9]"}},
 };
 
@@ -197,7 +202,7 @@ TEST(PreTokenizerTest, EveryNameIsTested) {
   std::string names;
   for (const auto& [name, patterns] : kPublished) names += (names.empty() ? "" : ", ") + name;
   EXPECT_EQ(pretokenizer_names(), names);
-  EXPECT_EQ(find_pretokenizer("gpt-4o"), nullptr);
+  EXPECT_EQ(find_pretokenizer("chatglm-bpe"), nullptr);
 }
 
 TEST(PreTokenizerTest, CategoriesAreThoseOfPcre2) {

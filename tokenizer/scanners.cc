@@ -100,23 +100,45 @@ size_t scan_llama3(TextChars text, size_t pos) { return scan_word_or_symbols(tex
 
 size_t scan_qwen2(TextChars text, size_t pos) { return scan_word_or_symbols(text, pos, 1); }
 
-// [^\r\n\p{L}\p{N}]?S*E+|[^\r\n\p{L}\p{N}]?S+E*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|(white space)
-size_t scan_tekken(TextChars text, size_t pos) {
+namespace {
+
+// [^\r\n\p{L}\p{N}]?S*E+|[^\r\n\p{L}\p{N}]?S+E*; pos: there is none.
+size_t scan_led_word(TextChars text, size_t pos) {
   const bool leads_word = !is_letter(text[pos]) && !is_number(text[pos]) && !is_newline(text[pos]);
   const size_t word = pos + (leads_word ? 1 : 0);
   if (const size_t end = scan_tekken_word(text, word); end != word) return end;
   // A mark may lead a word and be one: alone, since no word follows it.
   if (text[pos].category == CharCategory::kMark) return pos + 1;
   // No character of E: capitals only.
-  if (const size_t end = skip_while(text, word, is_word_start); end != word) return end;
+  const size_t end = skip_while(text, word, is_word_start);
+  return end == word ? pos : end;
+}
 
-  if (is_number(text[pos])) return pos + 1;
+// \p{N}{1,n_digits}| ?[^\s\p{L}\p{N}]+[\r\n/]*|(white space)
+size_t scan_between_words(TextChars text, size_t pos, size_t n_digits) {
+  if (is_number(text[pos])) {
+    const size_t end = std::min(text.size(), pos + n_digits);
+    return skip_while(text.first(end), pos, is_number);
+  }
   const size_t symbols = pos + (text[pos].code == ' ' ? 1 : 0);
   if (symbols < text.size() && is_symbol(text[symbols])) {
     return skip_while(text, skip_while(text, symbols, is_symbol),
                       [](const TextChar& c) { return is_newline(c) || c.code == '/'; });
   }
   return scan_space_run_with_newlines(text, pos);
+}
+
+}  // namespace
+
+size_t scan_tekken(TextChars text, size_t pos) {
+  if (const size_t end = scan_led_word(text, pos); end != pos) return end;
+  return scan_between_words(text, pos, 1);
+}
+
+size_t scan_gpt4o(TextChars text, size_t pos) {
+  const size_t end = scan_led_word(text, pos);
+  if (end == pos) return scan_between_words(text, pos, 3);
+  return end < text.size() ? scan_contraction(text, end, true) : end;
 }
 
 size_t scan_digit(TextChars text, size_t pos) { return pos + (is_number(text[pos]) ? 1 : 0); }

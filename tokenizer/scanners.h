@@ -59,6 +59,8 @@ size_t scan_llama3(TextChars text, size_t pos);
 size_t scan_qwen2(TextChars text, size_t pos);
 // tekken: words end where a capital follows a small letter; no contractions; single digits.
 size_t scan_tekken(TextChars text, size_t pos);
+// gpt-4o (o200k): the same with contractions behind words, and digits by threes.
+size_t scan_gpt4o(TextChars text, size_t pos);
 
 // \p{N}
 size_t scan_digit(TextChars text, size_t pos);

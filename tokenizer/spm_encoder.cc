@@ -49,6 +49,21 @@ class SpmEncoder final : public Encoder {
 
 bool is_cut(std::string_view text, size_t pos) { return text[pos] == ' ' && text[pos - 1] != ' '; }
 
+// The character that SentencePiece writes for a blank. In a text it is one.
+constexpr std::string_view kBlank = "\xE2\x96\x81";
+
+std::string with_blanks(std::string_view text, bool adds_space) {
+  std::string changed(adds_space ? " " : "");
+  changed.reserve(text.size() + 1);
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find(kBlank, at), text.size());
+    changed += text.substr(at, end - at);
+    if (end < text.size()) changed += ' ';
+    at = end + kBlank.size();
+  }
+  return changed;
+}
+
 Status SpmEncoder::load(const Vocabulary& vocabulary) {
   if (vocabulary.scores.empty()) {
     return bad_input("tokenizer.ggml.scores: a vocabulary of kind `llama` needs them");
@@ -95,12 +110,11 @@ int32_t SpmEncoder::find_text(std::string_view text) const {
 
 Status SpmEncoder::encode(std::string_view text, bool at_start, std::vector<int32_t>& ids) const {
   if (text.empty()) return {};
-  std::string prefixed;
-  if (at_start && add_space_prefix_) {
-    prefixed.reserve(text.size() + 1);
-    prefixed += ' ';
-    prefixed += text;
-    text = prefixed;
+  const bool adds_space = at_start && add_space_prefix_;
+  std::string changed;
+  if (adds_space || text.find(kBlank) != std::string_view::npos) {
+    changed = with_blanks(text, adds_space);
+    text = changed;
   }
   SymbolMerger merger;
   for (size_t begin = 0; begin < text.size();) {

@@ -46,7 +46,7 @@ class Tokenizer {
   // The bytes of the tokens, which need not be whole characters (StreamDecoder gives those).
   // Control and unused tokens give nothing unless `render_special`, ids outside of the vocabulary
   // never. The blank that encode() puts before a text (SentencePiece) is taken off again, so that
-  // decode(encode(text)) == text.
+  // decode(encode(text)) == text, but where a text has SentencePiece's own sign for a blank, U+2581.
   std::string decode(std::span<const int32_t> ids, bool render_special = false) const;
   // The bytes of one token, as they stand inside a text; of a control token its name. Empty if the
   // id is not in the vocabulary.

@@ -94,7 +94,9 @@ void check_text(const Tokenizer& tokenizer, std::string_view text, bool must_enc
     LH_CHECK(ids || !must_encode);
     if (!ids) continue;
     const std::string decoded = tokenizer.decode(*ids, true);
-    const bool is_reversible = !parse_special || !tokenizer.adds_space_prefix();
+    // A written-out blank of SentencePiece comes back as one.
+    const bool is_reversible = !tokenizer.adds_space_prefix() ||
+                               (!parse_special && text.find("▁") == std::string_view::npos);
     if (must_encode && is_reversible) LH_CHECK(decoded == text);
     StreamDecoder decoder(tokenizer);
     StopMatcher matcher({"ab", "\n\n"});
