@@ -51,9 +51,14 @@ struct Elements {
         rest += static_cast<double>(attention->q_proj_dim() + attention->joined_dim());
         if (attention->writes)
           every_row += d_model * static_cast<double>(attention->k_dim() + attention->v_dim());
+      } else if (const auto* retention = std::get_if<RetentionSpec>(&layer.mixer)) {
+        rest += static_cast<double>(2 * retention->k_dim() + 3 * retention->v_dim());
+      } else if (const auto* mamba = std::get_if<MambaSpec>(&layer.mixer)) {
+        rest += static_cast<double>(3 * mamba->d_inner);
+        const size_t n_choices = 2 * mamba->dt_rank + 2 * mamba->d_state;
+        every_row += static_cast<double>(mamba->d_inner * n_choices);
       } else {
-        const auto& retention = std::get<RetentionSpec>(layer.mixer);
-        rest += static_cast<double>(2 * retention.k_dim() + 3 * retention.v_dim());
+        rest += static_cast<double>(2 * std::get<MemorySpec>(layer.mixer).d_inner);
       }
       if (const auto* experts = std::get_if<ExpertsSpec>(&layer.ffn)) {
         rest += static_cast<double>(3 * experts->n_active * experts->each.d_ff);

@@ -65,6 +65,17 @@ class CudaBackend final : public Backend {
   void subtract_pairs(MatrixView<const float>, size_t, const Lambda&, MatrixView<float>) override {
     refused();
   }
+  void layer_norm(MatrixView<const float>, const Floats&, const Floats&, float,
+                  MatrixView<float>) override {
+    refused();
+  }
+  void convolve(::longhaul::Pass&, const MambaSpec&, MatrixView<const float>, const Floats&,
+                const Floats&, MatrixView<float>) override {
+    refused();
+  }
+  void scan(::longhaul::Pass&, const MambaSpec&, const ScanInput&, MatrixView<float>) override {
+    refused();
+  }
   void retain(::longhaul::Pass&, const RetentionSpec&, MatrixView<const float>, MatrixView<float>,
               MatrixView<const float>, MatrixView<const float>, MatrixView<float>) override {
     refused();

@@ -80,6 +80,35 @@ void rms_norm(const float* x, const float* weight, float eps, size_t n, float* o
   map(x, weight, n, out, [factor](VF a, VF w) HWY_ATTR { return hn::Mul(hn::Mul(a, factor), w); });
 }
 
+// The sum of f(x[i]).
+template <class F>
+HWY_INLINE float sum_of(const float* x, size_t n, F f) {
+  const DF d;
+  const size_t n_lanes = hn::Lanes(d);
+  VF sum = hn::Zero(d);
+  size_t i = 0;
+  for (; i + n_lanes <= n; i += n_lanes) sum = hn::Add(sum, f(hn::LoadU(d, x + i)));
+  float rest = 0;
+  for (; i < n; ++i) rest += hn::GetLane(f(hn::Set(d, x[i])));
+  return hn::GetLane(hn::SumOfLanes(d, sum)) + rest;
+}
+
+void layer_norm(const float* x, const float* weight, const float* bias, float eps, size_t n,
+                float* out) {
+  const DF d;
+  const float mean = sum_of(x, n, [](VF v) HWY_ATTR { return v; }) / static_cast<float>(n);
+  const VF centre = hn::Set(d, mean);
+  const float squares = sum_of(x, n, [centre](VF v) HWY_ATTR {
+    const VF difference = hn::Sub(v, centre);
+    return hn::Mul(difference, difference);
+  });
+  const VF factor = hn::Set(d, 1.0F / std::sqrt(squares / static_cast<float>(n) + eps));
+  map(x, weight, n, out, [centre, factor](VF a, VF w) HWY_ATTR {
+    return hn::Mul(hn::Mul(hn::Sub(a, centre), factor), w);
+  });
+  map(out, bias, n, out, [](VF a, VF b) HWY_ATTR { return hn::Add(a, b); });
+}
+
 // Rotates the pairs (a[i], b[i]), stored apart.
 HWY_INLINE void rotate_halves(float* a, float* b, size_t n_pairs, const float* cos,
                               const float* sin) {
@@ -230,6 +259,7 @@ HWY_AFTER_NAMESPACE();
 namespace longhaul {
 
 HWY_EXPORT(rms_norm);
+HWY_EXPORT(layer_norm);
 HWY_EXPORT(apply_rope);
 HWY_EXPORT(silu_mul);
 HWY_EXPORT(gelu_mul);
@@ -237,6 +267,11 @@ HWY_EXPORT(add_in_place);
 HWY_EXPORT(scale_in_place);
 HWY_EXPORT(softmax_in_place);
 HWY_EXPORT(argmax);
+
+void layer_norm(const float* x, const float* weight, const float* bias, float eps, size_t n,
+                float* out) {
+  HWY_DYNAMIC_DISPATCH(layer_norm)(x, weight, bias, eps, n, out);
+}
 
 void rms_norm(const float* x, const float* weight, float eps, size_t n, float* out) {
   HWY_DYNAMIC_DISPATCH(rms_norm)(x, weight, eps, n, out);

@@ -11,6 +11,11 @@ namespace longhaul {
 // equation 4).
 void rms_norm(const float* x, const float* weight, float eps, size_t n, float* out);
 
+// out[i] = (x[i] - mean(x)) / sqrt(variance(x) + eps) * weight[i] + bias[i], for n numbers (Ba et al.
+// 2016).
+void layer_norm(const float* x, const float* weight, const float* bias, float eps, size_t n,
+                float* out);
+
 // Which two numbers of a head a rotation turns: (x0, x1), (x2, x3), .. or (x_i, x_{i + rope_dim /
 // 2}).
 enum class RopeLayout { kInterleaved, kHalf };

@@ -69,6 +69,28 @@ TEST_P(Ops, RmsNorm) {
   }
 }
 
+TEST_P(Ops, LayerNorm) {
+  for (const size_t n : lengths()) {
+    if (n == 0) continue;
+    Row x(n, 1, 3.0F);
+    Row weight(n, 2), bias(n, 3);
+    Row out(n);
+    for (size_t i = 0; i < n; ++i) x[i] += 2.0F;
+    std::vector<double> expected(n);
+    reference::layer_norm(x.data(), weight.data(), bias.data(), 1e-5F, n, expected.data());
+    layer_norm(x.data(), weight.data(), bias.data(), 1e-5F, n, out.data());
+    // Sums of n numbers and of n squares, and the differences lose as much as the mean was off; a
+    // lone number minus itself is nothing.
+    const double tolerance = n == 1 ? 1e-3 : (2.0 * static_cast<double>(n) + 32.0) * kRound;
+    for (size_t i = 0; i < n; ++i)
+      EXPECT_NEAR(out[i], expected[i], tolerance * (8 + std::abs(expected[i]))) << n << " " << i;
+    out.expect_sentinels();
+    layer_norm(x.data(), weight.data(), bias.data(), 1e-5F, n, x.data());
+    for (size_t i = 0; i < n; ++i) EXPECT_EQ(x[i], out[i]);
+    x.expect_sentinels();
+  }
+}
+
 TEST_P(Ops, Rope) {
   for (const RopeLayout layout : {RopeLayout::kInterleaved, RopeLayout::kHalf}) {
     for (const size_t n_pairs : lengths()) {

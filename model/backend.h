@@ -96,6 +96,14 @@ struct Lambda {
   MatrixView<const float> gates = {};
 };
 
+// What a selective scan reads, by rows (kernels/scan.h).
+struct ScanInput {
+  MatrixView<const float> step, x, b, c;
+  const Floats* step_bias = nullptr;
+  const Floats* a = nullptr;
+  const Floats* d = nullptr;
+};
+
 // Rows [from, from + n) that move to [to, to + n).
 struct RowMove {
   size_t from = 0, to = 0, n = 0;
@@ -168,6 +176,9 @@ class Backend {
   // out = RMSNorm(x) * weight; `out` may be x.
   virtual void norm(MatrixView<const float> x, const Floats& weight, float eps,
                     MatrixView<float> out) = 0;
+  // out = LayerNorm(x) * weight + bias; `out` may be x.
+  virtual void layer_norm(MatrixView<const float> x, const Floats& weight, const Floats& bias,
+                          float eps, MatrixView<float> out) = 0;
   // x += y, normed first where there is a weight. y may be changed.
   virtual void add(MatrixView<float> x, MatrixView<float> y, const Floats& norm, float eps) = 0;
   virtual void rotate(std::span<const HeadRows> heads, float eps) = 0;
@@ -213,6 +224,15 @@ class Backend {
   virtual void retain(Pass& pass, const RetentionSpec& spec, MatrixView<const float> q,
                       MatrixView<float> k, MatrixView<const float> v, MatrixView<const float> gates,
                       MatrixView<float> out) = 0;
+
+  // --- Mamba. Both go on with the states of the pass's sequences; scan() comes last.
+
+  // out = silu(a short causal convolution of each column of u): weight [d_inner, d_conv], bias
+  // [d_inner].
+  virtual void convolve(Pass& pass, const MambaSpec& spec, MatrixView<const float> u,
+                        const Floats& weight, const Floats& bias, MatrixView<float> out) = 0;
+  virtual void scan(Pass& pass, const MambaSpec& spec, const ScanInput& input,
+                    MatrixView<float> out) = 0;
 
   // Makes tokens [first, first + count), prepared before, random: a depth to measure speed at.
   virtual void fill_random(KvSequence& kv, size_t first, size_t count, uint64_t seed) = 0;

@@ -29,11 +29,11 @@ void Model::Impl::run_layers(MatrixView<float> logits) {
   for (size_t i = 0; i < plan.layers.size() && pass.n_rows > 0; ++i) {
     const LayerSpec& layer = plan.layers[i];
     const LayerWeights& w = weights.layers[i];
-    pass.norm(w.mixer_norm);
+    pass.norm(w.mixer_norm, w.mixer_norm_bias);
     mix(layer, w.mixer);  // may leave fewer rows, or none
     pass.add_product(w.mixer_post_norm);
     if (pass.n_rows == 0) break;
-    pass.norm(w.ffn_norm);
+    pass.norm(w.ffn_norm, w.ffn_norm_bias);
     feed_forward(layer, w.ffn);
     pass.add_product(w.ffn_post_norm);
   }
@@ -43,8 +43,12 @@ void Model::Impl::run_layers(MatrixView<float> logits) {
 void Model::Impl::mix(const LayerSpec& layer, const MixerWeights& w) {
   if (const auto* spec = std::get_if<AttentionSpec>(&layer.mixer)) {
     attention.run(pass, *spec, std::get<AttentionWeights>(w), layer.rows);
+  } else if (const auto* retained = std::get_if<RetentionSpec>(&layer.mixer)) {
+    retention.run(pass, *retained, std::get<RetentionWeights>(w));
+  } else if (const auto* scanned = std::get_if<MambaSpec>(&layer.mixer)) {
+    mamba.run(pass, *scanned, std::get<MambaWeights>(w));
   } else {
-    retention.run(pass, std::get<RetentionSpec>(layer.mixer), std::get<RetentionWeights>(w));
+    memory.run(pass, std::get<MemorySpec>(layer.mixer), std::get<MemoryWeights>(w));
   }
 }
 
@@ -90,7 +94,12 @@ void Model::Impl::project_logits(MatrixView<float> logits) {
     pass.backend.gather(rows, logit_rows, normed);
     rows = normed;
   }
-  pass.backend.norm(rows, weights.output_norm, plan.norm_eps, normed);
+  if (plan.has_layer_norms) {
+    pass.backend.layer_norm(rows, weights.output_norm, weights.output_norm_bias, plan.norm_eps,
+                            normed);
+  } else {
+    pass.backend.norm(rows, weights.output_norm, plan.norm_eps, normed);
+  }
   pass.prepare_input(normed);
   const Product product = {weights.output.get(), logits};
   pass.multiply({&product, 1});

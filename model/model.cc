@@ -15,6 +15,8 @@ Model::Impl::Impl(Backend& backend, ModelPlan model_plan, ModelWeights model_wei
       pass(backend, plan, numbers_of(weights.rope_factors, backend), max_rows),
       attention(plan, backend, max_rows),
       retention(plan, backend, max_rows),
+      mamba(plan, backend, max_rows),
+      memory(plan, backend, max_rows),
       gated(plan, backend, max_rows),
       experts(plan, backend, max_rows) {
   logit_rows.reserve(max_rows);
@@ -47,7 +49,8 @@ size_t Model::buffer_bytes(const ModelPlan& plan, size_t max_rows) {
   const size_t widest = std::max({plan.d_model, out_dim, main_d_ff(plan)});
   return max_rows *
          (Pass::row_bytes(plan) + Attention::row_bytes(plan) + Retention::row_bytes(plan) +
-          Gated::row_bytes(plan) + Experts::row_bytes(plan) + 2 * widest);  // rounded to 8 bits
+          Mamba::row_bytes(plan) + MemoryUnit::row_bytes(plan) + Gated::row_bytes(plan) +
+          Experts::row_bytes(plan) + 2 * widest);  // rounded to 8 bits
 }
 
 const ModelPlan& Model::plan() const { return impl_->plan; }
@@ -57,8 +60,8 @@ size_t Model::max_rows() const { return impl_->pass.max_rows; }
 
 RopeAngles Model::rope_angles() const {
   const AttentionSpec* attention = main_attention(impl_->plan);
-  if (attention == nullptr) return {};
-  const size_t index = attention->rope.value_or(0);
+  if (attention == nullptr || !attention->rope) return {};
+  const size_t index = *attention->rope;
   const RopeTable& table = impl_->pass.rope(index);
   const auto frequencies = table.frequencies();
   return {.frequencies = {frequencies.begin(), frequencies.end()},

@@ -23,6 +23,8 @@ struct Model::Impl {
   Pass pass;
   Attention attention;
   Retention retention;
+  Mamba mamba;
+  MemoryUnit memory;
   Gated gated;
   Experts experts;
   std::vector<uint32_t> logit_rows;  // of the pass

@@ -30,9 +30,11 @@ Pass::Pass(Backend& backend_in, const ModelPlan& plan_in, std::span<const float>
       n_attention_layers(n_attentions(plan)),
       x(backend.floats(max_rows * plan.d_model)),
       normed(backend.floats(max_rows * plan.d_model)),
-      product(backend.floats(max_rows * plan.d_model)) {
+      product(backend.floats(max_rows * plan.d_model)),
+      memory(backend.floats(max_rows * memory_width(plan))) {
   tokens_.reserve(max_rows);
   by_row_ = {{x.data(), plan.d_model}, {normed.data(), plan.d_model}};
+  if (memory.size() > 0) by_row_.push_back({memory.data(), memory_width(plan)});
   for (const RopeConfig& config : plan.ropes) {
     RopeTable table(config, config.has_factors ? rope_factors : std::span<const float>());
     const size_t n = table.n_frequencies();
@@ -45,7 +47,7 @@ Pass::Pass(Backend& backend_in, const ModelPlan& plan_in, std::span<const float>
 }
 
 size_t Pass::row_bytes(const ModelPlan& plan) {
-  size_t n_floats = 3 * plan.d_model;
+  size_t n_floats = 3 * plan.d_model + memory_width(plan);
   for (const RopeConfig& rope : plan.ropes) n_floats += rope.dim;
   return n_floats * sizeof(float);
 }
@@ -112,8 +114,12 @@ void Pass::narrow() {
   n_rows = n_kept_;
 }
 
-void Pass::norm(const Floats& weight) {
-  backend.norm(x_rows(), weight, plan.norm_eps, normed_rows());
+void Pass::norm(const Floats& weight, const Floats& bias) {
+  if (bias.size() > 0) {
+    backend.layer_norm(x_rows(), weight, bias, plan.norm_eps, normed_rows());
+  } else {
+    backend.norm(x_rows(), weight, plan.norm_eps, normed_rows());
+  }
 }
 
 void Pass::add_product(const Floats& post_norm) {

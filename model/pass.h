@@ -45,8 +45,8 @@ class Pass {
   // As steps: the rows that narrow() leaves; after it, those that there were before.
   std::span<const StepRows> kept() const { return kept_; }
 
-  // normed = RMSNorm(x) * weight
-  void norm(const Floats& weight);
+  // normed = RMSNorm(x) * weight, or where there is a bias LayerNorm(x) * weight + bias
+  void norm(const Floats& weight, const Floats& bias);
   // x += product, normalised first where there is a weight.
   void add_product(const Floats& post_norm);
 
@@ -82,6 +82,7 @@ class Pass {
   Floats x;        // [rows, d_model], residual stream
   Floats normed;   // [rows, d_model]
   Floats product;  // [rows, d_model], what a part adds to x
+  Floats memory;   // [rows, memory_width(plan)], what memory units read
 
  private:
   // One of the plan's ropes.

@@ -7,9 +7,11 @@
 #include "base/check.h"
 #include "kernels/kv_tile.h"
 #include "kernels/retention.h"
+#include "kernels/scan.h"
 #include "model/common_keys.h"
 #include "model/key_reader.h"
 #include "model/mixers/attention.h"
+#include "model/mixers/mamba.h"
 #include "model/mixers/retention.h"
 
 namespace longhaul {
@@ -18,6 +20,7 @@ namespace {
 constexpr size_t kMaxRetentionDim = 1024;
 
 bool writes_state(const LayerSpec& layer) {
+  if (std::holds_alternative<MemorySpec>(layer.mixer)) return false;
   const auto* attention = std::get_if<AttentionSpec>(&layer.mixer);
   return attention == nullptr || attention->writes;
 }
@@ -59,6 +62,8 @@ void assign_slots(ModelPlan& plan) {
   for (LayerSpec& layer : plan.layers) {
     if (auto* retention = std::get_if<RetentionSpec>(&layer.mixer))
       retention->state = add_to_slot(plan.slots, slot_of(*retention));
+    if (auto* mamba = std::get_if<MambaSpec>(&layer.mixer))
+      mamba->state = add_to_slot(plan.slots, slot_of(*mamba));
   }
 }
 
@@ -84,6 +89,21 @@ Status check_mixer(const std::string& path, const RetentionSpec& spec) {
   return {};
 }
 
+Status check_mixer(const std::string& path, const MambaSpec& spec) {
+  if (spec.d_inner % kMambaStep != 0)
+    return unsupported("{}: {} channels of Mamba: supported are multiples of {}", path,
+                       spec.d_inner, kMambaStep);
+  if (spec.d_state % kScanStep != 0)
+    return unsupported("{}: {} states of a channel of Mamba: supported are multiples of {}", path,
+                       spec.d_state, kScanStep);
+  if (spec.dt_rank % 32 != 0)
+    return unsupported("{}: rank {} of Mamba's steps: supported are multiples of 32", path,
+                       spec.dt_rank);
+  return {};
+}
+
+Status check_mixer(const std::string&, const MemorySpec&) { return {}; }
+
 // What holds for any file is the architecture's promise, what depends on the file is bad input.
 Status check_plan(const std::string& path, const ModelPlan& plan) {
   LH_CHECK(!plan.layers.empty());
@@ -97,7 +117,8 @@ Status check_plan(const std::string& path, const ModelPlan& plan) {
     narrowed |= layer.rows == RowSet::kWithLogits;
     const auto* attention = std::get_if<AttentionSpec>(&layer.mixer);
     if (attention == nullptr) {
-      LH_CHECK(layer.rows == RowSet::kAll);  // retention reads every row
+      // What keeps a state reads every row.
+      LH_CHECK(layer.rows == RowSet::kAll || !writes_state(layer));
       continue;
     }
     LH_CHECK(attention->kv.slot < plan.slots.size());
@@ -172,6 +193,15 @@ bool sparse_steps_are_clean(const ModelPlan& plan) {
     selected |= attention != nullptr && attention->window == 0;
   }
   return true;
+}
+
+size_t memory_width(const ModelPlan& plan) {
+  size_t width = 0;
+  for (const LayerSpec& layer : plan.layers) {
+    if (const auto* unit = std::get_if<MemorySpec>(&layer.mixer))
+      width = std::max(width, unit->d_inner);
+  }
+  return width;
 }
 
 size_t main_d_ff(const ModelPlan& plan) {

@@ -67,10 +67,16 @@ struct AttentionSpec {
   // zeta_j = (2 j + 0.4 key_dim) / (1.4 key_dim); 0: it does not.
   float xpos_base = 0;
   QkNorm qk_norm = QkNorm::kNone;
-  bool bias = false;     // q, k and v have biases
+  bool bias = false;  // q, k and v have biases
+  bool out_bias = false;
+  // The file has q, k and v as one matrix, of q and k the even heads before the odd ones.
+  bool is_fused = false;
   bool kv_norm = false;  // k and v are of RMSNorm(x) with a weight of their own, not of the layer's
   HeadPairs pairs = HeadPairs::kNone;
-  float lambda = 0;     // kTwoParts
+  float lambda = 0;  // kTwoParts
+  // Lambda is what four vectors make of it, more than `lambda` at its start, and the sub-norm's
+  // weight counts 1 - `lambda` of what the file says (arXiv 2410.05258, equation 2).
+  bool learns_lambda = false;
   SlotLayer kv = {};    // where its keys and values are; layers may share them
   bool writes = true;   // false: reads the keys and values that an earlier layer wrote
   bool chooses = true;  // false: a sparse step reads the blocks that the layer that chose last did
@@ -105,7 +111,28 @@ struct RetentionSpec {
   size_t v_dim() const { return n_heads * value_dim; }
 };
 
-using MixerSpec = std::variant<AttentionSpec, RetentionSpec>;
+// Mamba (arXiv 2312.00752): a short convolution of each channel, then a scan of states that fade as
+// each token says (kernels/scan.h), gated.
+struct MambaSpec {
+  size_t d_inner = 0;  // channels
+  size_t d_state = 0;  // numbers of each channel's state
+  size_t d_conv = 0;   // tokens that the convolution sees, with the newest one
+  size_t dt_rank = 0;
+  bool gives_memory = false;  // what the scan gives is what memory units read of the token
+  SlotLayer state = {};
+
+  size_t n_floats() const { return d_inner * (d_state + d_conv - 1); }  // kept of a sequence
+};
+
+// d_inner is a multiple of it.
+inline constexpr size_t kMambaStep = 64;
+
+// Gated memory unit (SambaY, arXiv 2507.06607): (silu(x Win) * memory of the token) Wout.
+struct MemorySpec {
+  size_t d_inner = 0;
+};
+
+using MixerSpec = std::variant<AttentionSpec, RetentionSpec, MambaSpec, MemorySpec>;
 
 enum class Activation : uint8_t { kSilu, kGelu };  // kGelu: the tanh form
 
@@ -113,6 +140,7 @@ enum class Activation : uint8_t { kSilu, kGelu };  // kGelu: the tanh form
 struct GatedSpec {
   Activation activation = Activation::kSilu;
   size_t d_ff = 0;
+  bool is_fused = false;  // the file has gate and up as one matrix
 };
 
 // The n_active experts that the router's softmax gives most to, each weighted by its share.
@@ -147,6 +175,7 @@ struct ModelPlan {
   size_t vocab_size = 0;
   size_t context_length = 0;  // tokens, as trained
   float norm_eps = 1e-5F;
+  bool has_layer_norms = false;  // LayerNorm with a bias, instead of RMSNorm
   float embedding_scale = 1.0F;  // multiplies the embeddings
   std::vector<RopeConfig> ropes;
   std::vector<SlotSpec> slots;  // those without a window first
@@ -186,7 +215,9 @@ const AttentionSpec* main_attention(const ModelPlan& plan);
 // Whether a step that reads chosen blocks leaves what a dense one would: no layer that writes a
 // state reads what a layer that is selected from has added.
 bool sparse_steps_are_clean(const ModelPlan& plan);
-// The same layer's feed-forward width; of experts, that of all a token passes through.
+// Numbers that memory units read of each row; 0: there are none.
+size_t memory_width(const ModelPlan& plan);
+// The feed-forward width of the layer of main_attention(); of experts, that of all a token passes through.
 size_t main_d_ff(const ModelPlan& plan);
 
 }  // namespace longhaul

@@ -57,8 +57,10 @@ TEST_P(EveryArchitecture, GivesEveryLayerThatWritesAPlaceOfItsOwn) {
       if (attention->writes) ++uses.at(attention->kv.slot).at(attention->kv.layer);
       EXPECT_EQ(std::get<PagedSlot>(plan.slots[attention->kv.slot]).window, attention->window);
     } else {
-      const auto& retention = std::get<RetentionSpec>(layer.mixer);
-      ++uses.at(retention.state.slot).at(retention.state.layer);
+      const auto* retention = std::get_if<RetentionSpec>(&layer.mixer);
+      const auto* mamba = std::get_if<MambaSpec>(&layer.mixer);
+      if (retention != nullptr) ++uses.at(retention->state.slot).at(retention->state.layer);
+      if (mamba != nullptr) ++uses.at(mamba->state.slot).at(mamba->state.layer);
     }
   }
   for (const auto& slot : uses) EXPECT_EQ(slot, std::vector<int>(slot.size(), 1));

@@ -19,7 +19,10 @@ namespace {
 constexpr size_t kPoolValues = 1 << 16;
 
 TensorType type_of(const RandomModelSpec& spec, const TensorSpec& tensor) {
-  return tensor.stays_f32 || tensor.kind == TensorKind::kVector ? TensorType::kF32 : spec.type;
+  return tensor.stays_f32 || tensor.kind == TensorKind::kVector ||
+                 tensor.kind == TensorKind::kNumbers
+             ? TensorType::kF32
+             : spec.type;
 }
 
 // The numbers of a tensor: normal, or for matrices `gain` over the root of the inputs.
@@ -31,11 +34,16 @@ struct Draw {
 
 Draw draw_of(const RandomModelSpec& spec, std::string_view name) {
   const auto is = [name](std::string_view suffix) { return name.ends_with(suffix); };
+  // Steps between 0.001 and 0.1, mostly.
+  if (is("ssm_dt.bias")) return {.mean = -4, .deviation = 1};
+  if (is("ssm_d")) return {.mean = 1, .deviation = 0.1F};
   if (is(".bias")) return {.mean = 0, .deviation = 0.5F};
+  if (name.find("attn_lambda_") != std::string_view::npos) return {.deviation = 0.1F};
+  if (is("attn_subln.weight")) return {.mean = 1, .deviation = 0.1F};
   if (is("attn_q_norm.weight")) return {.mean = spec.attention_gain, .deviation = 0.1F};
   if (is("norm.weight")) return {.mean = 1, .deviation = 0.1F};
   if (is("token_embd.weight")) return {.gain = spec.embedding_gain};
-  if (is("attn_q.weight")) return {.gain = spec.attention_gain};
+  if (is("attn_q.weight") || is("attn_qkv.weight")) return {.gain = spec.attention_gain};
   if (is("attn_output.weight")) return {.gain = spec.output_gain};
   if (is("output.weight")) return {.gain = 3};
   return {};
@@ -67,8 +75,10 @@ void set_keys(const RandomModelSpec& spec, GgufWriter& writer) {
   }
   if (spec.window > 0) {
     set("attention.sliding_window", spec.window);
-    if (arch != "yoco") set("attention.sliding_window_pattern", spec.window_period);
+    if (arch != "yoco" && arch != "phi4flash")
+      set("attention.sliding_window_pattern", spec.window_period);
   }
+  if (arch == "phi4flash") set("ssm_dt_rank", (spec.d_model + 511) / 512 * 32);
   if (spec.n_shared > 0) set("attention.shared_kv_layers", spec.n_shared);
   if (spec.n_self_heads > 0) set("self_attention.head_count", spec.n_self_heads);
   if (arch == "lex") writer.set_bool("lex.attention.block_causal", spec.block_causal);
@@ -106,8 +116,8 @@ class Builder {
     for (const TensorSpec& tensor : tensors(plan)) {
       if (spec_.tied && !tensor.alternative.empty()) continue;
       const Draw draw = draw_of(spec_, tensor.name);
-      LH_RETURN_IF_ERROR(tensor.kind == TensorKind::kVector ? vector(tensor, draw)
-                                                            : matrix(tensor, draw.gain));
+      const bool is_f32 = tensor.kind == TensorKind::kVector || tensor.kind == TensorKind::kNumbers;
+      LH_RETURN_IF_ERROR(is_f32 ? vector(tensor, draw) : matrix(tensor, draw.gain));
     }
     return {};
   }
@@ -146,7 +156,10 @@ class Builder {
   }
 
   Status vector(const TensorSpec& tensor, const Draw& draw) {
-    const std::vector<float> values = normal(tensor.n_out, draw.mean, draw.deviation);
+    std::vector<float> values = normal(tensor.n_elements(), draw.mean, draw.deviation);
+    // Every channel's states fade at paces from 1 to d_state.
+    for (size_t i = 0; tensor.name.ends_with("ssm_a") && i < values.size(); ++i)
+      values[i] = -static_cast<float>(i % tensor.n_in + 1);
     const auto bytes = std::as_bytes(std::span(values));
     return writer_.add_tensor(tensor.name, TensorType::kF32, tensor.shape(),
                               [copy = std::vector<std::byte>(bytes.begin(), bytes.end())](
@@ -247,6 +260,11 @@ RandomModelSpec yoco(RandomModelSpec spec, size_t n_self_heads, size_t window) {
   return spec;
 }
 
+RandomModelSpec sambay(RandomModelSpec spec, size_t window) {
+  spec.window = window;
+  return spec;
+}
+
 // Sizes from the models' published configurations; of the line's architectures those of their
 // papers' 400M models, beside a Transformer of as many parameters.
 const std::vector<RandomModelSpec>& shapes() {
@@ -263,6 +281,9 @@ const std::vector<RandomModelSpec>& shapes() {
       yoco(shape("yoco-window-400m", "yoco", 24, 1024, 3072, 16, 16, 64, 32000, 1e4F, true), 16,
            1024),
       shape("llama-3.2-1b", "llama", 16, 2048, 8192, 32, 8, 64, 128256, 5e5F, true),
+      sambay(
+          shape("phi-4-mini-flash", "phi4flash", 32, 2560, 10240, 40, 20, 64, 200064, 1e4F, true),
+          512),
       shape("qwen2.5-0.5b", "qwen2", 24, 896, 4864, 14, 2, 64, 151936, 1e6F, true),
       shape("qwen2.5-1.5b", "qwen2", 28, 1536, 8960, 12, 2, 128, 151936, 1e6F, true),
       shape("qwen3-0.6b", "qwen3", 28, 1024, 3072, 16, 8, 128, 151936, 1e6F, true),

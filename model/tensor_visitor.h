@@ -17,6 +17,16 @@ enum class TensorKind : uint8_t {
   kMatrix,   // [n_out, n_in], packed for the kernels
   kExperts,  // [n_experts, n_out, n_in], each packed as a matrix of its own
   kVector,   // [n_out], in f32
+  kNumbers,  // [n_out, n_in], in f32
+};
+
+// Where a weight stands in a tensor that holds several, one behind the other.
+struct TensorPart {
+  size_t n_rows = 0;  // of the whole tensor; 0: the weight is the whole
+  size_t first = 0;
+  // Rows of a head, where the file has the even heads of the part before the odd ones, which are to
+  // take turns; 0: rows stay as they are.
+  size_t head_rows = 0;
 };
 
 struct TensorSpec {
@@ -28,6 +38,7 @@ struct TensorSpec {
   size_t n_active = 1;           // of the experts, those that a row is multiplied with
   std::string alternative = {};  // stands in where a file has no tensor of that name
   bool stays_f32 = false;        // converters do not quantise it
+  TensorPart part = {};
 
   std::vector<uint64_t> shape() const;  // in the file's order: the fastest-running extent first
   uint64_t n_elements() const { return uint64_t{n_out} * n_in * n_experts; }
@@ -52,6 +63,10 @@ class TensorVisitor {
   void experts(std::string name, size_t n_experts, size_t n_active, size_t n_out, size_t n_in,
                std::vector<MatrixPtr>& weights);
   void vector(std::string name, size_t size, Floats& weight);
+  void numbers(std::string name, size_t n_out, size_t n_in, Floats& weight);
+  void matrix_part(std::string name, const TensorPart& part, size_t n_out, size_t n_in,
+                   MatrixPtr& weight);
+  void vector_part(std::string name, const TensorPart& part, size_t size, Floats& weight);
 
  protected:
   virtual void visit(const TensorSpec& spec, EmbeddingPtr& weight) = 0;

@@ -6,9 +6,10 @@
 namespace longhaul {
 
 std::vector<uint64_t> TensorSpec::shape() const {
-  if (kind == TensorKind::kVector) return {n_out};
+  const size_t n_rows = part.n_rows > 0 ? part.n_rows : n_out;
+  if (kind == TensorKind::kVector) return {n_rows};
   if (kind == TensorKind::kExperts) return {n_in, n_out, n_experts};
-  return {n_in, n_out};
+  return {n_in, n_rows};
 }
 
 void TensorVisitor::table(std::string name, size_t n_out, size_t n_in, EmbeddingPtr& weight) {
@@ -50,6 +51,27 @@ void TensorVisitor::vector(std::string name, size_t size, Floats& weight) {
   visit({.name = std::move(name), .kind = TensorKind::kVector, .n_out = size}, weight);
 }
 
+void TensorVisitor::numbers(std::string name, size_t n_out, size_t n_in, Floats& weight) {
+  visit({.name = std::move(name), .kind = TensorKind::kNumbers, .n_out = n_out, .n_in = n_in},
+        weight);
+}
+
+void TensorVisitor::matrix_part(std::string name, const TensorPart& part, size_t n_out, size_t n_in,
+                                MatrixPtr& weight) {
+  visit({.name = std::move(name),
+         .kind = TensorKind::kMatrix,
+         .n_out = n_out,
+         .n_in = n_in,
+         .part = part},
+        weight);
+}
+
+void TensorVisitor::vector_part(std::string name, const TensorPart& part, size_t size,
+                                Floats& weight) {
+  visit({.name = std::move(name), .kind = TensorKind::kVector, .n_out = size, .part = part},
+        weight);
+}
+
 namespace {
 
 class Lister : public TensorVisitor {
@@ -63,13 +85,25 @@ class Lister : public TensorVisitor {
   void visit(const TensorSpec& spec, Floats&) override { specs.push_back(spec); }
 };
 
-}  // namespace
-
-std::vector<TensorSpec> tensors(const ModelPlan& plan) {
+std::vector<TensorSpec> weights_of(const ModelPlan& plan) {
   ModelWeights weights(plan);
   Lister lister;
   visit_tensors(plan, weights, lister);
   return std::move(lister.specs);
+}
+
+}  // namespace
+
+// Parts of one tensor are one.
+std::vector<TensorSpec> tensors(const ModelPlan& plan) {
+  std::vector<TensorSpec> whole;
+  for (TensorSpec& spec : weights_of(plan)) {
+    if (spec.part.first > 0) continue;
+    if (spec.part.n_rows > 0) spec.n_out = spec.part.n_rows;
+    spec.part = {};
+    whole.push_back(std::move(spec));
+  }
+  return whole;
 }
 
 const GgufTensor* find_tensor(const GgufFile& file, const TensorSpec& spec) {
@@ -89,7 +123,7 @@ WeightBytes weight_bytes(const ModelPlan& plan, const GgufFile& file) {
 WeightBytes weight_bytes(const ModelPlan& plan,
                          FunctionRef<std::optional<TensorType>(const TensorSpec&)> type_of) {
   WeightBytes bytes;
-  for (const TensorSpec& spec : tensors(plan)) {
+  for (const TensorSpec& spec : weights_of(plan)) {
     if (!spec.is_packed()) continue;
     const std::optional<TensorType> type = type_of(spec);
     if (!type) continue;

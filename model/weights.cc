@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <set>
 
@@ -44,8 +45,9 @@ class Binder : public TensorVisitor {
   void visit(const TensorSpec& spec, MatrixPtr& weight) override {
     if (weight != nullptr) return;  // bound already
     run(spec, [&](const GgufTensor& tensor) -> Status {
-      LH_ASSIGN_OR_RETURN(
-          weight, backend_.matrix(tensor.type(), tensor.data.data(), spec.n_out, spec.n_in));
+      std::vector<std::byte> copy;
+      const std::byte* const rows = rows_of(spec, tensor, copy);
+      LH_ASSIGN_OR_RETURN(weight, backend_.matrix(tensor.type(), rows, spec.n_out, spec.n_in));
       file_.release(tensor);  // the backend's copy is the one that is read from now on
       return {};
     });
@@ -67,14 +69,38 @@ class Binder : public TensorVisitor {
 
   void visit(const TensorSpec& spec, Floats& weight) override {
     run(spec, [&](const GgufTensor& tensor) -> Status {
-      std::vector<float> numbers(spec.n_out);
-      find_quant(tensor.type())->dequantize(tensor.data.data(), numbers.data(), spec.n_out);
+      std::vector<float> all(tensor.n_elements());
+      find_quant(tensor.type())->dequantize(tensor.data.data(), all.data(), all.size());
+      std::vector<std::byte> copy;
+      const std::byte* const rows =
+          rows_of(spec, std::as_bytes(std::span(all)), spec.n_in * sizeof(float), copy);
+      std::vector<float> numbers(spec.n_out * spec.n_in);
+      std::memcpy(numbers.data(), rows, numbers.size() * sizeof(float));
       weight = backend_.floats_of(numbers);
       return {};
     });
   }
 
  private:
+  // The rows of a weight, in order. `copy` holds them where the file has them in another one.
+  static const std::byte* rows_of(const TensorSpec& spec, std::span<const std::byte> tensor,
+                                  size_t row_bytes, std::vector<std::byte>& copy) {
+    const std::byte* const first = tensor.data() + spec.part.first * row_bytes;
+    if (spec.part.head_rows == 0) return first;
+    const size_t head_bytes = spec.part.head_rows * row_bytes;
+    const size_t n_heads = spec.n_out / spec.part.head_rows;
+    copy.resize(spec.n_out * row_bytes);
+    for (size_t head = 0; head < n_heads; ++head) {
+      const size_t from = head % 2 * (n_heads / 2) + head / 2;
+      std::memcpy(copy.data() + head * head_bytes, first + from * head_bytes, head_bytes);
+    }
+    return copy.data();
+  }
+  static const std::byte* rows_of(const TensorSpec& spec, const GgufTensor& tensor,
+                                  std::vector<std::byte>& copy) {
+    return rows_of(spec, tensor.data, tensor.data.size() / spec.shape().back(), copy);
+  }
+
   void run(const TensorSpec& spec, FunctionRef<Status(const GgufTensor&)> bind) {
     if (!status_) return;
     const Result<const GgufTensor*> tensor = find(spec);
@@ -109,11 +135,17 @@ class Binder : public TensorVisitor {
   Status status_;
 };
 
+void visit_norm(const ModelPlan& plan, const std::string& name, Floats& weight, Floats& bias,
+                TensorVisitor& visitor) {
+  visitor.vector(name + ".weight", plan.d_model, weight);
+  if (plan.has_layer_norms) visitor.vector(name + ".bias", plan.d_model, bias);
+}
+
 void visit_layer(const ModelPlan& plan, size_t index, LayerWeights& weights,
                  TensorVisitor& visitor) {
   const LayerSpec& layer = plan.layers[index];
   const std::string prefix = fmt::format("blk.{}.", index);
-  visitor.vector(prefix + "attn_norm.weight", plan.d_model, weights.mixer_norm);
+  visit_norm(plan, prefix + "attn_norm", weights.mixer_norm, weights.mixer_norm_bias, visitor);
   std::visit(
       [&](const auto& spec) {
         using Weights = WeightsOf<std::decay_t<decltype(spec)>>;
@@ -123,7 +155,7 @@ void visit_layer(const ModelPlan& plan, size_t index, LayerWeights& weights,
   if (layer.post_norms) {
     visitor.vector(prefix + "post_attention_norm.weight", plan.d_model, weights.mixer_post_norm);
   }
-  visitor.vector(prefix + "ffn_norm.weight", plan.d_model, weights.ffn_norm);
+  visit_norm(plan, prefix + "ffn_norm", weights.ffn_norm, weights.ffn_norm_bias, visitor);
   std::visit(
       [&](const auto& spec) {
         using Weights = WeightsOf<std::decay_t<decltype(spec)>>;
@@ -156,7 +188,7 @@ ModelWeights::ModelWeights(const ModelPlan& plan) : layers(plan.layers.size()) {
 void visit_tensors(const ModelPlan& plan, ModelWeights& weights, TensorVisitor& visitor) {
   visitor.table("token_embd.weight", plan.vocab_size, plan.d_model, weights.embedding);
   for (size_t i = 0; i < plan.layers.size(); ++i) visit_layer(plan, i, weights.layers[i], visitor);
-  visitor.vector("output_norm.weight", plan.d_model, weights.output_norm);
+  visit_norm(plan, "output_norm", weights.output_norm, weights.output_norm_bias, visitor);
   visit_output(plan, weights, visitor);
   for (const RopeConfig& rope : plan.ropes) {
     if (!rope.has_factors) continue;
@@ -186,6 +218,11 @@ Result<ModelWeights> bind_weights(const GgufFile& file, const ModelPlan& plan, B
                      file.path());
   }
   LH_RETURN_IF_ERROR(binder.refuse_leftovers());
+  for (size_t i = 0; i < plan.layers.size(); ++i) {
+    const auto* attention = std::get_if<AttentionSpec>(&plan.layers[i].mixer);
+    if (attention != nullptr)
+      settle_lambda(*attention, std::get<AttentionWeights>(weights.layers[i].mixer), backend);
+  }
   for (const GgufTensor& tensor : file.tensors()) weights.n_parameters += tensor.n_elements();
   return weights;
 }

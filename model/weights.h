@@ -9,20 +9,25 @@
 #include "model/ffn/experts.h"
 #include "model/ffn/gated.h"
 #include "model/mixers/attention.h"
+#include "model/mixers/mamba.h"
+#include "model/mixers/memory.h"
 #include "model/mixers/retention.h"
 #include "model/plan.h"
 #include "model/tensor_visitor.h"
 
 namespace longhaul {
 
-using MixerWeights = std::variant<AttentionWeights, RetentionWeights>;  // as MixerSpec
-using FfnWeights = std::variant<GatedWeights, ExpertsWeights>;          // as FfnSpec
+using MixerWeights = std::variant<AttentionWeights, RetentionWeights, MambaWeights,
+                                  MemoryWeights>;               // as MixerSpec
+using FfnWeights = std::variant<GatedWeights, ExpertsWeights>;  // as FfnSpec
 
 struct LayerWeights {
   Floats mixer_norm;       // [d_model]
+  Floats mixer_norm_bias;  // [d_model], empty but of LayerNorms; so for the others
   Floats mixer_post_norm;  // [d_model], empty without post norms
   Floats ffn_norm;         // [d_model]
-  Floats ffn_post_norm;    // [d_model], empty without post norms
+  Floats ffn_norm_bias;
+  Floats ffn_post_norm;  // [d_model], empty without post norms
   MixerWeights mixer;
   FfnWeights ffn;
 };
@@ -34,7 +39,8 @@ struct ModelWeights {
 
   EmbeddingPtr embedding;  // [vocab_size, d_model]
   std::vector<LayerWeights> layers;
-  Floats output_norm;   // [d_model]
+  Floats output_norm;  // [d_model]
+  Floats output_norm_bias;
   MatrixPtr output;     // [vocab_size, d_model]
   Floats rope_factors;  // [rope.dim / 2], empty without
   size_t n_parameters = 0;

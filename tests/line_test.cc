@@ -60,7 +60,8 @@ struct Rig {
 
 class Line : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(All, Line,
-                         testing::Values("retnet", "yoco", "yoco_window", "diff", "diff2", "lex"),
+                         testing::Values("retnet", "yoco", "yoco_window", "diff", "diff2", "lex",
+                                         "phi4flash"),
                          [](const auto& test) { return test.param; });
 
 TEST_P(Line, SameBitsInAnyChunkingAndForAnyNumberOfThreads) {
@@ -240,6 +241,7 @@ TEST(Yoco, SparseStepsLeaveWhatDenseOnesWould) {
   EXPECT_FALSE(sparse_steps_are_clean(plan_random_model(spec_of("diff2")).value().plan));
   expect_clean("yoco", 699);  // the last token is not cached yet
   expect_clean("yoco_window", 699);
+  expect_clean("phi4flash", 699);
   expect_clean("diff2", 500);
 }
 

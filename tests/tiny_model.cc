@@ -36,6 +36,14 @@ TinyModelSpec tiny_spec(const std::string& architecture) {
     spec.n_shared = 2;
     spec.d_model = 128;  // lower layers have d_model / n_heads dimensions a head
   }
+  if (architecture == "phi4flash") {
+    spec.n_layers = 8;  // every kind of layer
+    spec.d_model = 128;
+    spec.n_heads = 8;
+    spec.n_kv_heads = 4;
+    spec.head_dim = 16;
+    spec.window = 40;
+  }
   return spec;
 }
 

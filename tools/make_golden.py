@@ -54,6 +54,8 @@ SPECS = [
     Spec("diff-q8_0", "diff", "Q8_0", 30, n_layers=1, n_heads=1, n_kv_heads=1, d_ff=64),
     Spec("lex-f16", "lex", "F16", 32, n_heads=2, n_kv_heads=1, d_ff=64),
     Spec("diff2-f16", "diff2", "F16", 31, n_heads=4, n_kv_heads=1, d_ff=64),
+    # Every kind of layer: M W M W M* P G C.
+    Spec("phi4flash-f16", "phi4flash", "F16", 33, n_layers=8, n_heads=8, n_kv_heads=4, head_dim=16, d_ff=64, window=24),
 ]
 
 

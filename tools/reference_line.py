@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+import reference_sambay
 from reference_model import Model, rms_norm, rotate, silu, softmax
 
 # Mistakes that Noise.mutate may name, by architecture: the other rotation, frequencies spaced as elsewhere; no decay, a
@@ -18,6 +19,7 @@ MISTAKES = {
     "diff": ["other_layout", "no_lambda", "swapped_pairs", "scale_of_whole", "no_sub_norm"],
     "diff2": ["other_layout", "no_lambda", "swapped_pairs"],
     "lex": ["other_layout", "no_decay", "other_way", "full_causal"],
+    "phi4flash": reference_sambay.MISTAKES,
 }
 
 
@@ -165,4 +167,6 @@ def load_model(path):
     import gguf
     reader = gguf.GGUFReader(path)
     arch = reader.get_field("general.architecture").contents()
+    if arch == "phi4flash":
+        return reference_sambay.SambaYModel(path, reader)
     return LineModel(path, reader) if arch in MISTAKES else Model(path)

@@ -75,7 +75,8 @@ def _scalar(reader, key, default=None):
 
 def read_config(reader):
     arch = _scalar(reader, "general.architecture")
-    if arch not in ("llama", "qwen2", "qwen3", "gemma3", "qwen3moe", "olmoe", "retnet", "yoco", "diff", "diff2", "lex"):
+    if arch not in ("llama", "qwen2", "qwen3", "gemma3", "qwen3moe", "olmoe", "retnet", "yoco", "diff", "diff2", "lex",
+                    "phi4flash"):
         raise ValueError(f"general.architecture: {arch}")
     get = lambda key, default=None: _scalar(reader, f"{arch}.{key}", default)
     for key in ("attention.sliding_window_pattern", "final_logit_softcapping", "expert_weights_scale",
@@ -235,6 +236,9 @@ class Model:
         out = np.einsum("hqk,khd->qhd", softmax(np.where(seen, scores, -np.inf)), v).reshape(n, -1)
         return self._linear(out, f"{name}_output", noise)
 
+    def _norm(self, x, name, noise):
+        return rms_norm(x, self.tensors[f"{name}.weight"], self.config.norm_eps)
+
     def _ffn(self, layer, x, noise):
         act = gelu_tanh if self.config.gemma and "silu" not in noise.mutate else silu
         gate = self._linear(x, f"blk.{layer}.ffn_gate", noise)
@@ -279,8 +283,7 @@ class Model:
         if (c.gemma or c.arch == "yoco") and "no_embedding_scale" not in noise.mutate:
             x = x * math.sqrt(c.d_model)
 
-        def norm(x, name):
-            return rms_norm(x, t[f"{name}.weight"], c.norm_eps)
+        norm = lambda x, name: self._norm(x, name, noise)
 
         def post_norm(x, name):
             return norm(x, name) if c.gemma and "no_post_norms" not in noise.mutate else x

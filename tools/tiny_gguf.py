@@ -95,6 +95,19 @@ def llama3_factors(n_rot, base, original, scale=8.0, low=1.0, high=4.0):
     return np.where(wavelength < original / high, 1.0, factors).astype(np.float32)
 
 
+def write_sambay_metadata(writer, spec):
+    """Keys as the community's files have them."""
+    half = spec.n_layers // 2
+    kinds = [(0 if i <= half else 3) if i % 2 == 0 else (1 if i < half else 2 if i == half + 1 else 4)
+             for i in range(spec.n_layers)]
+    writer.add_array("phi4flash.layer_types", kinds)
+    for key, value in (("mb_per_layer", 2), ("sliding_window", spec.window), ("pivot_layer", half + 1), ("ssm_cache_layer", half),
+                       ("ssm_d_conv", 4), ("ssm_d_state", 16), ("ssm_d_inner", 2 * spec.d_model), ("ssm_dt_rank", 32),
+                       ("ssm_expand", 2)):
+        writer.add_uint32(f"phi4flash.{key}", value)
+    writer.add_layer_norm_eps(1e-6)
+
+
 def write_metadata(writer, spec):
     n_context = 48 if spec.arch == "lex" else 4096  # lex sees blocks of half of it
     writer.add_name(spec.name)
@@ -107,7 +120,9 @@ def write_metadata(writer, spec):
     writer.add_head_count_kv(spec.n_kv_heads)
     writer.add_layer_norm_rms_eps(1e-5 if spec.arch in ("llama", "olmoe") else 1e-6)
     writer.add_rope_freq_base(spec.rope_base)
-    if spec.window:
+    if spec.arch == "phi4flash":
+        write_sambay_metadata(writer, spec)
+    elif spec.window:
         writer.add_sliding_window(spec.window)
     if spec.n_shared:
         writer.add_uint32("yoco.attention.shared_kv_layers", spec.n_shared)
@@ -194,6 +209,35 @@ def write_model(path, spec):
         if spec.arch == "diff":
             vector(f"{blk}.attn_sub_norm.weight", 2 * d_head, 0.6, 0.2)
 
+    def numbers(name, shape, mean, spread):
+        writer.add_tensor(name, (mean + spread * rng.uniform(-1.0, 1.0, shape)).astype(np.float32))
+
+    def sambay_mixer(blk, layer):
+        """Mamba, differential attention (q and k with the even heads first) and gated memory units."""
+        half, inner, width = spec.n_layers // 2, 2 * d, spec.head_dim
+        if layer % 2 == 1:
+            n_rows = (spec.n_heads + (2 * spec.n_kv_heads if layer <= half + 1 else 0)) * width
+            matrix(f"{blk}.attn_qkv", n_rows, d, 1.5 / np.sqrt(d))
+            vector(f"{blk}.attn_qkv.bias", n_rows, 0.0, 0.7)
+            matrix(f"{blk}.attn_output", d, d_q, 1.5 / np.sqrt(d_q))
+            vector(f"{blk}.attn_output.bias", d, 0.0, 0.5)
+            for part in ("q1", "k1", "q2", "k2"):
+                vector(f"{blk}.attn_lambda_{part}.weight", width, 0.0, 0.3)
+            vector(f"{blk}.attn_subln.weight", 2 * width, 1.0, 0.3)
+        elif layer <= half:
+            matrix(f"{blk}.ssm_in", 2 * inner, d, 1.5 / np.sqrt(d))
+            numbers(f"{blk}.ssm_conv1d.weight", (inner, 4), 0.1, 0.6)
+            vector(f"{blk}.ssm_conv1d.bias", inner, 0.0, 0.3)
+            matrix(f"{blk}.ssm_x", 32 + 2 * 16, inner, 2.0 / np.sqrt(inner))
+            numbers(f"{blk}.ssm_dt.weight", (inner, 32), 0.0, 0.3)
+            vector(f"{blk}.ssm_dt.bias", inner, -2.5, 2.0)
+            writer.add_tensor(f"{blk}.ssm_a", np.tile(-np.arange(1, 17, dtype=np.float32), (inner, 1)))
+            vector(f"{blk}.ssm_d", inner, 1.1, 0.2)
+            matrix(f"{blk}.ssm_out", d, inner, 1.5 / np.sqrt(inner))
+        else:
+            matrix(f"{blk}.gmu_in", inner, d, 1.5 / np.sqrt(d))
+            matrix(f"{blk}.gmu_out", d, inner, 1.5 / np.sqrt(inner))
+
     d, d_q, d_kv = spec.d_model, spec.n_heads * spec.head_dim, spec.n_kv_heads * spec.head_dim
     # gemma3 and yoco multiply their embeddings by sqrt(d).
     matrix("token_embd", vocab, d, 0.04 if spec.arch in ("gemma3", "yoco") else 0.25)
@@ -202,7 +246,16 @@ def write_model(path, spec):
         writer.add_tensor("rope_freqs.weight", factors)
     for i in range(spec.n_layers):
         blk = f"blk.{i}"
+        is_sambay = spec.arch == "phi4flash"
         vector(f"{blk}.attn_norm.weight", d, 1.0, 0.4)
+        if is_sambay:
+            vector(f"{blk}.attn_norm.bias", d, 0.0, 0.2)
+            sambay_mixer(blk, i)
+            vector(f"{blk}.ffn_norm.weight", d, 1.0, 0.4)
+            vector(f"{blk}.ffn_norm.bias", d, 0.0, 0.2)
+            matrix(f"{blk}.ffn_up", 2 * spec.d_ff, d, 1.2 / np.sqrt(d))
+            matrix(f"{blk}.ffn_down", d, spec.d_ff, 1.0 / np.sqrt(spec.d_ff))
+            continue
         is_line = spec.arch in ("retnet", "yoco", "diff", "diff2", "lex")
         if is_line:
             line_mixer(blk, i)
@@ -231,6 +284,8 @@ def write_model(path, spec):
         matrix(f"{blk}.ffn_up", spec.d_ff, d, 1.0 / np.sqrt(d))
         matrix(f"{blk}.ffn_down", d, spec.d_ff, 1.0 / np.sqrt(spec.d_ff))
     vector("output_norm.weight", d, 1.0, 0.4)
+    if spec.arch == "phi4flash":
+        vector("output_norm.bias", d, 0.0, 0.2)
     if not spec.tied:
         matrix("output", vocab, d, 0.25)
     writer.write_header_to_file()

@@ -6,6 +6,21 @@
 
 namespace longhaul::reference {
 
+void layer_norm(const float* x, const float* weight, const float* bias, float eps, size_t n,
+                double* out) {
+  double mean = 0, variance = 0;
+  for (size_t i = 0; i < n; ++i) mean += static_cast<double>(x[i]) / static_cast<double>(n);
+  for (size_t i = 0; i < n; ++i) {
+    const double difference = static_cast<double>(x[i]) - mean;
+    variance += difference * difference / static_cast<double>(n);
+  }
+  const double factor = 1 / std::sqrt(variance + static_cast<double>(eps));
+  for (size_t i = 0; i < n; ++i) {
+    out[i] = (static_cast<double>(x[i]) - mean) * factor * static_cast<double>(weight[i]) +
+             static_cast<double>(bias[i]);
+  }
+}
+
 void rms_norm(const float* x, const float* weight, float eps, size_t n, double* out) {
   double sum = 0.0;
   for (size_t i = 0; i < n; ++i) sum += static_cast<double>(x[i]) * x[i];

@@ -8,6 +8,8 @@
 
 namespace longhaul::reference {
 
+void layer_norm(const float* x, const float* weight, const float* bias, float eps, size_t n,
+                double* out);
 void rms_norm(const float* x, const float* weight, float eps, size_t n, double* out);
 void apply_rope(const float* heads, size_t n_heads, size_t head_dim, size_t rope_dim,
                 const float* cos, const float* sin, RopeLayout layout, double* out);

@@ -118,6 +118,13 @@ void CpuBackend::norm(MatrixView<const float> x, const Floats& weight, float eps
   });
 }
 
+void CpuBackend::layer_norm(MatrixView<const float> x, const Floats& weight, const Floats& bias,
+                            float eps, MatrixView<float> out) {
+  for_each_row(x.n_rows, [&](size_t r, size_t) {
+    longhaul::layer_norm(x.row(r), weight.data(), bias.data(), eps, x.n_cols, out.row(r));
+  });
+}
+
 void CpuBackend::add(MatrixView<float> x, MatrixView<float> y, const Floats& norm, float eps) {
   for_each_row(x.n_rows, [&](size_t r, size_t) {
     float* const row = y.row(r);

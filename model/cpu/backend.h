@@ -7,6 +7,7 @@
 #include "base/page_region.h"
 #include "kernels/linear.h"
 #include "kernels/retention.h"
+#include "kernels/scan.h"
 #include "model/backend.h"
 #include "model/cpu/attention.h"
 #include "parallel/thread_pool.h"
@@ -43,6 +44,8 @@ class CpuBackend final : public Backend {
               MatrixView<float> sin) override;
   void norm(MatrixView<const float> x, const Floats& weight, float eps,
             MatrixView<float> out) override;
+  void layer_norm(MatrixView<const float> x, const Floats& weight, const Floats& bias, float eps,
+                  MatrixView<float> out) override;
   void add(MatrixView<float> x, MatrixView<float> y, const Floats& norm, float eps) override;
   void rotate(std::span<const HeadRows> heads, float eps) override;
   void activate(Activation activation, MatrixView<float> gate, MatrixView<const float> up) override;
@@ -72,6 +75,10 @@ class CpuBackend final : public Backend {
   void retain(Pass& pass, const RetentionSpec& spec, MatrixView<const float> q, MatrixView<float> k,
               MatrixView<const float> v, MatrixView<const float> gates,
               MatrixView<float> out) override;
+  void convolve(Pass& pass, const MambaSpec& spec, MatrixView<const float> u, const Floats& weight,
+                const Floats& bias, MatrixView<float> out) override;
+  void scan(Pass& pass, const MambaSpec& spec, const ScanInput& input,
+            MatrixView<float> out) override;
   void fill_random(KvSequence& kv, size_t first, size_t count, uint64_t seed) override;
 
  private:
@@ -87,6 +94,7 @@ class CpuBackend final : public Backend {
   CpuAttention attention_;
   std::vector<float> decays_;           // [n_heads, rows] of a pass
   std::vector<RetentionJob> retained_;  // [steps, n_heads]
+  std::vector<ScanJob> scans_;          // [steps]
 };
 
 // Below this many tasks a fork and join costs more than the loop.

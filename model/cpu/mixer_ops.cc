@@ -1,4 +1,4 @@
-// Operations of mixers beyond attention on the host: pairs of heads, retention.
+// Operations of mixers beyond attention on the host: pairs of heads, retention, Mamba.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -12,6 +12,8 @@ namespace {
 
 // Columns of a head that one task takes, where heads are few.
 constexpr size_t kSliceColumns = 64;
+// Channels of Mamba that one task takes.
+constexpr size_t kSliceChannels = kMambaStep;
 
 float sigmoid(float x) { return 1.0F / (1.0F + std::exp(-x)); }
 
@@ -85,6 +87,65 @@ void CpuBackend::retain(Pass& pass, const RetentionSpec& spec, MatrixView<const 
   const size_t n_slices = spec.value_dim / width;
   for_each(pool_, retained_.size() * n_slices, 1, [&](size_t task, size_t) {
     longhaul::retain(retained_[task / n_slices], task % n_slices * width, width);
+  });
+}
+
+// Behind the scan's state stand the last inputs of the convolution, [d_conv - 1, d_inner].
+void CpuBackend::convolve(Pass& pass, const MambaSpec& spec, MatrixView<const float> u,
+                          const Floats& weight, const Floats& bias, MatrixView<float> out) {
+  const size_t n_before = spec.d_conv - 1;
+  const size_t n_slices = spec.d_inner / kSliceChannels;
+  for_each(pool_, pass.steps.size() * n_slices, 1, [&](size_t task, size_t) {
+    const StepRows& rows = pass.rows[task / n_slices];
+    RecurrentState& state = pass.steps[task / n_slices]->state->recurrent(spec.state.slot);
+    float* const before = state.layer(spec.state.layer).data() + spec.d_inner * spec.d_state;
+    const size_t first = task % n_slices * kSliceChannels;
+    // Row r of the text as it stands before and in the pass.
+    const auto input = [&](size_t r) {
+      return r < n_before ? before + r * spec.d_inner : u.row(rows.first + r - n_before);
+    };
+    for (size_t r = 0; r < rows.n; ++r) {
+      float* const to = out.row(rows.first + r);
+      for (size_t e = first; e < first + kSliceChannels; ++e) {
+        float sum = bias.data()[e];
+        for (size_t j = 0; j < spec.d_conv; ++j)
+          sum += weight.data()[e * spec.d_conv + j] * input(r + j)[e];
+        to[e] = sum * sigmoid(sum);
+      }
+    }
+    for (size_t r = 0; r < n_before; ++r)
+      std::memmove(before + r * spec.d_inner + first, input(rows.n + r) + first,
+                   kSliceChannels * sizeof(float));
+  });
+}
+
+void CpuBackend::scan(Pass& pass, const MambaSpec& spec, const ScanInput& input,
+                      MatrixView<float> out) {
+  scans_.clear();
+  for (size_t s = 0; s < pass.steps.size(); ++s) {
+    const StepRows& rows = pass.rows[s];
+    RecurrentState& state = pass.steps[s]->state->recurrent(spec.state.slot);
+    scans_.push_back({.step = input.step.row(rows.first),
+                      .x = input.x.row(rows.first),
+                      .b = input.b.row(rows.first),
+                      .c = input.c.row(rows.first),
+                      .step_bias = input.step_bias->data(),
+                      .a = input.a->data(),
+                      .d = input.d->data(),
+                      .state = state.layer(spec.state.layer).data(),
+                      .out = out.row(rows.first),
+                      .step_stride = input.step.stride,
+                      .x_stride = input.x.stride,
+                      .b_stride = input.b.stride,
+                      .c_stride = input.c.stride,
+                      .out_stride = out.stride,
+                      .n_rows = rows.n,
+                      .n_states = spec.d_state});
+    state.advance(rows.first_pos + rows.n);
+  }
+  const size_t n_slices = spec.d_inner / kSliceChannels;
+  for_each(pool_, scans_.size() * n_slices, 1, [&](size_t task, size_t) {
+    longhaul::scan(scans_[task / n_slices], task % n_slices * kSliceChannels, kSliceChannels);
   });
 }
 

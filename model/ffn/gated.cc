@@ -17,8 +17,15 @@ size_t widest(const ModelPlan& plan) {
 
 void visit_tensors(const GatedSpec& spec, size_t d_model, const std::string& prefix,
                    GatedWeights& weights, TensorVisitor& visitor) {
-  visitor.matrix(prefix + "ffn_gate.weight", spec.d_ff, d_model, weights.w_gate);
-  visitor.matrix(prefix + "ffn_up.weight", spec.d_ff, d_model, weights.w_up);
+  if (spec.is_fused) {
+    const std::string name = prefix + "ffn_up.weight";
+    visitor.matrix_part(name, {.n_rows = 2 * spec.d_ff}, spec.d_ff, d_model, weights.w_gate);
+    visitor.matrix_part(name, {.n_rows = 2 * spec.d_ff, .first = spec.d_ff}, spec.d_ff, d_model,
+                        weights.w_up);
+  } else {
+    visitor.matrix(prefix + "ffn_gate.weight", spec.d_ff, d_model, weights.w_gate);
+    visitor.matrix(prefix + "ffn_up.weight", spec.d_ff, d_model, weights.w_up);
+  }
   visitor.matrix(prefix + "ffn_down.weight", d_model, spec.d_ff, weights.w_down);
 }
 

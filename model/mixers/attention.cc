@@ -1,6 +1,11 @@
 #include "model/mixers/attention.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cmath>
+
+#include "model/weights.h"
 
 namespace longhaul {
 namespace {
@@ -26,22 +31,73 @@ struct Widths {
   size_t all() const { return q + spread + k + v + lambda + out + joined; }
 };
 
+// One tensor: q, k, v.
+void visit_fused(const AttentionSpec& spec, size_t d_model, const std::string& name,
+                 AttentionWeights& weights, TensorVisitor& visitor) {
+  const size_t n_q = spec.q_proj_dim(), n_k = spec.k_dim(), n_v = spec.v_dim();
+  const size_t n_rows = spec.writes ? n_q + n_k + n_v : n_q;
+  const TensorPart q{.n_rows = n_rows, .first = 0, .head_rows = spec.part_dim()};
+  const TensorPart k{.n_rows = n_rows, .first = n_q, .head_rows = spec.part_dim()};
+  const TensorPart v{.n_rows = n_rows, .first = n_q + n_k};
+  visitor.matrix_part(name + ".weight", q, n_q, d_model, weights.wq);
+  if (spec.writes) {
+    visitor.matrix_part(name + ".weight", k, n_k, d_model, weights.wk);
+    visitor.matrix_part(name + ".weight", v, n_v, d_model, weights.wv);
+  }
+  if (!spec.bias) return;
+  visitor.vector_part(name + ".bias", q, n_q, weights.bq);
+  if (!spec.writes) return;
+  visitor.vector_part(name + ".bias", k, n_k, weights.bk);
+  visitor.vector_part(name + ".bias", v, n_v, weights.bv);
+}
+
+double dot(const Floats& a, const Floats& b, Backend& backend) {
+  const std::vector<float> x = numbers_of(a, backend), y = numbers_of(b, backend);
+  double sum = 0;
+  for (size_t i = 0; i < x.size(); ++i)
+    sum += static_cast<double>(x[i]) * static_cast<double>(y[i]);
+  return sum;
+}
+
 }  // namespace
+
+void settle_lambda(const AttentionSpec& spec, AttentionWeights& weights, Backend& backend) {
+  if (!spec.learns_lambda) return;
+  const auto& [q1, k1, q2, k2] = weights.lambda_vectors;
+  weights.learned_lambda =
+      static_cast<float>(std::exp(dot(q1, k1, backend)) - std::exp(dot(q2, k2, backend)));
+  std::vector<float> norm = numbers_of(weights.sub_norm, backend);
+  for (float& number : norm) number *= 1 - spec.lambda;
+  weights.sub_norm = backend.floats_of(norm);
+}
 
 void visit_tensors(const AttentionSpec& spec, size_t d_model, const std::string& prefix,
                    AttentionWeights& weights, TensorVisitor& visitor) {
-  visitor.matrix(prefix + "attn_q.weight", spec.q_proj_dim(), d_model, weights.wq);
-  if (spec.writes) {
+  if (spec.is_fused) {
+    visit_fused(spec, d_model, prefix + "attn_qkv", weights, visitor);
+  } else {
+    visitor.matrix(prefix + "attn_q.weight", spec.q_proj_dim(), d_model, weights.wq);
+  }
+  if (spec.writes && !spec.is_fused) {
     if (spec.kv_norm) visitor.vector(prefix + "attn_kv_norm.weight", d_model, weights.kv_norm);
     visitor.matrix(prefix + "attn_k.weight", spec.k_dim(), d_model, weights.wk);
     visitor.matrix(prefix + "attn_v.weight", spec.v_dim(), d_model, weights.wv);
   }
   visitor.matrix(prefix + "attn_output.weight", d_model, spec.joined_dim(), weights.wo);
+  if (spec.out_bias) visitor.vector(prefix + "attn_output.bias", d_model, weights.bo);
   if (spec.pairs == HeadPairs::kSameKeys)
     visitor.matrix(prefix + "attn_lambda.weight", spec.n_heads / 2, d_model, weights.wlambda);
-  if (spec.pairs == HeadPairs::kTwoParts)
+  if (spec.learns_lambda) {
+    constexpr const char* kNames[] = {"q1", "k1", "q2", "k2"};
+    for (size_t i = 0; i < weights.lambda_vectors.size(); ++i) {
+      visitor.vector(fmt::format("{}attn_lambda_{}.weight", prefix, kNames[i]), spec.part_dim(),
+                     weights.lambda_vectors[i]);
+    }
+    visitor.vector(prefix + "attn_subln.weight", spec.value_dim, weights.sub_norm);
+  } else if (spec.pairs == HeadPairs::kTwoParts) {
     visitor.vector(prefix + "attn_sub_norm.weight", spec.value_dim, weights.sub_norm);
-  if (spec.bias) {
+  }
+  if (spec.bias && !spec.is_fused) {
     visitor.vector(prefix + "attn_q.bias", spec.q_proj_dim(), weights.bq);
     if (spec.writes) {
       visitor.vector(prefix + "attn_k.bias", spec.k_dim(), weights.bk);
@@ -98,7 +154,7 @@ void Attention::run(Pass& pass, const AttentionSpec& spec, const AttentionWeight
   const MatrixView<float> heads = out_.rows(pass.n_rows, spec.out_dim());
   pass.backend.attend(pass, spec, queries(layer), heads);
   pass.prepare_input(join(layer, heads));
-  const Product product = {weights.wo.get(), pass.product_rows()};
+  const Product product = {weights.wo.get(), pass.product_rows(), &weights.bo};
   pass.multiply({&product, 1});
 }
 
@@ -174,7 +230,7 @@ MatrixView<float> Attention::join(const Layer& layer, MatrixView<float> heads) {
   const AttentionSpec& spec = layer.spec;
   if (spec.pairs == HeadPairs::kNone) return heads;
   const MatrixView<float> joined = joined_.rows(pass.n_rows, spec.joined_dim());
-  Lambda lambda{.value = spec.lambda};
+  Lambda lambda{.value = spec.lambda + layer.weights.learned_lambda};
   if (spec.pairs == HeadPairs::kSameKeys)
     lambda.gates = lambda_.rows(pass.n_rows, spec.n_heads / 2);
   pass.backend.subtract_pairs(heads, spec.value_dim, lambda, joined);

@@ -2,6 +2,7 @@
 // how a pass runs it.
 #pragma once
 
+#include <array>
 #include <string>
 
 #include "model/pass.h"
@@ -18,11 +19,15 @@ struct AttentionWeights {
   Floats bq;          // [n_heads * key_dim], empty without biases
   Floats bk;          // [n_kv_heads * key_dim]
   Floats bv;          // [n_kv_heads * value_dim]
+  Floats bo;          // [d_model], empty without
   Floats q_norm;      // [key_dim], or of all heads; empty without QK-norm
   Floats k_norm;      // the same
   Floats kv_norm;     // [d_model], of what k and v are of; empty: the layer's norm is
   MatrixPtr wlambda;  // [n_heads / 2, d_model]; HeadPairs::kSameKeys
   Floats sub_norm;    // [value_dim], of differences; HeadPairs::kTwoParts
+  // spec.learns_lambda: q1, k1, q2, k2 [part_dim], and exp(q1 k1) - exp(q2 k2), once they are there.
+  std::array<Floats, 4> lambda_vectors;
+  float learned_lambda = 0;
 };
 template <>
 struct WeightsOfSpec<AttentionSpec> {
@@ -31,6 +36,10 @@ struct WeightsOfSpec<AttentionSpec> {
 
 void visit_tensors(const AttentionSpec& spec, size_t d_model, const std::string& prefix,
                    AttentionWeights& weights, TensorVisitor& visitor);
+
+// Where the spec learns lambda: what the vectors make of it, and the weight of the sub-norm as it is
+// used.
+void settle_lambda(const AttentionSpec& spec, AttentionWeights& weights, Backend& backend);
 
 // The slot that its keys and values need, of no layers yet.
 SlotSpec slot_of(const AttentionSpec& spec);
