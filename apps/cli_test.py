@@ -36,7 +36,7 @@ class Usage(unittest.TestCase):
 
     def test_help_is_not_an_error(self):
         for arguments in (["--help"], *([c, "--help"] for c in
-                          ("generate", "batch", "serve", "chat", "inspect", "tokenize", "bench", "demo", "eval"))):
+                          ("generate", "batch", "serve", "chat", "inspect", "tokenize", "bench", "demo", "eval", "convert", "quantize"))):
             status, out, err = run(*arguments)
             self.assertEqual((status, err), (0, ""))
             self.assertIn(b"Usage", out)
@@ -515,6 +515,45 @@ class Batch(unittest.TestCase):
         whole = self.out.read_text()
         self.assertTrue(whole.startswith(first))
         self.assertEqual(sorted(json.loads(line)["id"] for line in whole.splitlines()), [0, 1, 2, 3])
+
+
+class Files(unittest.TestCase):
+    """convert and quantize: what they print, and that what they write runs."""
+
+    CHECKPOINT = str(TREE / "tests/golden/checkpoints/qwen3-f16")
+
+    def setUp(self):
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def test_a_checkpoint_becomes_a_file_that_says_the_same(self):
+        out = str(self.folder / "out.gguf")
+        status, said, err = run("convert", self.CHECKPOINT, out)
+        self.assertEqual((status, err), (0, ""))
+        self.assertIn(b"qwen3, 13 tensors", said)
+        texts = [run("generate", "-m", model, "-p", "abc", "-n", "12", "--temp", "0", "-q")[1] for model in (out, MODEL)]
+        self.assertEqual(*texts)
+
+    def test_what_cannot_be_converted_leaves_no_file(self):
+        out = self.folder / "out.gguf"
+        for arguments, part in ((["convert", str(self.folder), str(out)], "config.json"),
+                                (["convert", self.CHECKPOINT, str(out), "--type", "q9"], "Q4_K_M"),
+                                (["quantize", MODEL, str(out), "q9"], "Q4_K_M"),
+                                (["quantize", __file__, str(out), "q8_0"], "GGUF")):
+            status, said, err = run(*arguments)
+            self.assertNotEqual(status, 0)
+            self.assertIn(part, err)
+            self.assertFalse(out.exists())
+
+    def test_quantize_prints_errors_by_tensor(self):
+        out = str(self.folder / "out.gguf")
+        status, said, err = run("quantize", MODEL, out, "q4_k_m")
+        self.assertEqual((status, err), (0, ""))
+        lines = said.decode().splitlines()
+        row = next(line.split() for line in lines if line.startswith("blk.0.attn_q.weight"))
+        self.assertEqual(row[1:3], ["F16", "Q5_0"])  # rows of 64
+        self.assertTrue(0 < float(row[-1]) < 0.1, row)
+        self.assertTrue(lines[-1].startswith("all tensors"))
+        self.assertEqual(run("generate", "-m", out, "-p", "abc", "-n", "4", "-q")[0], 0)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ void add_tokenize(CLI::App& app, CommandBody& chosen);
 void add_bench(CLI::App& app, CommandBody& chosen);
 void add_demo(CLI::App& app, CommandBody& chosen);
 void add_eval(CLI::App& app, CommandBody& chosen);
+void add_convert(CLI::App& app, CommandBody& chosen);
+void add_quantize(CLI::App& app, CommandBody& chosen);
 
 // Reads the command line, runs the subcommand, prints its error; gives the exit status. Used by
 // main and by tests.

@@ -56,6 +56,8 @@ int run_program(int argc, const char* const* argv) {
   add_bench(app, chosen);
   add_demo(app, chosen);
   add_eval(app, chosen);
+  add_convert(app, chosen);
+  add_quantize(app, chosen);
   if (const Status known = check_command(app, argc, argv); !known) {
     print_error(known.error().message);
     return kBadUsage;
