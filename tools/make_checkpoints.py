@@ -138,10 +138,12 @@ def write_config(folder, arch, get, names, has_factors):
 
 PIECES = {"gpt-2": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}}
 PIECES["smollm"] = {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, PIECES["gpt-2"]]}
+PIECES["starcoder"] = PIECES["smollm"]
 QWEN2 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
-PIECES["qwen2"] = {"type": "Sequence", "pretokenizers": [
-    {"type": "Split", "pattern": {"Regex": QWEN2}, "behavior": "Isolated", "invert": False},
-    {**PIECES["gpt-2"], "use_regex": False}]}
+for kind, pattern in (("qwen2", QWEN2), ("llama-bpe", QWEN2.replace(r"\p{N}| ?", r"\p{N}{1,3}| ?"))):
+    PIECES[kind] = {"type": "Sequence", "pretokenizers": [
+        {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False},
+        {**PIECES["gpt-2"], "use_regex": False}]}
 
 
 def spm_merges(tokens, types, scores):
@@ -158,11 +160,13 @@ def write_tokenizer(folder, get, as_pairs):
     merges = spm_merges(tokens, types, get("tokenizer.ggml.scores")) if spm else get("tokenizer.ggml.merges")
     if not spm and as_pairs:
         merges = [m.split(" ") for m in merges]
-    model = {"type": "BPE", "byte_fallback": spm, "ignore_merges": False, "merges": merges,
+    model = {"type": "BPE", "byte_fallback": spm, "ignore_merges": get("tokenizer.ggml.pre", "") == "llama-bpe", "merges": merges,
              "vocab": {t: i for i, t in enumerate(tokens) if types[i] not in (3, 4, 5) or spm and types[i] != 5}}
     added = [{"id": i, "content": t, "special": types[i] == 3, "normalized": False, "lstrip": False, "rstrip": False,
               "single_word": False} for i, t in enumerate(tokens) if types[i] in (3, 4)]
     blanks = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
+    if get("tokenizer.ggml.add_space_prefix", True):
+        blanks = {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, blanks]}
     whole = {"version": "1.0", "added_tokens": added, "normalizer": blanks if spm else None, "model": model,
              "pre_tokenizer": None if spm else PIECES[get("tokenizer.ggml.pre")],
              "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}}
