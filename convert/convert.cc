@@ -1,5 +1,6 @@
 #include "convert/convert.h"
 
+#include <cmath>
 #include <filesystem>
 #include <map>
 #include <unordered_set>
@@ -69,9 +70,9 @@ Result<const CheckpointTensor*> Converter::find(const TensorOrder& order) const 
   for (const std::string& name : names) {
     if (found == nullptr) found = checkpoint_.find(name);
   }
-  const std::vector<uint64_t> shape = order.n_in == 0
-                                          ? std::vector<uint64_t>{order.n_out}
-                                          : std::vector<uint64_t>{order.n_out, order.n_in};
+  std::vector<uint64_t> shape{order.n_out};
+  if (order.has_middle) shape.push_back(1);
+  if (order.n_in > 0) shape.push_back(order.n_in);
   if (found == nullptr) {
     return bad_input("{}: tensor {}: expected {}, found nothing", checkpoint_.folder(),
                      longhaul::quoted(order.source), shown_shape(shape));
@@ -89,7 +90,7 @@ Result<const CheckpointTensor*> Converter::find(const TensorOrder& order) const 
 }
 
 TensorType Converter::type_of(const TensorOrder& order, TensorType source) const {
-  if (order.n_in == 0) return TensorType::kF32;  // as all readers expect vectors
+  if (order.n_in == 0 || order.stays_f32) return TensorType::kF32;  // as all readers expect them
   if (options_.types == nullptr) return source;
   const bool makes_logits =
       order.target == "output.weight" || (config_.is_tied && order.target == "token_embd.weight");
@@ -124,8 +125,16 @@ Status Converter::write(const TensorOrder& order, const CheckpointTensor& from, 
                  .read = {}};
   const size_t row_bytes = rows.n_in * tensor_type_info(source).block_bytes;
   rows.read = [&](size_t row, float* out) {
-    traits.dequantize(from.tensor.data.data() + source_row(order, row) * row_bytes, out, rows.n_in);
+    const std::byte* const data = from.tensor.data.data();
+    if (order.n_in > 0) {
+      traits.dequantize(data + source_row(order, row) * row_bytes, out, rows.n_in);
+    } else {
+      const size_t n_bytes = tensor_type_info(source).block_bytes;
+      for (size_t i = 0; i < order.n_out; ++i)
+        traits.dequantize(data + source_row(order, i) * n_bytes, out + i, 1);
+    }
     for (size_t i = 0; order.adds_one && i < rows.n_in; ++i) out[i] += 1;
+    for (size_t i = 0; order.is_negated_exp && i < rows.n_in; ++i) out[i] = -std::exp(out[i]);
   };
   const std::string name = fmt::format("{} of {}", from.tensor.name, checkpoint_.path_of(from));
   const auto next = [&](const RowBatch& batch) -> Status {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "convert/sambay.h"
+
 namespace longhaul {
 namespace {
 
@@ -23,6 +25,7 @@ constexpr Family kFamilies[] = {
     {"mistral", "llama", "silu", false, false, true, false},
     {"qwen2", "qwen2", "silu", true, false, false, false},
     {"qwen3", "qwen3", "silu", false, true, false, false},
+    {"phi4flash", "phi4flash", "silu", true, false, false, false},
     {"gemma3_text", "gemma3", "gelu_pytorch_tanh", false, true, false, true},
     {"gemma3", "gemma3", "gelu_pytorch_tanh", false, true, false, true},  // with a vision part
 };
@@ -94,7 +97,9 @@ Status read_sizes(const JsonFields& fields, const Family& family, ModelConfig& c
                       fields.size_or("head_dim", kMaxWidth, config.d_model / config.n_heads));
   LH_ASSIGN_OR_RETURN(config.vocab_size, fields.size("vocab_size", kMaxWidth));
   LH_ASSIGN_OR_RETURN(config.context_length, fields.size("max_position_embeddings", kMaxContext));
-  LH_ASSIGN_OR_RETURN(config.norm_eps, fields.number("rms_norm_eps"));
+  LH_ASSIGN_OR_RETURN(
+      config.norm_eps,
+      fields.number(family.architecture == "phi4flash" ? "layer_norm_eps" : "rms_norm_eps"));
   LH_ASSIGN_OR_RETURN(config.is_tied, fields.flag_or("tie_word_embeddings", false));
   if (config.n_heads % config.n_kv_heads != 0)
     return fields.wrong("num_key_value_heads", fmt::format("a divisor of {}", config.n_heads));
@@ -191,6 +196,10 @@ Result<ModelConfig> read_model_config(const Json& document, const std::string& f
   config.has_vision = has_vision;
   LH_RETURN_IF_ERROR(check_neutral(fields, *family));
   LH_RETURN_IF_ERROR(read_sizes(fields, *family, config));
+  if (family->architecture == "phi4flash") {
+    LH_RETURN_IF_ERROR(read_sambay(fields, config));
+    return config;  // nothing is rotated
+  }
   LH_RETURN_IF_ERROR(family->is_gemma ? read_gemma(fields, config)
                                       : refuse_windows(fields, *family, config));
   LH_RETURN_IF_ERROR(read_rope(fields, config));
@@ -212,6 +221,7 @@ void set_model_keys(const ModelConfig& config, GgufWriter& writer) {
   count("attention.value_length", config.head_dim);
   writer.set_f32(fmt::format("{}.attention.layer_norm_rms_epsilon", config.architecture),
                  static_cast<float>(config.norm_eps));
+  if (config.sambay) return set_sambay_keys(config, writer);
   count("rope.dimension_count", config.head_dim);
   set_rope_keys(config.rope, config.architecture, writer);
   if (!config.is_gemma) return;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,11 @@
 #include "io/gguf_writer.h"
 
 namespace longhaul {
+
+// What SambaY has beside attention.
+struct SambaYConfig {
+  size_t d_inner = 0, d_state = 0, d_conv = 0, dt_rank = 0;  // of Mamba
+};
 
 struct ModelConfig {
   std::string architecture;  // general.architecture
@@ -33,6 +39,9 @@ struct ModelConfig {
   size_t window = 0;
   double window_theta = 10000;
   std::vector<bool> windowed;  // one for each layer; empty otherwise
+
+  // phi4flash: no positions, LayerNorms with biases, windows of `window` in the lower half.
+  std::optional<SambaYConfig> sambay;
 
   // A checkpoint with a vision part, whose tensors are left out.
   bool has_vision = false;

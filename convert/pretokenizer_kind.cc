@@ -21,6 +21,11 @@ constexpr std::string_view kTekken =
     R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
     R"(|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
+constexpr std::string_view kGpt4o =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
+    R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
+    R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
 // What cuts a text, one stage after the other; the second is empty where there is one only.
 struct Kind {
   std::string_view name;
@@ -31,6 +36,7 @@ constexpr Kind kKinds[] = {
     {"gpt-2", false, {kGpt2, ""}},      {"smollm", false, {kDigit, kGpt2}},
     {"llama-bpe", true, {kLlama3, ""}}, {"dbrx", false, {kLlama3, ""}},
     {"qwen2", false, {kQwen2, ""}},     {"tekken", true, {kTekken, ""}},
+    {"gpt-4o", false, {kGpt4o, ""}},
 };
 
 // The pattern whose matches become pieces of their own.
@@ -90,8 +96,8 @@ Result<std::string> find_pretokenizer_name(const JsonFields& fields, bool ignore
       return std::string(kind.name);
   }
   return unsupported(
-      "{}: key 'pre_tokenizer': expected one that cuts as gpt-2, smollm, llama-bpe, dbrx, qwen2 or "
-      "tekken does, found the patterns '{}' with ignore_merges {}",
+      "{}: key 'pre_tokenizer': expected one that cuts as gpt-2, smollm, llama-bpe, dbrx, qwen2, "
+      "tekken or gpt-4o does, found the patterns '{}' with ignore_merges {}",
       fields.file(), fmt::join(patterns, "', '"), ignores_merges);
 }
 

@@ -2,6 +2,8 @@
 
 #include <string_view>
 
+#include "convert/sambay.h"
+
 namespace longhaul {
 namespace {
 
@@ -13,11 +15,11 @@ struct Layer {
   void matrix(std::string_view source, std::string_view target, size_t n_out, size_t n_in,
               size_t n_heads = 0) {
     orders.push_back({fmt::format("{}{}.weight", from, source),
-                      fmt::format("{}{}.weight", to, target), n_out, n_in, n_heads, false});
+                      fmt::format("{}{}.weight", to, target), n_out, n_in, n_heads});
   }
   void bias(std::string_view source, std::string_view target, size_t n) {
-    orders.push_back({fmt::format("{}{}.bias", from, source), fmt::format("{}{}.bias", to, target),
-                      n, 0, 0, false});
+    orders.push_back(
+        {fmt::format("{}{}.bias", from, source), fmt::format("{}{}.bias", to, target), n});
   }
   void norm(std::string_view source, std::string_view target, size_t n, bool adds_one) {
     orders.push_back({fmt::format("{}{}.weight", from, source),
@@ -61,16 +63,30 @@ void list_layer(const ModelConfig& config, Layer layer) {
   layer.matrix("mlp.down_proj", "ffn_down", d, config.d_ff);
 }
 
+// The heads of the q rows, of the k rows behind them; v rows stay.
+size_t row_by_parity(const TensorOrder::Parity& parity, size_t row) {
+  const auto [n_q, n_k, d] = parity;
+  const size_t head = row / d;
+  if (head >= n_q + n_k) return row;
+  const size_t first = head < n_q ? 0 : n_q, n = head < n_q ? n_q : n_k;
+  const size_t at = head - first;
+  const size_t source = at < n / 2 ? 2 * at : 2 * (at - n / 2) + 1;
+  return (first + source) * d + row % d;
+}
+
 }  // namespace
 
 std::vector<TensorOrder> list_tensors(const ModelConfig& config) {
   std::vector<TensorOrder> orders;
   Layer ends{orders, "model.", ""};
   ends.matrix("embed_tokens", "token_embd", config.vocab_size, config.d_model);
-  for (size_t i = 0; i < config.n_layers; ++i) {
+  if (config.sambay) list_sambay_layers(config, orders);
+  for (size_t i = 0; i < config.n_layers && !config.sambay; ++i) {
     list_layer(config, {orders, fmt::format("model.layers.{}.", i), fmt::format("blk.{}.", i)});
   }
-  ends.norm("norm", "output_norm", config.d_model, config.is_gemma);
+  ends.norm(config.sambay ? "final_layernorm" : "norm", "output_norm", config.d_model,
+            config.is_gemma);
+  if (config.sambay) ends.bias("final_layernorm", "output_norm", config.d_model);
   if (!config.is_tied) {
     ends.from.clear();
     ends.matrix("lm_head", "output", config.vocab_size, config.d_model);
@@ -79,6 +95,7 @@ std::vector<TensorOrder> list_tensors(const ModelConfig& config) {
 }
 
 size_t source_row(const TensorOrder& order, size_t row) {
+  if (order.parity.head_dim > 0) return row_by_parity(order.parity, row);
   if (order.n_heads == 0) return row;
   const size_t d = order.n_out / order.n_heads;
   const size_t in_head = row % d;

@@ -31,14 +31,27 @@ GEMMA_NAMES = {
     "post_attention_norm.weight": "post_attention_layernorm.weight", "ffn_norm.weight": "pre_feedforward_layernorm.weight",
     "post_ffw_norm.weight": "post_feedforward_layernorm.weight",
 }
+SAMBAY_NAMES = {
+    "attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm", "ffn_up": "mlp.fc1", "ffn_down": "mlp.fc2",
+    "attn_qkv": "attn.Wqkv", "attn_output": "attn.out_proj", "attn_subln": "attn.inner_cross_attn.subln", "ssm_in": "attn.in_proj",
+    "ssm_conv1d": "attn.conv1d", "ssm_x": "attn.x_proj", "ssm_dt": "attn.dt_proj", "ssm_out": "attn.out_proj",
+    "gmu_in": "attn.in_proj", "gmu_out": "attn.out_proj",
+}
 END_NAMES = {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight",
              "output.weight": "lm_head.weight"}
 
 
 def published_name(name, arch):
     if not name.startswith("blk."):
-        return END_NAMES[name]
+        return END_NAMES[name].replace("norm", "final_layernorm") if arch == "phi4flash" and name in END_NAMES else END_NAMES.get(
+            name, "model.final_layernorm.bias")
     _, layer, part = name.split(".", 2)
+    if arch == "phi4flash":
+        whole, _, end = part.partition(".")
+        short = {"ssm_a": "attn.A_log", "ssm_d": "attn.D"}.get(whole)
+        if whole.startswith("attn_lambda_"):
+            short = "attn.inner_cross_attn." + whole[5:]
+        return f"model.layers.{layer}.{short or SAMBAY_NAMES[whole] + '.' + end}"
     names = {**LAYER_NAMES, **GEMMA_NAMES} if arch == "gemma3" else LAYER_NAMES
     return f"model.layers.{layer}.{names[part]}"
 
@@ -49,7 +62,15 @@ def halves(matrix, n_heads):
     return per_head.transpose(0, 2, 1, 3).reshape(matrix.shape)
 
 
-def read_tensors(reader, arch, n_heads, n_kv_heads, kind):
+def by_turns(rows, n_q, n_k, head_dim):
+    """Heads of q and of k that stand the even ones first, each behind the one before it again; what follows stays."""
+    heads = rows.reshape(len(rows) // head_dim, head_dim, *rows.shape[1:])
+    turn = lambda first, n: heads[first:first + n].reshape(2, n // 2, *heads.shape[1:]).swapaxes(0, 1).reshape(n, *heads.shape[1:])
+    n_k = n_k if len(heads) > n_q else 0
+    return np.concatenate([turn(0, n_q), turn(n_q, n_k), heads[n_q + n_k:]] if n_k else [turn(0, n_q)]).reshape(rows.shape)
+
+
+def read_tensors(reader, arch, n_heads, n_kv_heads, head_dim, kind):
     """Published name -> (type name, array of the bytes as stored)."""
     tensors = {}
     for t in reader.tensors:
@@ -61,6 +82,12 @@ def read_tensors(reader, arch, n_heads, n_kv_heads, kind):
             values = halves(values, n_heads if "attn_q" in t.name else n_kv_heads)
         if arch == "gemma3" and "norm" in t.name:
             values = values - np.float32(1)
+        if "attn_qkv" in t.name:
+            values = by_turns(values, n_heads, n_kv_heads, head_dim)
+        if t.name.endswith("ssm_a"):
+            values = np.log(-values)
+        if "ssm_conv1d.weight" in t.name:
+            values = values[:, None, :]
         stored = kind or (t.tensor_type.name if t.tensor_type.name in ("F32", "F16", "BF16") else "F16")
         if values.ndim == 1:
             stored = "F32"
@@ -109,8 +136,24 @@ def scaling(get):
     return {"type": kind, "factor": factor, "original_max_position_embeddings": get("rope.scaling.original_context_length")}
 
 
+def write_sambay_config(folder, get):
+    config = {
+        "architectures": ["Phi4FlashForCausalLM"], "model_type": "phi4flash", "hidden_size": get("embedding_length"),
+        "intermediate_size": get("feed_forward_length"), "num_hidden_layers": get("block_count"),
+        "num_attention_heads": get("attention.head_count"), "num_key_value_heads": get("attention.head_count_kv"),
+        "head_dim": get("attention.key_length"), "max_position_embeddings": get("context_length"),
+        "layer_norm_eps": float(f"{get('attention.layer_norm_epsilon'):.6g}"), "sliding_window": get("sliding_window"),
+        "hidden_act": "silu", "mb_per_layer": 2, "mamba_d_state": get("ssm_d_state"), "mamba_d_conv": get("ssm_d_conv"),
+        "mamba_expand": get("ssm_expand"), "mamba_dt_rank": get("ssm_dt_rank"), "tie_word_embeddings": True,
+        "vocab_size": len(get("tokenizer.ggml.tokens")), "eos_token_id": get("tokenizer.ggml.eos_token_id"),
+    }
+    (folder / "config.json").write_text(json.dumps(config, indent=1))
+
+
 def write_config(folder, arch, get, names, has_factors):
     heads, d_model = get("attention.head_count"), get("embedding_length")
+    if arch == "phi4flash":
+        return write_sambay_config(folder, get)
     classes = {"llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3", "gemma3": "Gemma3"}
     config = {
         "architectures": [classes[arch] + "ForCausalLM"], "model_type": "gemma3_text" if arch == "gemma3" else arch,
@@ -191,7 +234,8 @@ def write_checkpoint(source, folder, n_shards=1, as_pairs=False, kind=None):
     read = lambda key, *default: reader.get_field(key).contents() if reader.get_field(key) or not default else default[0]
     arch = read("general.architecture")
     get = lambda key, *default: read(key if key.startswith("tokenizer.") else f"{arch}.{key}", *default)
-    tensors = read_tensors(reader, arch, get("attention.head_count"), get("attention.head_count_kv"), kind)
+    tensors = read_tensors(reader, arch, get("attention.head_count"), get("attention.head_count_kv"),
+                           get("attention.key_length", get("embedding_length") // get("attention.head_count")), kind)
     write_config(folder, arch, get, tensors, any(t.name == "rope_freqs.weight" for t in reader.tensors))
     write_tokenizer(folder, get, as_pairs)
     write_weights(folder, tensors, n_shards)
@@ -200,7 +244,8 @@ def write_checkpoint(source, folder, n_shards=1, as_pairs=False, kind=None):
 def main():
     root = Path(sys.argv[1]) if len(sys.argv) > 1 else GOLDEN / "checkpoints"
     for name, how in (("llama-f32", {}), ("llama-f16-llama3", {}), ("llama-bf16-linear", {"as_pairs": True}),
-                      ("qwen2-f16-yarn", {}), ("qwen3-f16", {"n_shards": 2}), ("gemma3-f16-linear", {})):
+                      ("qwen2-f16-yarn", {}), ("qwen3-f16", {"n_shards": 2}), ("gemma3-f16-linear", {}),
+                      ("phi4flash-f16", {})):
         write_checkpoint(GOLDEN / f"{name}.gguf", root / name, **how)
 
 

@@ -119,7 +119,8 @@ def write_metadata(writer, spec):
     writer.add_head_count(spec.n_heads)
     writer.add_head_count_kv(spec.n_kv_heads)
     writer.add_layer_norm_rms_eps(1e-5 if spec.arch in ("llama", "olmoe") else 1e-6)
-    writer.add_rope_freq_base(spec.rope_base)
+    if spec.arch != "phi4flash":
+        writer.add_rope_freq_base(spec.rope_base)
     if spec.arch == "phi4flash":
         write_sambay_metadata(writer, spec)
     elif spec.window:
