@@ -31,7 +31,7 @@ Result<std::map<std::string, std::string>> read_index(const std::string& path) {
   for (const auto& [tensor, file] : map->items()) {
     if (!file.is_string() || !is_inside(file.get<std::string>())) {
       return bad_input("{}: tensor {}: expected the name of a file in this folder, found {}", path,
-                       longhaul::quoted(tensor), shown(file));
+                       longhaul::quoted(tensor), snippet(file));
     }
     files[tensor] = file.get<std::string>();
   }

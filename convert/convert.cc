@@ -29,7 +29,8 @@ std::optional<TensorType> find_source_type(const std::string& dtype) {
 // Finds the tensors of a checkpoint and puts them into a writer.
 class Converter {
  public:
-  Converter(const Checkpoint& checkpoint, const ModelConfig& config, const ConvertOptions& options)
+  Converter(const Checkpoint& checkpoint, const CheckpointConfig& config,
+            const ConvertOptions& options)
       : checkpoint_(checkpoint), config_(config), options_(options), pool_(options.n_threads) {}
 
   Status add_tensors(GgufWriter& writer);
@@ -48,7 +49,7 @@ class Converter {
                GgufWriter::Sink sink);
 
   const Checkpoint& checkpoint_;
-  const ModelConfig& config_;
+  const CheckpointConfig& config_;
   const ConvertOptions& options_;
   ThreadPool pool_;
   std::unordered_set<std::string> read_;
@@ -190,7 +191,7 @@ Result<ConvertReport> convert_checkpoint(const std::string& folder, const std::s
                                          const ConvertOptions& options) {
   const std::string config_path = (fs::path(folder) / "config.json").string();
   LH_ASSIGN_OR_RETURN(const Json document, read_document(config_path));
-  LH_ASSIGN_OR_RETURN(const ModelConfig config, read_model_config(document, config_path));
+  LH_ASSIGN_OR_RETURN(const CheckpointConfig config, read_model_config(document, config_path));
   LH_ASSIGN_OR_RETURN(const JsonFields fields, JsonFields::of(document, config_path));
   LH_ASSIGN_OR_RETURN(const TokenizerFolder tokenizer,
                       read_tokenizer_folder(folder, fields, config.vocab_size));

@@ -60,7 +60,7 @@ Result<Json> read_document(const std::string& path) {
   return parse_document({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
 }
 
-std::string shown(const Json& value) {
+std::string snippet(const Json& value) {
   std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
   if (text.size() > kShownBytes) text = text.substr(0, kShownBytes) + "...";
   return text;
@@ -69,7 +69,7 @@ std::string shown(const Json& value) {
 Result<JsonFields> JsonFields::of(const Json& object, std::string file, std::string within) {
   if (!object.is_object()) {
     return bad_input("{}: {}expected an object, found {}", file,
-                     within.empty() ? "" : fmt::format("'{}': ", within), shown(object));
+                     within.empty() ? "" : fmt::format("'{}': ", within), snippet(object));
   }
   return JsonFields(object, std::move(file), std::move(within));
 }
@@ -82,7 +82,7 @@ const Json* JsonFields::find(std::string_view key) const {
 tl::unexpected<Error> JsonFields::wrong(std::string_view key, std::string_view expected) const {
   const Json* value = find(key);
   return bad_input("{}: key '{}{}': expected {}, found {}", file_, within_, key, expected,
-                   value == nullptr ? "nothing" : shown(*value));
+                   value == nullptr ? "nothing" : snippet(*value));
 }
 
 Result<size_t> JsonFields::size(std::string_view key, size_t max) const {

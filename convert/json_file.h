@@ -20,7 +20,7 @@ Result<Json> parse_document(std::string_view text, const std::string& name);
 Result<Json> read_document(const std::string& path);
 
 // A value as messages show it: JSON, cut after some 60 bytes.
-std::string shown(const Json& value);
+std::string snippet(const Json& value);
 
 // The fields of one object. A field that is null counts as missing, as in the library that writes
 // these files. Refers to the document, which must outlive it.

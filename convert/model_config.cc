@@ -84,7 +84,7 @@ Status check_neutral(const JsonFields& fields, const Family& family) {
   return {};
 }
 
-Status read_sizes(const JsonFields& fields, const Family& family, ModelConfig& config) {
+Status read_sizes(const JsonFields& fields, const Family& family, CheckpointConfig& config) {
   LH_ASSIGN_OR_RETURN(config.n_layers, fields.size("num_hidden_layers", kMaxLayers));
   LH_ASSIGN_OR_RETURN(config.d_model, fields.size("hidden_size", kMaxWidth));
   LH_ASSIGN_OR_RETURN(config.d_ff, fields.size("intermediate_size", kMaxWidth));
@@ -111,7 +111,8 @@ Status read_sizes(const JsonFields& fields, const Family& family, ModelConfig& c
 }
 
 // Windows of the families whose GGUF files cannot say them: none, or wider than any text.
-Status refuse_windows(const JsonFields& fields, const Family& family, const ModelConfig& config) {
+Status refuse_windows(const JsonFields& fields, const Family& family,
+                      const CheckpointConfig& config) {
   const bool is_qwen = family.model_type.starts_with("qwen");
   LH_ASSIGN_OR_RETURN(const bool is_used, fields.flag_or("use_sliding_window", !is_qwen));
   LH_ASSIGN_OR_RETURN(const size_t window,
@@ -146,7 +147,7 @@ Result<std::vector<bool>> read_windowed(const JsonFields& fields, size_t n_layer
   return windowed;
 }
 
-Status read_gemma(const JsonFields& fields, ModelConfig& config) {
+Status read_gemma(const JsonFields& fields, CheckpointConfig& config) {
   LH_ASSIGN_OR_RETURN(config.window, fields.size("sliding_window", kMaxContext));
   LH_ASSIGN_OR_RETURN(config.windowed, read_windowed(fields, config.n_layers));
   LH_ASSIGN_OR_RETURN(config.window_theta, fields.number_or("rope_local_base_freq", 10000));
@@ -160,7 +161,7 @@ Status read_gemma(const JsonFields& fields, ModelConfig& config) {
 }
 
 // `rope_scaling`, or `rope_parameters`, which gemma3 has for each kind of layer.
-Status read_rope(const JsonFields& fields, ModelConfig& config) {
+Status read_rope(const JsonFields& fields, CheckpointConfig& config) {
   const Json* parameters = fields.find("rope_parameters");
   if (parameters == nullptr) parameters = fields.find("rope_scaling");
   if (parameters != nullptr && parameters->contains("full_attention")) {
@@ -178,7 +179,7 @@ Status read_rope(const JsonFields& fields, ModelConfig& config) {
 
 }  // namespace
 
-Result<ModelConfig> read_model_config(const Json& document, const std::string& file) {
+Result<CheckpointConfig> read_model_config(const Json& document, const std::string& file) {
   LH_ASSIGN_OR_RETURN(const JsonFields top, JsonFields::of(document, file));
   LH_ASSIGN_OR_RETURN(const Family* family, find_family(top));
   Json values = Json::parse(usual_values(*family));
@@ -187,7 +188,7 @@ Result<ModelConfig> read_model_config(const Json& document, const std::string& f
   values.update(has_vision ? document["text_config"] : document);
   LH_ASSIGN_OR_RETURN(const JsonFields fields,
                       JsonFields::of(values, file, has_vision ? "text_config." : ""));
-  ModelConfig config;
+  CheckpointConfig config;
   config.architecture = family->architecture;
   config.has_qkv_bias = family->has_qkv_bias;
   config.has_qk_norm = family->has_qk_norm;
@@ -206,7 +207,7 @@ Result<ModelConfig> read_model_config(const Json& document, const std::string& f
   return config;
 }
 
-void set_model_keys(const ModelConfig& config, GgufWriter& writer) {
+void set_model_keys(const CheckpointConfig& config, GgufWriter& writer) {
   const auto count = [&](std::string_view suffix, size_t value) {
     writer.set_u32(fmt::format("{}.{}", config.architecture, suffix), static_cast<uint32_t>(value));
   };

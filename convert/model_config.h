@@ -19,7 +19,7 @@ struct SambaYConfig {
   size_t d_inner = 0, d_state = 0, d_conv = 0, dt_rank = 0;  // of Mamba
 };
 
-struct ModelConfig {
+struct CheckpointConfig {
   std::string architecture;  // general.architecture
   size_t n_layers = 0, d_model = 0, d_ff = 0;
   size_t n_heads = 0, n_kv_heads = 0, head_dim = 0;
@@ -50,9 +50,9 @@ struct ModelConfig {
 // Reads config.json, already parsed. Errors name `file`, the key, what was expected and found: a
 // family that cannot be converted, a missing size, and whatever a GGUF file of that family could not
 // say (dropped, it would change the computation).
-Result<ModelConfig> read_model_config(const Json& document, const std::string& file);
+Result<CheckpointConfig> read_model_config(const Json& document, const std::string& file);
 
 // Sets `ARCHITECTURE.*`.
-void set_model_keys(const ModelConfig& config, GgufWriter& writer);
+void set_model_keys(const CheckpointConfig& config, GgufWriter& writer);
 
 }  // namespace longhaul

@@ -23,7 +23,7 @@ Json gemma() {
     "num_hidden_layers": 7, "head_dim": 32, "query_pre_attn_scalar": 32, "sliding_window": 512})");
 }
 
-TEST(ModelConfig, ReadsLlama) {
+TEST(CheckpointConfig, ReadsLlama) {
   const auto config = read_model_config(as_read(usual()), "config.json");
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(config->architecture, "llama");
@@ -33,7 +33,7 @@ TEST(ModelConfig, ReadsLlama) {
   EXPECT_TRUE(config->is_interleaved);
 }
 
-TEST(ModelConfig, ReadsGemmaWithWhatItsFilesLeaveOut) {
+TEST(CheckpointConfig, ReadsGemmaWithWhatItsFilesLeaveOut) {
   for (const bool has_vision : {false, true}) {
     const Json document =
         has_vision ? Json{{"model_type", "gemma3"}, {"text_config", gemma()}} : gemma();
@@ -48,7 +48,7 @@ TEST(ModelConfig, ReadsGemmaWithWhatItsFilesLeaveOut) {
   }
 }
 
-TEST(ModelConfig, ReadsRopeOfOlderAndNewerFiles) {
+TEST(CheckpointConfig, ReadsRopeOfOlderAndNewerFiles) {
   Json older = usual();
   older["rope_theta"] = 5e5;
   older["rope_scaling"] = {
@@ -78,7 +78,7 @@ TEST(ModelConfig, ReadsRopeOfOlderAndNewerFiles) {
 }
 
 // The published rule (docs/rope.md) at its ends and in the middle of its ramp.
-TEST(ModelConfig, Llama3DivisorsFollowTheRule) {
+TEST(CheckpointConfig, Llama3DivisorsFollowTheRule) {
   RopeSettings rope{.theta = 1e4, .type = "llama3", .factor = 8, .original_context = 128};
   const auto divisors = llama3_divisors(rope, 16);
   ASSERT_EQ(divisors.size(), 8u);
@@ -107,7 +107,7 @@ void expect_refused(const Json& base, const std::vector<Change>& changes) {
   }
 }
 
-TEST(ModelConfig, WhatCannotBeSaidIsRefused) {
+TEST(CheckpointConfig, WhatCannotBeSaidIsRefused) {
   expect_refused(usual(), {{"model_type", "mamba", "found \"mamba\""},
                            {"hidden_size", nullptr, "found nothing"},
                            {"hidden_size", -64, "found -64"},
@@ -129,7 +129,7 @@ TEST(ModelConfig, WhatCannotBeSaidIsRefused) {
   expect_refused(mistral, {{"sliding_window", 1024, "4096"}});
 }
 
-TEST(ModelConfig, WindowsThatNobodyLeavesAreNone) {
+TEST(CheckpointConfig, WindowsThatNobodyLeavesAreNone) {
   Json mistral = usual();
   mistral["model_type"] = "mistral";
   mistral["sliding_window"] = 4096;

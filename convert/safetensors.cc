@@ -42,7 +42,7 @@ Result<std::vector<uint64_t>> read_numbers(const Json& entry, std::string_view f
   if (!is_list || !std::all_of(found->begin(), found->end(),
                                [](const Json& number) { return number.is_number_unsigned(); })) {
     return bad_input("{}: '{}': expected at most {} whole numbers, found {}", where, field, at_most,
-                     found == entry.end() ? "nothing" : shown(*found));
+                     found == entry.end() ? "nothing" : snippet(*found));
   }
   return found->get<std::vector<uint64_t>>();
 }
@@ -70,7 +70,7 @@ Result<SafetensorsTensor> read_entry(const std::string& name, const Json& entry,
   const std::string where = at(file, name);
   if (!entry.is_object() || entry.size() != 3 || !entry.contains("dtype") ||
       !entry["dtype"].is_string()) {
-    return bad_input("{}: expected dtype, shape and data_offsets, found {}", where, shown(entry));
+    return bad_input("{}: expected dtype, shape and data_offsets, found {}", where, snippet(entry));
   }
   SafetensorsTensor tensor;
   tensor.name = name;
@@ -80,7 +80,7 @@ Result<SafetensorsTensor> read_entry(const std::string& name, const Json& entry,
   if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] > data.size()) {
     return bad_input(
         "{}: 'data_offsets': expected begin and end within the {} bytes of data, found {}", where,
-        data.size(), shown(entry["data_offsets"]));
+        data.size(), snippet(entry["data_offsets"]));
   }
   LH_ASSIGN_OR_RETURN(const uint64_t n_bytes, expected_bytes(tensor, where));
   if (n_bytes != offsets[1] - offsets[0]) {
@@ -114,7 +114,7 @@ Status check_notes(const Json& notes, const std::string& file) {
       notes.is_object() &&
       std::all_of(notes.begin(), notes.end(), [](const Json& v) { return v.is_string(); });
   if (is_texts) return {};
-  return bad_input("{}: '__metadata__': expected texts by name, found {}", file, shown(notes));
+  return bad_input("{}: '__metadata__': expected texts by name, found {}", file, snippet(notes));
 }
 
 // The header, and what stands behind it.
@@ -146,7 +146,7 @@ Result<std::vector<SafetensorsTensor>> parse_safetensors(std::span<const std::by
   LH_ASSIGN_OR_RETURN(const Parts parts, split(bytes, name));
   LH_ASSIGN_OR_RETURN(const Json header, parse_document(parts.header, name + ": header"));
   if (!header.is_object())
-    return bad_input("{}: header: expected an object, found {}", name, shown(header));
+    return bad_input("{}: header: expected an object, found {}", name, snippet(header));
   std::vector<SafetensorsTensor> tensors;
   for (const auto& [key, entry] : header.items()) {
     if (key == "__metadata__") {

@@ -27,7 +27,7 @@ struct Layer {
   }
 };
 
-void list_attention(const ModelConfig& config, Layer layer) {
+void list_attention(const CheckpointConfig& config, Layer layer) {
   const size_t d_q = config.n_heads * config.head_dim;
   const size_t d_kv = config.n_kv_heads * config.head_dim;
   layer.matrix("self_attn.q_proj", "attn_q", d_q, config.d_model,
@@ -47,7 +47,7 @@ void list_attention(const ModelConfig& config, Layer layer) {
   layer.matrix("self_attn.o_proj", "attn_output", config.d_model, d_q);
 }
 
-void list_layer(const ModelConfig& config, Layer layer) {
+void list_layer(const CheckpointConfig& config, Layer layer) {
   const size_t d = config.d_model;
   layer.norm("input_layernorm", "attn_norm", d, config.is_gemma);
   list_attention(config, layer);
@@ -76,7 +76,7 @@ size_t row_by_parity(const TensorOrder::Parity& parity, size_t row) {
 
 }  // namespace
 
-std::vector<TensorOrder> list_tensors(const ModelConfig& config) {
+std::vector<TensorOrder> list_tensors(const CheckpointConfig& config) {
   std::vector<TensorOrder> orders;
   Layer ends{orders, "model.", ""};
   ends.matrix("embed_tokens", "token_embd", config.vocab_size, config.d_model);
@@ -102,7 +102,7 @@ size_t source_row(const TensorOrder& order, size_t row) {
   return row - in_head + in_head / 2 + (in_head % 2) * (d / 2);
 }
 
-bool is_left_out(const ModelConfig& config, const std::string& source) {
+bool is_left_out(const CheckpointConfig& config, const std::string& source) {
   return source.ends_with(".rotary_emb.inv_freq") || (config.is_tied && source == "lm_head.weight");
 }
 

@@ -28,7 +28,7 @@ struct TensorOrder {
 };
 
 // All tensors of the model, embedding first.
-std::vector<TensorOrder> list_tensors(const ModelConfig& config);
+std::vector<TensorOrder> list_tensors(const CheckpointConfig& config);
 
 // The row of the checkpoint's matrix that becomes row `row`: in a head of d rows, row 2i comes from
 // row i and row 2i + 1 from row d/2 + i, so that what RoPE turns together stands side by side. Of a
@@ -37,6 +37,6 @@ size_t source_row(const TensorOrder& order, size_t row);
 
 // Whether a tensor of a checkpoint that nobody asked for may be left out: what readers compute
 // themselves (the frequencies of old files), and the output matrix of tied models.
-bool is_left_out(const ModelConfig& config, const std::string& source);
+bool is_left_out(const CheckpointConfig& config, const std::string& source);
 
 }  // namespace longhaul

@@ -65,7 +65,7 @@ Status Reader::read_tokens(const JsonFields& model) {
   for (const auto& [text, id] : vocabulary->items()) {
     if (!id.is_number_unsigned() || id.get<uint64_t>() >= n_tokens_) {
       return bad_input("{}: token {}: expected an id below {}, the rows of the embedding, found {}",
-                       fields_.file(), longhaul::quoted(text), n_tokens_, shown(id));
+                       fields_.file(), longhaul::quoted(text), n_tokens_, snippet(id));
     }
     const bool is_byte = is_sentencepiece_ && is_byte_token(text);
     LH_RETURN_IF_ERROR(
@@ -130,7 +130,7 @@ Status Reader::read_merges(const JsonFields& model) {
     const bool can_be_written = is_sentencepiece_ || (left + right).find(' ') == std::string::npos;
     if (left.empty() || right.empty() || !can_be_written || !out_.ids.contains(left + right)) {
       return bad_input("{}: key 'model.merges': expected two tokens that make a third, found {}",
-                       fields_.file(), shown(merge));
+                       fields_.file(), snippet(merge));
     }
     merges_.emplace_back(std::move(left), std::move(right));
   }
@@ -163,7 +163,7 @@ Status Reader::read_normalizer(const Json& normalizer) {
   }
   return unsupported("{}: key 'normalizer': expected NFC{}, found {}", fields_.file(),
                      is_sentencepiece_ ? ", or blanks replaced or prepended as U+2581" : "",
-                     shown(normalizer));
+                     snippet(normalizer));
 }
 
 // What is put around a text.
