@@ -10,7 +10,7 @@ constexpr size_t kMaxWidth = 1U << 22;
 // The kinds of layers as the key layer_types numbers them.
 enum class Kind : uint8_t { kMamba, kWindow, kPivot, kMemory, kCross };
 
-Kind kind_of(const ModelConfig& config, size_t layer) {
+Kind kind_of(const CheckpointConfig& config, size_t layer) {
   const size_t pivot = config.n_layers / 2 + 1;
   if (layer % 2 == 0) return layer < pivot ? Kind::kMamba : Kind::kMemory;
   return layer < pivot ? Kind::kWindow : layer == pivot ? Kind::kPivot : Kind::kCross;
@@ -18,7 +18,7 @@ Kind kind_of(const ModelConfig& config, size_t layer) {
 
 // Collects the tensors of one layer.
 struct Layer {
-  const ModelConfig& config;
+  const CheckpointConfig& config;
   std::vector<TensorOrder>& orders;
   std::string from, to;  // "model.layers.3.", "blk.3."
 
@@ -39,7 +39,7 @@ struct Layer {
 };
 
 void list_mamba(Layer layer) {
-  const ModelConfig& config = layer.config;
+  const CheckpointConfig& config = layer.config;
   const SambaYConfig& s = *config.sambay;
   layer.add("attn.in_proj.weight", "ssm_in.weight", 2 * s.d_inner, config.d_model);
   TensorOrder& conv = layer.add("attn.conv1d.weight", "ssm_conv1d.weight", s.d_inner, s.d_conv);
@@ -55,7 +55,7 @@ void list_mamba(Layer layer) {
 }
 
 void list_attention(Layer layer, bool writes) {
-  const ModelConfig& config = layer.config;
+  const CheckpointConfig& config = layer.config;
   const size_t n_q = config.n_heads * config.head_dim;
   const size_t n_kv = writes ? config.n_kv_heads * config.head_dim : 0;
   for (const char* part : {"weight", "bias"}) {
@@ -75,14 +75,14 @@ void list_attention(Layer layer, bool writes) {
 }
 
 void list_memory(Layer layer) {
-  const ModelConfig& config = layer.config;
+  const CheckpointConfig& config = layer.config;
   layer.add("attn.in_proj.weight", "gmu_in.weight", config.sambay->d_inner, config.d_model);
   layer.add("attn.out_proj.weight", "gmu_out.weight", config.d_model, config.sambay->d_inner);
 }
 
 }  // namespace
 
-Status read_sambay(const JsonFields& fields, ModelConfig& config) {
+Status read_sambay(const JsonFields& fields, CheckpointConfig& config) {
   if (config.n_layers % 4 != 0) return fields.wrong("num_hidden_layers", "a multiple of 4");
   if (config.n_kv_heads % 2 != 0) return fields.wrong("num_key_value_heads", "an even number");
   SambaYConfig sambay;
@@ -106,7 +106,7 @@ Status read_sambay(const JsonFields& fields, ModelConfig& config) {
   return {};
 }
 
-void set_sambay_keys(const ModelConfig& config, GgufWriter& writer) {
+void set_sambay_keys(const CheckpointConfig& config, GgufWriter& writer) {
   const SambaYConfig& s = *config.sambay;
   std::vector<int32_t> kinds;
   for (size_t i = 0; i < config.n_layers; ++i)
@@ -128,7 +128,7 @@ void set_sambay_keys(const ModelConfig& config, GgufWriter& writer) {
   writer.set_f32(arch + ".attention.layer_norm_epsilon", static_cast<float>(config.norm_eps));
 }
 
-void list_sambay_layers(const ModelConfig& config, std::vector<TensorOrder>& orders) {
+void list_sambay_layers(const CheckpointConfig& config, std::vector<TensorOrder>& orders) {
   for (size_t i = 0; i < config.n_layers; ++i) {
     Layer layer{config, orders, fmt::format("model.layers.{}.", i), fmt::format("blk.{}.", i)};
     layer.norm("input_layernorm", "attn_norm");

@@ -10,12 +10,12 @@
 namespace longhaul {
 
 // Reads what other families do not have.
-Status read_sambay(const JsonFields& fields, ModelConfig& config);
+Status read_sambay(const JsonFields& fields, CheckpointConfig& config);
 
 // Sets the keys of it.
-void set_sambay_keys(const ModelConfig& config, GgufWriter& writer);
+void set_sambay_keys(const CheckpointConfig& config, GgufWriter& writer);
 
 // Appends the tensors of all layers.
-void list_sambay_layers(const ModelConfig& config, std::vector<TensorOrder>& orders);
+void list_sambay_layers(const CheckpointConfig& config, std::vector<TensorOrder>& orders);
 
 }  // namespace longhaul
