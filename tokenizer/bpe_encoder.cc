@@ -109,7 +109,11 @@ Status BpeEncoder::encode_piece(std::string_view piece, SymbolMerger& merger,
   for (size_t i = 0; i < piece.size(); ++i) {
     const auto byte = static_cast<uint8_t>(piece[i]);
     if (byte_ids_[byte] < 0) {
-      return bad_input("the vocabulary has no token for byte 0x{:02X}, which the text holds", byte);
+      return bad_input(
+          "the vocabulary has no token for byte 0x{:02X}, which the text holds; {} of the 256 "
+          "bytes "
+          "have none",
+          byte, n_missing_bytes());
     }
     merger.add(static_cast<uint32_t>(i), 1, byte_ids_[byte]);
   }

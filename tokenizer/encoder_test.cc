@@ -104,11 +104,11 @@ TEST(BpeTest, AByteWithoutATokenIsRefused) {
   v.tokens[0xF1] = "other";
   v.tokens['x'] = "another";
   const Tokenizer t = make(v);
-  ASSERT_EQ(t.warnings().size(), 1u);
-  EXPECT_NE(t.warnings()[0].find("2 of the 256 bytes"), std::string::npos);
+  EXPECT_TRUE(t.warnings().empty());  // before such a byte occurs
   const auto ids = t.encode("abc x");
   ASSERT_FALSE(ids);
-  EXPECT_NE(ids.error().message.find("0x78"), std::string::npos) << ids.error().message;
+  for (const char* part : {"0x78", "2 of the 256 bytes"})
+    EXPECT_NE(ids.error().message.find(part), std::string::npos) << ids.error().message;
   EXPECT_TRUE(t.encode("abc"));
 }
 

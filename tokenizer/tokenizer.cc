@@ -43,10 +43,6 @@ Result<Tokenizer> Tokenizer::build(const Vocabulary& vocabulary) {
   t.chat_template_ = vocabulary.chat_template;
   LH_RETURN_IF_ERROR(t.make_encoder(vocabulary));
   t.collect_special(vocabulary);
-  if (const size_t n = t.encoder_->n_missing_bytes(); n > 0) {
-    t.warnings_.push_back(fmt::format(
-        "tokenizer: {} of the 256 bytes have no token; a text that holds one is refused", n));
-  }
   if (vocabulary.types.empty()) {
     t.warnings_.push_back("tokenizer.ggml.token_type is missing: special tokens are not known");
   }
