@@ -1,5 +1,5 @@
 // dense: every step reads every block. sparse: every step reads the selected blocks, and nothing
-// repairs the cache.
+// repairs the cache; where those are all of them, it is a dense step.
 #include "engine/run.h"
 
 namespace longhaul {
@@ -18,6 +18,7 @@ class SparseMode : public DecodeMode {
  public:
   size_t clean_from(const Text& text, bool) const override { return text.n_cached(); }
   Planned plan(Run& run) override {
+    if (run.selects_everything()) return run.dense_step();
     Text& text = run.text();
     if (!text.sparse_is_clean() && text.n_clean() == text.n_cached()) text.mark();
     return run.sparse_step();
