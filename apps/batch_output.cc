@@ -7,6 +7,8 @@
 #include <system_error>
 
 #include "apps/options.h"
+#include "apps/output_target.h"
+#include "base/result.h"
 
 namespace longhaul {
 namespace {
@@ -20,8 +22,9 @@ tl::unexpected<Error> io_error(const std::string& path, std::string_view what, i
 Result<std::unique_ptr<BatchOutput>> BatchOutput::open(const std::string& path) {
   auto output = std::unique_ptr<BatchOutput>(new BatchOutput(path));
   if (path.empty()) return output;
+  LH_ASSIGN_OR_RETURN(output->path_, output_target("--output", path));
   LH_RETURN_IF_ERROR(output->read_back());
-  output->file_.reset(std::fopen(path.c_str(), "ab"));
+  output->file_.reset(std::fopen(output->path_.c_str(), "ab"));
   if (!output->file_) return io_error(path, "write", errno);
   return output;
 }

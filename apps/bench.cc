@@ -10,6 +10,7 @@
 #include "apps/commands.h"
 #include "apps/options.h"
 #include "apps/output.h"
+#include "apps/output_target.h"
 #include "base/result.h"
 #include "model/random_model.h"
 
@@ -64,6 +65,13 @@ Result<std::vector<int32_t>> read_text(const BenchPlan& plan, const Engine& engi
                    tokens.size());
 }
 
+// Follows links to where a file is to be written, before any work.
+Status check_target(const char* option, std::string& path) {
+  if (path.empty()) return {};
+  LH_ASSIGN_OR_RETURN(path, output_target(option, path));
+  return {};
+}
+
 Status save(const nlohmann::ordered_json& document, const std::string& path) {
   std::ofstream out(path);
   out << document.dump(2) << "\n";
@@ -89,6 +97,8 @@ Status read_weights(const EngineOptions& options, BenchReport& report) {
 
 Result<int> bench(BenchArguments& arguments) {
   LH_RETURN_IF_ERROR(check(arguments));
+  LH_RETURN_IF_ERROR(check_target("--save", arguments.save_path));
+  LH_RETURN_IF_ERROR(check_target("--write", arguments.write_path));
   EngineOptions& options = arguments.engine;
   BenchPlan& plan = arguments.plan;
   if (!arguments.write_path.empty()) {

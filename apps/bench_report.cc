@@ -49,12 +49,12 @@ std::string parts_table(const BenchReport& report) {
 std::string headline(const BenchReport& report) {
   const ModelInfo& model = report.model;
   const bool random_weights = !report.options.shape.empty();
-  std::string text =
-      fmt::format("{} ({}, {:.1f} M parameters, {} of weights), {} threads, K {} V {}{}\n",
-                  model.name, model.architecture, static_cast<double>(model.n_parameters) / 1e6,
-                  format_bytes(model.weight_bytes), report.options.n_threads,
-                  to_string(report.options.k_type), to_string(report.options.v_type),
-                  random_weights || report.fill == "random" ? "; speed only" : "");
+  std::string text = fmt::format(
+      "{} ({}, {:.1f} M parameters, {} of weights), {} threads, K {} V {}{}\n",
+      printable(model.name), printable(model.architecture),
+      static_cast<double>(model.n_parameters) / 1e6, format_bytes(model.weight_bytes),
+      report.options.n_threads, to_string(report.options.k_type), to_string(report.options.v_type),
+      random_weights || report.fill == "random" ? "; speed only" : "");
   text += fmt::format("{}: reads {:.1f} GB/s, {} {:.0f} Gop/s; at most {} of memory used\n\n",
                       report.machine.cpu, report.machine.read_bytes_per_s / 1e9,
                       report.machine.dot_instruction, report.machine.dot_ops_per_s / 1e9,

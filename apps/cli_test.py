@@ -79,7 +79,7 @@ class Usage(unittest.TestCase):
         self.refused(["inspect", str(TREE / "fuzz/corpus/gates/bad-extra.gguf")], "blk.1.attn_gate_q.weight")
 
     def test_prompt_sources(self):
-        self.refused(["generate", "-m", MODEL], "-p", "found 0")
+        self.refused(["generate", "-m", MODEL], "-p TEXT", "found an empty one")
         self.refused(["generate", "-m", MODEL, "-p", "x", "--tokens", "1"], "found 2")
         self.refused(["generate", "-m", MODEL, "--tokens", "1,288"], "287", "288")
         self.refused(["generate", "-m", MODEL, "-f", "/nonexistent/x"], "/nonexistent/x")
@@ -201,7 +201,7 @@ class Generate(unittest.TestCase):
         time.sleep(1.0)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
-        self.assertEqual(process.returncode, 1, err)
+        self.assertEqual(process.returncode, 130, err)
         result = json.loads(out)
         self.assertEqual(result["finish_reason"], "cancelled")
 
@@ -231,7 +231,7 @@ class OtherCommands(unittest.TestCase):
         self.assertEqual(json_["memory"]["contexts"][0]["kv_type"], "f16")
         total = sum(t["bytes"] for t in json_["tensors"])
         self.assertEqual(total, sum(t["bytes"] for t in json_["types"].values()))
-        status, out, err = run("inspect", MODEL)
+        status, out, err = run("inspect", MODEL, "--tensors")
         self.assertEqual(status, 0, err)
         for part in (b"general.architecture", b"blk.0.attn_q.weight", b"RoPE", b"q8_0"):
             self.assertIn(part, out)

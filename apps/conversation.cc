@@ -42,47 +42,97 @@ Result<std::vector<ChatTurn>> read_turns(const std::string& path) {
 
 }  // namespace
 
-Result<Conversation> Conversation::start(Engine& engine, std::string system) {
+Result<Conversation> Conversation::start(Engine& engine, std::optional<std::string> system) {
+  const ChatTurn question{"user", "?"};
   std::vector<ChatTurn> turns;
-  if (!system.empty()) turns.push_back({"system", std::move(system)});
-  std::vector<ChatTurn> probe = turns;
-  probe.push_back({"user", "?"});
-  LH_RETURN_IF_ERROR(engine.tokenize_chat(probe));
+  if (system) turns = {{"system", *system}};
+  turns.push_back(question);
+  if (auto ids = engine.tokenize_chat(turns); !ids) {
+    // A template that has no system messages writes none either.
+    if (!system || !system->empty() || !engine.tokenize_chat({&question, 1}))
+      return tl::unexpected<Error>(std::move(ids.error()));
+    turns.erase(turns.begin());
+  }
+  turns.pop_back();
   LH_ASSIGN_OR_RETURN(Session session, engine.new_session());
   return Conversation(engine, std::move(session), std::move(turns));
 }
 
 Result<GenerateResult> Conversation::answer(std::string text, GenerateRequest request) {
   turns_.push_back({"user", std::move(text)});
-  auto take_back = [this](Error error) {
-    turns_.pop_back();
-    return tl::unexpected<Error>(std::move(error));
-  };
-  auto ids = engine_->tokenize_chat(turns_);
-  if (!ids) return take_back(std::move(ids.error()));
-  // What the session holds may differ from the rendered chat: an answer that was cut off, thoughts
-  // a template leaves out, a text that tokenizes in another way than it was generated. It goes on
-  // from the last token that agrees.
-  const std::span<const int32_t> held = session_.tokens();
-  const auto differ = std::mismatch(ids->begin(), ids->end(), held.begin(), held.end());
-  size_t n_common = static_cast<size_t>(differ.first - ids->begin());
-  n_common = std::min(n_common, ids->size() - 1);
-  session_.truncate(n_common);
-  request.prompt.assign(ids->begin() + static_cast<std::ptrdiff_t>(n_common), ids->end());
-  auto result = session_.generate(request);
-  if (!result) return take_back(std::move(result.error()));
-  if (result->finish_reason == FinishReason::kCancelled && result->tokens.empty()) {
-    turns_.pop_back();  // stopped before it began: as if nothing had been said
-  } else {
+  auto result = generate(std::move(request));
+  const bool has_begun =
+      result && (result->finish_reason != FinishReason::kCancelled || !result->tokens.empty());
+  if (has_begun) {
     turns_.push_back({"assistant", result->text});
+  } else {
+    turns_.pop_back();  // as if nothing had been said
   }
   return result;
 }
 
+Result<GenerateResult> Conversation::answer_again(GenerateRequest request) {
+  if (turns_.empty() || turns_.back().role != "assistant")
+    return bad_input("expected a question to answer again, found none");
+  ChatTurn old = std::move(turns_.back());
+  turns_.pop_back();
+  auto result = generate(std::move(request));
+  const bool has_begun =
+      result && (result->finish_reason != FinishReason::kCancelled || !result->tokens.empty());
+  if (has_begun) old.content = result->text;
+  turns_.push_back(std::move(old));
+  return result;
+}
+
+Result<GenerateResult> Conversation::generate(GenerateRequest request) {
+  LH_ASSIGN_OR_RETURN(const auto ids, engine_->tokenize_chat(turns_));
+  // What the session holds may differ from the rendered chat: an answer that was cut off, thoughts
+  // a template leaves out, a text that tokenizes in another way than it was generated. It goes on
+  // from the last token that agrees.
+  const std::span<const int32_t> held = session_.tokens();
+  const auto differ = std::mismatch(ids.begin(), ids.end(), held.begin(), held.end());
+  const size_t n_common = std::min(static_cast<size_t>(differ.first - ids.begin()), ids.size() - 1);
+  session_.truncate(n_common);
+  request.prompt.assign(ids.begin() + static_cast<std::ptrdiff_t>(n_common), ids.end());
+  return session_.generate(request);
+}
+
+bool Conversation::undo() {
+  const size_t n_first = has_system() ? 1 : 0;
+  if (turns_.size() < n_first + 2) return false;
+  turns_.resize(turns_.size() - 2);
+  return true;
+}
+
+bool Conversation::drop_oldest() {
+  const size_t n_first = has_system() ? 1 : 0;
+  if (turns_.size() < n_first + 2) return false;
+  const auto first = turns_.begin() + static_cast<std::ptrdiff_t>(n_first);
+  turns_.erase(first, first + 2);
+  return true;
+}
+
 void Conversation::reset() {
-  const bool has_system = !turns_.empty() && turns_.front().role == "system";
-  turns_.resize(has_system ? 1 : 0);
+  turns_.resize(has_system() ? 1 : 0);
   session_.truncate(0);
+}
+
+Status Conversation::set_system(std::string system) {
+  std::vector<ChatTurn> turns = turns_;
+  if (has_system()) turns.erase(turns.begin());
+  turns.insert(turns.begin(), {"system", std::move(system)});
+  std::vector<ChatTurn> probe = turns;
+  if (probe.back().role != "user") probe.push_back({"user", "?"});
+  LH_RETURN_IF_ERROR(engine_->tokenize_chat(probe));
+  turns_ = std::move(turns);
+  return {};
+}
+
+Result<size_t> Conversation::n_tokens_with(const std::string& question) const {
+  std::vector<ChatTurn> turns = turns_;
+  turns.push_back({"user", question});
+  LH_ASSIGN_OR_RETURN(const auto ids, engine_->tokenize_chat(turns));
+  return ids.size();
 }
 
 Status Conversation::save(const std::string& path) {

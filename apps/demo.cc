@@ -100,8 +100,9 @@ Result<int> demo_text(const DemoArguments& arguments, Engine& engine, const Inte
 void print_head(const DemoArguments& arguments, const Engine& engine) {
   const ModelInfo& model = engine.model_info();
   fmt::print("{}: {}, {:.1f} M parameters, {} layers, trained for {} tokens; {} threads\n",
-             model.name, model.architecture, static_cast<double>(model.n_parameters) / 1e6,
-             model.n_layers, model.context_length, engine.options().n_threads);
+             printable(model.name), printable(model.architecture),
+             static_cast<double>(model.n_parameters) / 1e6, model.n_layers, model.context_length,
+             engine.options().n_threads);
   fmt::print("Speeds are medians of {} rounds in turn; sparse steps read blocks of {} tokens.\n\n",
              arguments.job.n_rounds, engine.options().block_size);
 }

@@ -8,60 +8,72 @@
 
 #include "apps/calibration_cache.h"
 #include "apps/commands.h"
+#include "apps/context.h"
+#include "apps/generate_options.h"
 #include "apps/interrupt.h"
-#include "apps/options.h"
 #include "apps/output.h"
 #include "apps/samples.h"
 #include "apps/stream.h"
+#include "apps/summary.h"
+#include "apps/token_log.h"
 #include "base/result.h"
 
 namespace longhaul {
 namespace {
 
-struct GenerateArguments {
-  EngineOptions engine;
-  PromptArguments prompt;
-  GenerateRequest request;
-  std::string save_state, load_state;
-  std::string grammar_file, schema_file;
-  size_t n_samples = 1;
-  bool calibrate = false;
-  bool chat = false;  // the prompt is what a user says
-  bool json = false;
-  bool quiet = false;
-};
+// With what makes a run repeatable.
+nlohmann::ordered_json document(const GenerateResult& result, uint64_t seed,
+                                const SummaryFacts& facts) {
+  nlohmann::ordered_json json = to_json(result);
+  json["seed"] = seed;
+  json["context_full"] = filled_context(result, facts);
+  return json;
+}
 
-void print_result(const GenerateArguments& arguments, const GenerateResult& result) {
+Status print_summary(const GenerateArguments& arguments, const GenerateResult& result,
+                     const SummaryFacts& facts) {
+  LH_RETURN_IF_ERROR(flush_output());  // the text stands before it at a terminal
+  if (!arguments.quiet) fmt::print(stderr, "[{}]\n", summary(result, facts));
+  return {};
+}
+
+Status print_result(const GenerateArguments& arguments, const GenerateResult& result,
+                    const SummaryFacts& facts, const TokenLog& log, const Engine& engine) {
   if (arguments.json) {
-    print_json(to_json(result));
-    return;
+    auto json = document(result, arguments.request.sampling.seed, facts);
+    if (arguments.has_logprobs) json["logprobs"] = log.to_json(engine);
+    print_json(json);
+    return {};
   }
   // A terminal's next prompt begins on a line of its own; what goes to a file or pipe is the text
   // alone.
   if (isatty(STDOUT_FILENO) == 1 && !result.text.ends_with('\n')) fmt::print("\n");
-  std::fflush(stdout);
-  if (!arguments.quiet) fmt::print(stderr, "[{}]\n", summary(result));
+  return print_summary(arguments, result, facts);
 }
 
-void print_samples(const GenerateArguments& arguments, const std::vector<GenerateResult>& results) {
-  if (arguments.json) {
-    nlohmann::ordered_json samples = nlohmann::ordered_json::array();
-    for (const GenerateResult& result : results) samples.push_back(to_json(result));
-    print_json({{"samples", std::move(samples)}});
-    return;
-  }
+Status print_samples(const GenerateArguments& arguments, const std::vector<GenerateResult>& results,
+                     SummaryFacts facts) {
+  const uint64_t first_seed = arguments.request.sampling.seed;
+  nlohmann::ordered_json samples = nlohmann::ordered_json::array();
   for (size_t i = 0; i < results.size(); ++i) {
+    if (arguments.json) {
+      samples.push_back(document(results[i], first_seed + i, facts));
+      continue;
+    }
+    if (facts.seed) facts.seed = first_seed + i;
     fmt::print("== sample {}\n{}\n", i + 1, results[i].text);
-    std::fflush(stdout);
-    if (!arguments.quiet) fmt::print(stderr, "[{}]\n", summary(results[i]));
+    LH_RETURN_IF_ERROR(print_summary(arguments, results[i], facts));
   }
+  if (arguments.json) print_json({{"samples", std::move(samples)}});
+  return {};
 }
 
 // All samples at once; printed in their order when all are there.
-Result<int> generate_samples(GenerateArguments& arguments, Session session,
+Result<int> generate_samples(GenerateArguments& arguments, Engine& engine, Session session,
                              const Interrupt& interrupt) {
   arguments.request.wait_for_room = true;
   arguments.request.on_progress = [&](size_t, size_t, size_t) { return !interrupt.requested(); };
+  const SummaryFacts facts = facts_of(engine, session.tokens().size(), arguments.request);
   LH_ASSIGN_OR_RETURN(const auto prompt, SharedPrompt::read(std::move(session), arguments.request,
                                                             arguments.n_samples));
   std::vector<Result<GenerateResult>> taken(arguments.n_samples);
@@ -75,7 +87,7 @@ Result<int> generate_samples(GenerateArguments& arguments, Session session,
     LH_RETURN_IF_ERROR(result);
     results.push_back(std::move(*result));
   }
-  print_samples(arguments, results);
+  LH_RETURN_IF_ERROR(print_samples(arguments, results, facts));
   return interrupt.requested() ? exit_status(ErrorCode::kCancelled) : 0;
 }
 
@@ -90,30 +102,55 @@ Result<std::vector<int32_t>> prompt_ids(const GenerateArguments& arguments, cons
   return engine.tokenize_chat({&turn, 1});
 }
 
-// What --grammar-file or --json-schema says; null without them.
-Result<std::shared_ptr<const Grammar>> read_grammar(const GenerateArguments& arguments) {
-  const bool is_schema = !arguments.schema_file.empty();
-  const std::string& path = is_schema ? arguments.schema_file : arguments.grammar_file;
-  if (path.empty()) return nullptr;
-  if (is_schema && !arguments.grammar_file.empty())
-    return bad_input("--json-schema: expected it without --grammar-file");
-  LH_ASSIGN_OR_RETURN(const std::string text, read_text_file(path));
-  auto grammar = is_schema ? grammar_of_schema(text) : parse_gbnf(text);
-  if (!grammar) return make_error(grammar.error().code, "{}: {}", path, grammar.error().message);
-  return grammar;
+// After Ctrl-C while the prompt was read, what was read of it: saving reads nothing to its end.
+Status save(const GenerateArguments& arguments, const GenerateResult& result, Session& session) {
+  if (result.finish_reason == FinishReason::kCancelled && result.tokens.empty()) {
+    const size_t n_asked = session.tokens().size();
+    session.truncate(session.n_clean());
+    const size_t n_read = session.tokens().size();
+    fmt::print(stderr, "[{}: {} of {} tokens were read{}]\n", arguments.save_state, n_read, n_asked,
+               n_read == 0 ? ", nothing is saved" : " and are saved");
+    if (n_read == 0) return {};
+  }
+  return session.save(arguments.save_state);
+}
+
+Result<int> generate_one(GenerateArguments& arguments, Engine& engine, Session session,
+                         const Interrupt& interrupt) {
+  GenerateRequest& request = arguments.request;
+  Stream stream(!arguments.json);
+  stream.attach(request, interrupt);
+  TokenLog log;
+  if (arguments.has_logprobs) log.attach(request, arguments.n_logprobs);
+  const size_t n_before = session.tokens().size();
+  Result<GenerateResult> result;
+  {
+    // What is to be saved or printed as a whole is waited for.
+    const HardStop hard_stop(interrupt, [&] {
+      const bool waits = !arguments.save_state.empty() || (arguments.json && stream.is_decoding());
+      return waits ? "" : "cancelled: " + stream.progress();
+    });
+    result = session.generate(request);
+  }
+  LH_RETURN_IF_ERROR(stream.finish());
+  LH_RETURN_IF_ERROR(result);
+  const Status printed =
+      print_result(arguments, *result, facts_of(engine, n_before, request), log, engine);
+  if (!arguments.save_state.empty()) LH_RETURN_IF_ERROR(save(arguments, *result, session));
+  LH_RETURN_IF_ERROR(printed);
+  const bool cancelled = result->finish_reason == FinishReason::kCancelled;
+  return cancelled ? exit_status(ErrorCode::kCancelled) : 0;
 }
 
 Result<int> generate(GenerateArguments& arguments) {
-  LH_ASSIGN_OR_RETURN(arguments.request.grammar, read_grammar(arguments));
-  LH_RETURN_IF_ERROR(settle_block_size(arguments.engine));
-  LH_RETURN_IF_ERROR(validate(arguments.request.attention, arguments.engine.block_size));
+  LH_RETURN_IF_ERROR(settle(arguments));
+  GenerateRequest& request = arguments.request;
   const bool has_samples = arguments.n_samples > 1;
-  if (has_samples && !arguments.save_state.empty())
-    return bad_input("--save-state: expected one sample, found {}", arguments.n_samples);
   LH_ASSIGN_OR_RETURN(const auto engine,
                       load_for_texts(arguments.engine, arguments.n_samples, has_samples ? 2 : 1));
   print_warnings(*engine);
-  if (needs_calibration(arguments.request.attention))
+  request.max_tokens = std::min(request.max_tokens, engine->options().ctx_size);
+  if (needs_calibration(request.attention))
     LH_RETURN_IF_ERROR(
         prepare_calibration(*engine, arguments.calibrate, arguments.quiet || arguments.json));
   LH_ASSIGN_OR_RETURN(Session session, engine->new_session());
@@ -124,17 +161,10 @@ Result<int> generate(GenerateArguments& arguments) {
       fmt::print(stderr, "[{}: {} tokens restored]\n", arguments.load_state, n_tokens);
     }
   }
-  LH_ASSIGN_OR_RETURN(arguments.request.prompt, prompt_ids(arguments, *engine, continues));
-
+  LH_ASSIGN_OR_RETURN(request.prompt, prompt_ids(arguments, *engine, continues));
   const Interrupt interrupt;
-  if (has_samples) return generate_samples(arguments, std::move(session), interrupt);
-  Stream stream(!arguments.json);
-  stream.attach(arguments.request, interrupt);
-  LH_ASSIGN_OR_RETURN(const GenerateResult result, session.generate(arguments.request));
-  stream.finish();
-  print_result(arguments, result);
-  if (!arguments.save_state.empty()) LH_RETURN_IF_ERROR(session.save(arguments.save_state));
-  return result.finish_reason == FinishReason::kCancelled ? exit_status(ErrorCode::kCancelled) : 0;
+  return has_samples ? generate_samples(arguments, *engine, std::move(session), interrupt)
+                     : generate_one(arguments, *engine, std::move(session), interrupt);
 }
 
 }  // namespace
@@ -142,39 +172,12 @@ Result<int> generate(GenerateArguments& arguments) {
 void add_generate(CLI::App& app, CommandBody& chosen) {
   CLI::App& command = *app.add_subcommand("generate", "continue a text");
   const auto arguments = std::make_shared<GenerateArguments>();
-  add_engine_options(command, arguments->engine);
-  add_prompt_options(command, arguments->prompt);
-  command.add_flag("--chat", arguments->chat, "the prompt is what a user says in a chat");
-  add_chat_template_option(command, arguments->engine);
-  add_count(command, "--n", arguments->n_samples,
-            "samples of one prompt, seeds from --seed on, all at once", 1, 1024);
-  add_count(command, "-n,--max-tokens", arguments->request.max_tokens, "tokens to generate");
-  command.add_option("--stop", arguments->request.stop, "text that ends the answer; repeatable")
-      ->type_name("TEXT")
-      ->expected(1)
-      ->take_all();
-  command.add_flag("--ignore-eos", arguments->request.ignore_eos,
-                   "go on after the end of the text");
-  command
-      .add_option("--grammar-file", arguments->grammar_file,
-                  "the answer is a text of this grammar, in GBNF")
-      ->type_name("FILE");
-  command
-      .add_option("--json-schema", arguments->schema_file,
-                  "the answer is JSON as this schema allows it")
-      ->type_name("FILE");
-  add_mode_option(command, arguments->request.attention.mode);
-  add_selection_options(command, arguments->engine, arguments->request.attention);
-  add_calibrate_flag(command, arguments->calibrate);
-  add_sampling_options(command, arguments->request.sampling);
-  command.add_option("--load-state", arguments->load_state, "start from a saved text and cache")
-      ->check(CLI::ExistingFile)
-      ->type_name("FILE");
-  command.add_option("--save-state", arguments->save_state, "save the text and its cache")
-      ->type_name("FILE");
-  command.add_flag("--json", arguments->json, "print one JSON document");
-  command.add_flag("-q,--quiet", arguments->quiet, "no line about speed on standard error");
-  command.callback([&chosen, arguments] { chosen = [arguments] { return generate(*arguments); }; });
+  add_generate_options(command, *arguments);
+  command.callback([&chosen, &command, arguments] {
+    arguments->has_seed = command.count("--seed") > 0;
+    arguments->has_logprobs = command.count("--logprobs") > 0;
+    chosen = [arguments] { return generate(*arguments); };
+  });
 }
 
 }  // namespace longhaul

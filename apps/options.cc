@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <random>
 
 #include "base/result.h"
 #include "server/generate_fields.h"
@@ -60,6 +61,26 @@ CLI::Option* add_count(CLI::App& app, const std::string& names, size_t& target,
       ->default_str(fmt::format("{}", target));
 }
 
+CLI::Option* add_max_tokens(CLI::App& app, size_t& target, const std::string& help, size_t least) {
+  auto parse = [least](std::string_view text) -> Result<size_t> {
+    if (text == "-1") return kNoTokenLimit;
+    const auto value = parse_size(text);
+    if (value && *value >= least) return value;
+    return bad_input("expected a whole number from {}, or -1 for no limit, found '{}'", least,
+                     text);
+  };
+  return add_parsed(
+             app, "-n,--max-tokens", parse, [&target](size_t value) { target = value; }, help)
+      ->type_name("N")
+      ->default_str(target == kNoTokenLimit ? "-1" : fmt::format("{}", target));
+}
+
+void put_first(CLI::App& app, const std::vector<std::string>& names) {
+  constexpr const char* kTitle = "Needed first";
+  app.get_help_ptr()->group(kTitle);  // the first of all options, so that its group comes first
+  for (const std::string& name : names) app.get_option(name)->group(kTitle);
+}
+
 void add_model_path(CLI::App& app, std::string& path) {
   app.add_option("-m,--model", path, "the model, a GGUF file")
       ->required()
@@ -68,13 +89,15 @@ void add_model_path(CLI::App& app, std::string& path) {
 }
 
 void add_machine_options(CLI::App& app, EngineOptions& options) {
+  const OptionGroup group(app, "Model and machine");
   add_model_path(app, options.model_path);
   app.add_option("--device", options.device, "what computes: cpu, or cuda where it was built in")
       ->type_name("NAME")
       ->capture_default_str();
   add_count(app, "-t,--threads", options.n_threads, "threads; 0: as many as cores", 0, 1024);
   add_count(app, "-c,--ctx-size", options.ctx_size,
-            "tokens a text can hold; 0: the length the model was trained for");
+            "tokens a text can hold; 0: the length the model was trained for, or what fits in "
+            "three quarters of the memory that is free");
   add_count(app, "--prefill-chunk", options.prefill_chunk,
             "tokens per pass over a prompt; changes the speed, and no result but that of --rectify "
             "wide and adaptive",
@@ -83,6 +106,7 @@ void add_machine_options(CLI::App& app, EngineOptions& options) {
 
 void add_engine_options(CLI::App& app, EngineOptions& options) {
   add_machine_options(app, options);
+  const OptionGroup group(app, "Model and machine");
   // The order matters: CLI11 stores options in the order they are added, so that the later,
   // narrower ones win.
   add_parsed(
@@ -111,7 +135,10 @@ void add_chat_template_option(CLI::App& app, EngineOptions& options) {
       ->type_name("FILE");
 }
 
+uint64_t random_seed() { return std::random_device()(); }
+
 void add_sampling_options(CLI::App& app, SamplingOptions& options) {
+  const OptionGroup group(app, "Sampling");
   add_real(app, "--temp", options.temperature, "temperature; 0: greedy", 0, kNoLimit);
   add_count(app, "--top-k", options.top_k, "sample among the k most likely tokens; 0: off");
   add_real(app, "--top-p", options.top_p, "sample among the likeliest that sum to p; 1: off", 0, 1);
@@ -124,9 +151,12 @@ void add_sampling_options(CLI::App& app, SamplingOptions& options) {
   add_parsed(app, "--logit-bias", parse_bias, store, "added to a token's logit; may be repeated")
       ->type_name("ID=BIAS")
       ->trigger_on_parse();
+  auto parse_seed = [](std::string_view text) -> Result<size_t> {
+    return text == "-1" ? random_seed() : parse_size(text);
+  };
   add_parsed(
-      app, "--seed", parse_size, [&options](size_t seed) { options.seed = seed; },
-      "of the random numbers")
+      app, "--seed", parse_seed, [&options](size_t seed) { options.seed = seed; },
+      "of the random numbers; -1: any")
       ->type_name("N")
       ->default_str("0");
 }
@@ -147,6 +177,7 @@ std::string default_selector(const EngineOptions& engine, const std::string& usu
 }
 
 void add_selection_options(CLI::App& app, EngineOptions& engine, AttentionOptions& options) {
+  const OptionGroup group(app, "Attention");
   app.add_option_function<std::string>(
          "--context-extension", [&engine](const std::string&) { engine.block_causal = true; },
          "beyond the trained length; bca: attend to the last one to two halves of it (LeX)")
@@ -197,6 +228,7 @@ void add_selection_options(CLI::App& app, EngineOptions& engine, AttentionOption
 }
 
 void add_mode_option(CLI::App& app, AttentionMode& mode) {
+  const OptionGroup group(app, "Attention");
   add_parsed(
       app, "--attention", parse_attention_mode, [&mode](AttentionMode value) { mode = value; },
       "dense, sparse, resa, exact or auto")
@@ -210,61 +242,6 @@ void add_modes_option(CLI::App& app, std::vector<AttentionMode>& modes) {
   add_list(app, "--attention", parse_attention_mode, modes, "modes to run, separated by commas")
       ->type_name("MODES")
       ->default_str(names);
-}
-
-void add_text_options(CLI::App& app, PromptArguments& prompt) {
-  auto text = [](std::string_view value) -> Result<std::string> { return std::string(value); };
-  add_parsed(
-      app, "-p,--prompt", text,
-      [&prompt](std::string value) {
-        prompt.text = std::move(value);
-        prompt.has_text = true;
-      },
-      "the prompt")
-      ->type_name("TEXT");
-  add_parsed(
-      app, "-f,--file", text,
-      [&prompt](std::string value) {
-        prompt.file = std::move(value);
-        prompt.has_file = true;
-      },
-      "a file with the prompt; - is standard input")
-      ->type_name("FILE");
-  app.add_flag("--special", prompt.special, "read special tokens such as <|im_start|> in the text");
-  app.add_flag("--no-bos", prompt.no_bos, "add no beginning-of-text token");
-}
-
-void add_prompt_options(CLI::App& app, PromptArguments& prompt) {
-  add_text_options(app, prompt);
-  add_parsed(
-      app, "--tokens", parse_ids,
-      [&prompt](std::vector<int32_t> ids) {
-        prompt.tokens = std::move(ids);
-        prompt.has_tokens = true;
-      },
-      "the prompt as token ids, separated by commas")
-      ->type_name("IDS");
-}
-
-Result<std::string> prompt_text(const PromptArguments& prompt) {
-  if (prompt.has_text == prompt.has_file) {
-    return bad_input("prompt: expected one of -p and -f, found {}",
-                     prompt.has_text ? "both" : "none");
-  }
-  if (prompt.has_text) return prompt.text;
-  return read_text_file(prompt.file);
-}
-
-Result<std::vector<int32_t>> read_prompt(const PromptArguments& prompt, const Engine& engine,
-                                         bool continues) {
-  const int n_given = prompt.has_text + prompt.has_file + prompt.has_tokens;
-  if (n_given > 1 || (n_given == 0 && !continues)) {
-    return bad_input("prompt: expected one of -p, -f and --tokens, found {}", n_given);
-  }
-  if (n_given == 0) return std::vector<int32_t>();
-  if (prompt.has_tokens) return prompt.tokens;
-  LH_ASSIGN_OR_RETURN(const std::string text, prompt_text(prompt));
-  return engine.tokenize(text, !continues && !prompt.no_bos, prompt.special);
 }
 
 Result<std::string> read_text_file(const std::string& path) {

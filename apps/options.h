@@ -70,8 +70,34 @@ void add_engine_options(CLI::App& app, EngineOptions& options);
 // --chat-template.
 void add_chat_template_option(CLI::App& app, EngineOptions& options);
 
-// --temp, --top-k, --top-p, --min-p, the penalties, --logit-bias, --seed.
+// --temp, --top-k, --top-p, --min-p, the penalties, --logit-bias, --seed (-1: drawn here and now).
 void add_sampling_options(CLI::App& app, SamplingOptions& options);
+// A seed nobody chose, short enough to be typed again.
+uint64_t random_seed();
+
+// -n; -1 is as many as there is room for.
+CLI::Option* add_max_tokens(CLI::App& app, size_t& target, const std::string& help,
+                            size_t least = 0);
+inline constexpr size_t kNoTokenLimit = std::numeric_limits<size_t>::max();
+
+// While it lives, options that are added to `app` stand under this title in its help.
+class OptionGroup {
+ public:
+  OptionGroup(CLI::App& app, const std::string& title)
+      : defaults_(*app.option_defaults()), before_(defaults_.get_group()) {
+    defaults_.group(title);
+  }
+  ~OptionGroup() { defaults_.group(before_); }
+  OptionGroup(const OptionGroup&) = delete;
+  OptionGroup& operator=(const OptionGroup&) = delete;
+
+ private:
+  CLI::OptionDefaults& defaults_;
+  std::string before_;
+};
+
+// Moves the options a person needs first to the beginning of the help.
+void put_first(CLI::App& app, const std::vector<std::string>& names);
 
 // --min-blocks, --local-blocks, --sink-blocks, --rectify-ratio, --rectify-tolerance.
 void add_budget_details(CLI::App& app, AttentionOptions& options);
@@ -84,26 +110,6 @@ void add_selection_options(CLI::App& app, EngineOptions& engine, AttentionOption
 // --attention with one mode, or with a list of modes. --auto-may is among the selection options.
 void add_mode_option(CLI::App& app, AttentionMode& mode);
 void add_modes_option(CLI::App& app, std::vector<AttentionMode>& modes);
-
-// Where a prompt comes from: at most one of -p, -f and --tokens.
-struct PromptArguments {
-  std::string text;
-  std::string file;  // "-" is standard input
-  std::vector<int32_t> tokens;
-  bool has_text = false, has_file = false, has_tokens = false;
-  bool special = false;  // parse special tokens in the text
-  bool no_bos = false;
-};
-// -p, -f, --special and --no-bos; the second adds --tokens.
-void add_text_options(CLI::App& app, PromptArguments& prompt);
-void add_prompt_options(CLI::App& app, PromptArguments& prompt);
-
-// The text of -p or -f, of which there must be one.
-Result<std::string> prompt_text(const PromptArguments& prompt);
-// The tokens of the prompt. `continues`: it follows text that is there already, so that no BOS is
-// added and it may be absent.
-Result<std::vector<int32_t>> read_prompt(const PromptArguments& prompt, const Engine& engine,
-                                         bool continues);
 
 // All of a file; "-" is standard input.
 Result<std::string> read_text_file(const std::string& path);

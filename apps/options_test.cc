@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "apps/prompt.h"
+
 namespace longhaul {
 namespace {
 
@@ -18,6 +20,7 @@ struct AllOptions {
 // was none.
 std::string parse(AllOptions& options, std::vector<std::string> arguments) {
   CLI::App app;
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   add_engine_options(app, options.engine);
   add_sampling_options(app, options.sampling);
   add_mode_option(app, options.attention.mode);
@@ -141,9 +144,25 @@ TEST(Options, AnEmptyPromptIsAPrompt) {
 
 TEST(Options, APromptHasOneSource) {
   PromptArguments prompt;
-  EXPECT_FALSE(prompt_text(prompt));
   prompt.has_text = prompt.has_file = true;
   EXPECT_FALSE(prompt_text(prompt));
+}
+
+TEST(Options, OfTwoEqualOptionsTheLastOneWins) {
+  AllOptions options;
+  ASSERT_EQ(parse(options, {"-m", kFile, "--temp", "0.1", "--temp", "0.2", "--selector", "window",
+                            "--selector", "outlier", "-p", "a", "-p", "b"}),
+            "");
+  EXPECT_EQ(options.sampling.temperature, 0.2F);
+  EXPECT_EQ(options.attention.selector, "outlier");
+  EXPECT_EQ(options.prompt.text, "b");
+}
+
+TEST(Options, ASeedOfMinusOneIsDrawn) {
+  AllOptions one, other;
+  ASSERT_EQ(parse(one, {"-m", kFile, "--seed", "-1"}), "");
+  ASSERT_EQ(parse(other, {"-m", kFile, "--seed", "-1"}), "");
+  EXPECT_NE(one.sampling.seed, other.sampling.seed);  // equal once in 2^32
 }
 
 TEST(ReadTextFile, NamesTheFile) {

@@ -3,15 +3,60 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
+#include "apps/interrupt.h"
 #include "base/check.h"
+#include "base/result.h"
+#include "base/utf8.h"
 
 namespace longhaul {
+namespace {
+
+// What a terminal takes as a command, or what turns the order of characters behind it.
+bool is_control(char32_t code) {
+  return code < 0x20 || (code >= 0x7F && code < 0xA0) || (code >= 0x202A && code <= 0x202E) ||
+         (code >= 0x2066 && code <= 0x2069);
+}
+
+}  // namespace
 
 int exit_status(ErrorCode code) {
+  if (code == ErrorCode::kCancelled) return kExitInterrupted;
   return code == ErrorCode::kBadInput || code == ErrorCode::kUnsupported ? 2 : 1;
+}
+
+std::string printable(std::string_view text) {
+  std::string out;
+  for (size_t pos = 0; pos < text.size();) {
+    const Utf8Char c = decode_utf8(text, pos);
+    const std::string_view bytes = text.substr(pos, c.n_bytes);
+    pos += c.n_bytes;
+    if (bytes == "\n") {
+      out += "\\n";
+    } else if (c.state == Utf8State::kValid && !is_control(c.code)) {
+      out += bytes;
+    } else {
+      for (const char byte : bytes)
+        out += fmt::format("\\x{:02X}", static_cast<unsigned char>(byte));
+    }
+  }
+  return out;
+}
+
+void print_error(std::string_view message) {
+  std::fputs(fmt::format("longhaul: {}\n", printable(message)).c_str(), stderr);
+}
+
+Status flush_output() {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return {};
+  const std::string reason =
+      errno == 0 ? "not all was written" : std::generic_category().message(errno);
+  return make_error(ErrorCode::kIo, "standard output: cannot write: {}", reason);
 }
 
 void print_json(const nlohmann::ordered_json& document) {
@@ -67,33 +112,8 @@ nlohmann::ordered_json to_json(const GenerateResult& result) {
 
 void print_warnings(const Engine& engine) {
   for (const std::string& warning : engine.warnings()) {
-    fmt::print(stderr, "longhaul: warning: {}\n", warning);
+    fmt::print(stderr, "longhaul: warning: {}\n", printable(warning));
   }
-}
-
-std::string summary(const GenerateResult& result) {
-  const Timings& timings = result.timings;
-  const AttentionStats& stats = result.attention;
-  std::string line = fmt::format("prompt {} tokens in {:.2f} s; {} tokens", result.prompt_tokens,
-                                 timings.prefill_s, result.tokens.size());
-  if (timings.decode_s > 0) line += fmt::format(", {:.1f} tokens/s", timings.decode_tokens_per_s());
-  line += fmt::format("; {}", to_string(stats.mode));
-  if (stats.sparse_steps > 0) {
-    line += fmt::format(", {} of KV blocks read", percent(stats.blocks_read, stats.blocks_total));
-  }
-  if (stats.drafted > 0) {
-    line += fmt::format(", {} of {} drafts accepted", stats.accepted, stats.drafted);
-    if (stats.copied > 0)
-      line += fmt::format(" ({} of {} of those copied)", stats.copied_accepted, stats.copied);
-  } else if (stats.rectifications > 0) {
-    line += fmt::format(", {} rectifications", stats.rectifications);
-    if (stats.rectified_blocks_read < stats.rectified_blocks_total) {
-      line += fmt::format(" of {} of the blocks",
-                          percent(stats.rectified_blocks_read, stats.rectified_blocks_total));
-    }
-  }
-  if (!stats.reason.empty()) line += fmt::format(" ({})", stats.reason);
-  return line + fmt::format("; {}", to_string(result.finish_reason));
 }
 
 std::string percent(size_t part, size_t whole) {

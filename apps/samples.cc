@@ -1,11 +1,13 @@
 #include "apps/samples.h"
 
 #include "apps/answer.h"
+#include "apps/context.h"
 #include "base/result.h"
 
 namespace longhaul {
 
 Result<std::unique_ptr<Engine>> load_for_texts(EngineOptions options, size_t most, size_t n_each) {
+  LH_RETURN_IF_ERROR(settle_context(options));
   for (size_t n = most;; n = (n + 1) / 2) {
     options.max_sessions = n * n_each;
     auto engine = Engine::load(options);

@@ -8,7 +8,7 @@
 namespace longhaul {
 
 // Loads an engine for as many of `most` texts as its cache fits in memory for, at least one, each
-// with room for n_each sessions.
+// with room for n_each sessions. A context of 0 tokens is settled for one text (apps/context.h).
 Result<std::unique_ptr<Engine>> load_for_texts(EngineOptions options, size_t most, size_t n_each);
 
 // May be sampled by several threads at once.

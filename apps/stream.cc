@@ -1,6 +1,12 @@
 #include "apps/stream.h"
 
+#include <fmt/format.h>
+
+#include <cerrno>
 #include <cstdio>
+#include <system_error>
+
+#include "base/result.h"
 
 namespace longhaul {
 
@@ -13,21 +19,41 @@ void Stream::attach(GenerateRequest& request, const Interrupt& interrupt) {
   const size_t max_tokens = request.max_tokens;
   request.on_progress = [this, &interrupt, max_tokens](size_t prompt_done, size_t prompt_total,
                                                        size_t generated) {
-    draw(prompt_done, prompt_total, generated, max_tokens);
+    prompt_done_ = prompt_done;
+    prompt_total_ = prompt_total;
+    generated_ = generated;
+    draw(max_tokens);
     return !interrupt.requested();
   };
 }
 
-bool Stream::print(std::string_view text) {
+Status Stream::finish() {
   bar_.reset();
-  return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
-         std::fflush(stdout) == 0;
+  if (write_error_ == 0) return {};
+  return make_error(ErrorCode::kIo, "standard output: cannot write: {}",
+                    std::generic_category().message(write_error_));
 }
 
-void Stream::draw(size_t prompt_done, size_t prompt_total, size_t generated, size_t max_tokens) {
-  if (prompt_done < prompt_total) {
-    if (!bar_) bar_.emplace("reading the prompt", prompt_total);
-    bar_->update(prompt_done);
+std::string Stream::progress() const {
+  if (decoding_) return fmt::format("{} tokens generated", generated_.load());
+  if (prompt_total_ == 0) return "nothing read of the prompt";
+  return fmt::format("{} of {} tokens of the prompt read", prompt_done_.load(),
+                     prompt_total_.load());
+}
+
+bool Stream::print(std::string_view text) {
+  bar_.reset();
+  errno = 0;
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0)
+    return true;
+  write_error_ = errno;
+  return false;
+}
+
+void Stream::draw(size_t max_tokens) {
+  if (prompt_done_ < prompt_total_) {
+    if (!bar_) bar_.emplace("reading the prompt", prompt_total_);
+    bar_->update(prompt_done_);
     return;
   }
   if (!decoding_) {
@@ -35,7 +61,7 @@ void Stream::draw(size_t prompt_done, size_t prompt_total, size_t generated, siz
     decoding_ = true;
     if (!show_text_) bar_.emplace("generating", max_tokens);
   }
-  if (bar_) bar_->update(generated);
+  if (bar_) bar_->update(generated_);
 }
 
 }  // namespace longhaul

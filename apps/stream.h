@@ -2,7 +2,9 @@
 // beside it.
 #pragma once
 
+#include <atomic>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "apps/interrupt.h"
@@ -19,15 +21,21 @@ class Stream {
   // Sets the callbacks of a request; both stop the work once Ctrl-C was pressed. The stream must
   // outlive the request.
   void attach(GenerateRequest& request, const Interrupt& interrupt);
-  // Wipes the bar.
-  void finish() { bar_.reset(); }
+  // Wipes the bar. Error: the text could not be written, which stopped the work.
+  Status finish();
+
+  // What was done by now, for any thread: "512 of 3000 tokens of the prompt read".
+  std::string progress() const;
+  bool is_decoding() const { return decoding_; }
 
  private:
   bool print(std::string_view text);
-  void draw(size_t prompt_done, size_t prompt_total, size_t generated, size_t max_tokens);
+  void draw(size_t max_tokens);
 
   bool show_text_;
-  bool decoding_ = false;
+  int write_error_ = 0;  // errno
+  std::atomic<bool> decoding_ = false;
+  std::atomic<size_t> prompt_done_ = 0, prompt_total_ = 0, generated_ = 0;
   std::optional<ProgressBar> bar_;
 };
 

@@ -7,6 +7,7 @@
 #include "apps/commands.h"
 #include "apps/options.h"
 #include "apps/output.h"
+#include "apps/prompt.h"
 #include "apps/table.h"
 #include "base/result.h"
 #include "io/gguf.h"
@@ -23,22 +24,11 @@ struct TokenizeArguments {
   bool json = false;
 };
 
-// A piece of text on one line: control characters as \n or \x1B, a backslash doubled.
+// A piece of text on one line, a backslash doubled so that it is not taken for an escape.
 std::string one_line(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '\n') {
-      out += "\\n";
-    } else if (c == '\\') {
-      out += "\\\\";
-    } else if (byte < 0x20 || byte == 0x7F) {
-      out += fmt::format("\\x{:02X}", byte);
-    } else {
-      out += c;
-    }
-  }
-  return out;
+  std::string doubled;
+  for (const char c : text) doubled.append(c == '\\' ? 2 : 1, c);
+  return printable(doubled);
 }
 
 Result<int> decode_ids(const TokenizeArguments& arguments, const Tokenizer& tokenizer) {
@@ -51,7 +41,7 @@ Result<int> decode_ids(const TokenizeArguments& arguments, const Tokenizer& toke
   if (arguments.json) {
     print_json({{"text", text}, {"tokens", arguments.ids}});
   } else {
-    std::fwrite(text.data(), 1, text.size(), stdout);
+    fmt::print("{}", text);
   }
   return 0;
 }
@@ -78,7 +68,7 @@ Result<int> tokenize(const TokenizeArguments& arguments) {
   LH_ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(arguments.model_path));
   LH_ASSIGN_OR_RETURN(const Tokenizer tokenizer, Tokenizer::load(file));
   for (const auto& warning : tokenizer.warnings()) {
-    fmt::print(stderr, "longhaul: warning: {}\n", warning);
+    fmt::print(stderr, "longhaul: warning: {}\n", printable(warning));
   }
   if (arguments.decode) return decode_ids(arguments, tokenizer);
   LH_ASSIGN_OR_RETURN(const std::string text, prompt_text(arguments.prompt));

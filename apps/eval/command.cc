@@ -9,6 +9,7 @@
 
 #include "apps/bundled_model.h"
 #include "apps/commands.h"
+#include "apps/context.h"
 #include "apps/eval/report.h"
 #include "apps/eval/run.h"
 #include "apps/eval/tables.h"
@@ -32,6 +33,7 @@ struct Prepared {
 };
 
 Result<Prepared> prepare(Plan& plan) {
+  LH_RETURN_IF_ERROR(settle_context(plan.engine));
   EngineOptions options = plan.engine;
   options.block_size = plan.block_sizes.front();
   options.gates_path = plan.gates_for(options.block_size);

@@ -148,7 +148,7 @@ Status add_task_items(const Plan& plan, const Engine& engine, const std::string&
 Result<std::vector<Item>> make_items(const Plan& plan, const Engine& engine) {
   const size_t ctx_size = engine.options().ctx_size;
   for (const size_t length : plan.lengths) {
-    if (length > ctx_size) {
+    if (!plan.tasks.empty() && length > ctx_size) {  // questions are as long as they are
       return bad_input("--lengths: expected at most the context of {} tokens, found {}", ctx_size,
                        length);
     }
