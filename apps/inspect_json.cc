@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "longhaul/engine.h"
 #include "model/rope.h"
 
 namespace longhaul {
