@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "apps/bandwidth.h"
+#include "apps/version.h"
 #include "kernels/dot_peak.h"
 
 namespace longhaul {
@@ -63,11 +64,7 @@ Machine measure_machine(size_t n_threads) {
   machine.n_cores = std::thread::hardware_concurrency();
   machine.memory_bytes = memory_bytes();
   machine.system = system_name();
-#if defined(__clang__)
-  machine.compiler = "clang " __clang_version__;
-#else
-  machine.compiler = "g++ " __VERSION__;
-#endif
+  machine.compiler = compiler_name();
   machine.read_bytes_per_s = measure_read_bandwidth(n_threads);
   ThreadPool pool(n_threads);
   const DotPeak peak = measure_dot_peak(pool);

@@ -9,9 +9,10 @@ namespace longhaul {
 Result<std::string> find_bundled_model() {
   namespace fs = std::filesystem;
   std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  const fs::path tree = program.parent_path().parent_path().parent_path().parent_path();
-  for (const fs::path& folder : {fs::path("models"), tree / "models"}) {
+  const fs::path bin = fs::read_symlink("/proc/self/exe", error).parent_path();
+  const fs::path installed = bin.parent_path() / "share" / "longhaul";
+  const fs::path tree = bin.parent_path().parent_path().parent_path() / "models";
+  for (const fs::path& folder : {installed, tree, fs::path("models")}) {
     std::vector<std::string> found;
     for (const auto& entry : fs::directory_iterator(folder, error)) {
       const bool is_gates = entry.path().stem().string().find("-gates-") != std::string::npos;
@@ -19,8 +20,8 @@ Result<std::string> find_bundled_model() {
     }
     if (!found.empty()) return *std::min_element(found.begin(), found.end());
   }
-  return bad_input("--model: expected a GGUF file, found none in models/ nor in {}",
-                   (tree / "models").string());
+  return bad_input("--model: expected a GGUF file, found none in {}, {} nor models/",
+                   installed.string(), tree.string());
 }
 
 }  // namespace longhaul

@@ -41,6 +41,11 @@ class Usage(unittest.TestCase):
             self.assertEqual((status, err), (0, ""))
             self.assertIn(b"Usage", out)
 
+    def test_describe_is_for_packages_alone(self):
+        self.assertNotIn(b"describe", run("--help")[1])
+        self.refused(["describe", "tcsh"], "bash, zsh or fish", "tcsh")
+        self.assertNotIn("describe", run("descrbe")[2].replace("'descrbe'", ""))
+
     def test_bad_usage_names_the_option(self):
         generate = ["generate", "-m", MODEL, "-p", "x"]
         self.refused([], "subcommand")

@@ -23,6 +23,7 @@ void add_demo(CLI::App& app, CommandBody& chosen);
 void add_eval(CLI::App& app, CommandBody& chosen);
 void add_convert(CLI::App& app, CommandBody& chosen);
 void add_quantize(CLI::App& app, CommandBody& chosen);
+void add_describe(CLI::App& app, CommandBody& chosen);
 
 // Reads the command line, runs the subcommand, prints its error; gives the exit status. Used by
 // main and by tests.

@@ -62,7 +62,7 @@ Status check_command(const CLI::App& app, int argc, const char* const* argv) {
   std::string names;
   for (const CLI::App* command : app.get_subcommands({})) {
     if (command->check_name(argv[1])) return {};
-    names += (names.empty() ? "" : ", ") + command->get_name();
+    if (!command->get_group().empty()) names += (names.empty() ? "" : ", ") + command->get_name();
   }
   return bad_input("expected a command ({}), found '{}'", names, argv[1]);
 }
@@ -72,7 +72,7 @@ Status check_command(const CLI::App& app, int argc, const char* const* argv) {
 int run_program(int argc, const char* const* argv) {
   CLI::App app("Long generation with language models on the CPU.", "longhaul");
   app.require_subcommand(1);
-  app.set_version_flag("--version", program_version());
+  app.set_version_flag("--version", version_text);
   app.get_formatter()->column_width(28);
   app.option_defaults()->always_capture_default(false);
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
@@ -88,6 +88,7 @@ int run_program(int argc, const char* const* argv) {
   add_eval(app, chosen);
   add_convert(app, chosen);
   add_quantize(app, chosen);
+  add_describe(app, chosen);
   if (const Status known = check_command(app, argc, argv); !known) {
     print_error(known.error().message);
     return kBadUsage;

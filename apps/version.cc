@@ -2,28 +2,42 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <ctime>
 #include <fstream>
 
+#include "engine/device.h"
+#include "kernels/instruction_set.h"
 #include "longhaul_commit.h"
 
 namespace longhaul {
-namespace {
 
-std::string shell_quoted(const std::string& argument) {
+std::string shell_quoted(const std::string& word) {
   constexpr const char* kPlain =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,%@";
-  if (!argument.empty() && argument.find_first_not_of(kPlain) == std::string::npos) return argument;
+  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
   std::string out = "'";
-  for (const char c : argument) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return out + "'";
 }
 
-}  // namespace
-
 std::string program_version() {
   return fmt::format("longhaul {} ({})", LONGHAUL_VERSION, LONGHAUL_COMMIT);
+}
+
+std::string compiler_name() {
+#if defined(__clang__)
+  return "clang " __clang_version__;
+#else
+  return "g++ " __VERSION__;
+#endif
+}
+
+std::string version_text() {
+  return fmt::format("{}\nbuild: {}, {}\ninstructions: {}\ndevices: {}\nlibraries: {}",
+                     program_version(), LONGHAUL_BUILD_TYPE, compiler_name(), instruction_set(),
+                     fmt::join(device_names(), ", "), LONGHAUL_LIBRARIES);
 }
 
 std::string command_line() {

@@ -9,6 +9,15 @@ namespace longhaul {
 // differed from it.
 std::string program_version();
 
+// "g++ 12.2.0": what built this program.
+std::string compiler_name();
+
+// The version, how it was built, what it computes with here, the libraries it was built with.
+std::string version_text();
+
+// A word as every shell reads it: between single quotes where it needs them.
+std::string shell_quoted(const std::string& word);
+
 // The command line of this process, quoted for a shell; empty where the system does not tell.
 std::string command_line();
 
