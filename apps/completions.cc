@@ -43,6 +43,16 @@ std::string zsh_option(const OptionFacts& option, const std::string& name) {
   return "      " + shell_quoted(fmt::format("*{}[{}]{}", name, help, value)) + " \\\n";
 }
 
+// fish knows two escapes between single quotes.
+std::string fish_quoted(const std::string& text) {
+  std::string quoted = "'";
+  for (const char c : text) {
+    if (c == '\\' || c == '\'') quoted += '\\';
+    quoted += c;
+  }
+  return quoted + "'";
+}
+
 std::string fish_option(const OptionFacts& option) {
   std::string line;
   for (const std::string& name : option.names)
@@ -50,7 +60,7 @@ std::string fish_option(const OptionFacts& option) {
   if (option.kind == ValueKind::kFile) line += " -rF";
   if (option.kind == ValueKind::kText) line += " -x";
   if (option.kind == ValueKind::kFolder) line += " -xa '(__fish_complete_directories)'";
-  return line + " -d " + shell_quoted(option.help) + "\n";
+  return line + " -d " + fish_quoted(option.help) + "\n";
 }
 
 }  // namespace
@@ -134,7 +144,7 @@ std::string fish_completion(const CLI::App& app) {
     text += "complete -c longhaul -n __fish_use_subcommand" + fish_option(option);
   for (const CommandFacts& command : commands_of(app)) {
     text += fmt::format("complete -c longhaul -n __fish_use_subcommand -a {} -d {}\n", command.name,
-                        shell_quoted(command.help));
+                        fish_quoted(command.help));
     const std::string after =
         fmt::format("complete -c longhaul -n '__fish_seen_subcommand_from {}'", command.name);
     if (takes_files(command)) text += after + " -F\n";

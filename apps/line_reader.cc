@@ -1,12 +1,15 @@
 #include "apps/line_reader.h"
 
 #include <histedit.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <clocale>
 #include <cstdio>
 #include <cstdlib>
+#include <cwchar>
 #include <filesystem>
 #include <iostream>
 
@@ -48,7 +51,8 @@ std::string history_path() {
 }
 
 struct LineReader::Editor {
-  explicit Editor(std::string history_path) : path(std::move(history_path)) {
+  Editor(const Interrupt& its_interrupt, std::string history_path)
+      : interrupt(its_interrupt), path(std::move(history_path)) {
     need_utf8();
     line = el_init("longhaul", stdin, stderr, stderr);
     past = history_init();
@@ -57,6 +61,7 @@ struct LineReader::Editor {
     history(past, &event, H_SETUNIQUE, 1);
     if (!path.empty()) history(past, &event, H_LOAD, path.c_str());
     el_set(line, EL_CLIENTDATA, this);
+    el_set(line, EL_GETCFN, &Editor::get);
     el_set(line, EL_PROMPT, &Editor::prompt_of);
     el_set(line, EL_HIST, history, past);
     el_set(line, EL_EDITOR, "emacs");
@@ -77,6 +82,26 @@ struct LineReader::Editor {
     return *static_cast<Editor*>(self);
   }
   static char* prompt_of(EditLine* line) { return of(line).prompt.data(); }
+
+  // The next character: 1, or 0 at the end of input, or -1 after Ctrl-C. (The editor's own reading
+  // takes one Ctrl-C for nothing.)
+  static int get(EditLine* line, wchar_t* c) {
+    constexpr int kStepMs = 100;  // another thread may have got the signal
+    std::mbstate_t state = {};
+    while (!of(line).interrupt.requested()) {
+      pollfd input = {STDIN_FILENO, POLLIN, 0};
+      if (poll(&input, 1, kStepMs) <= 0) continue;
+      char byte = 0;
+      const ssize_t n = ::read(STDIN_FILENO, &byte, 1);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) return static_cast<int>(n);
+      const size_t n_used = std::mbrtowc(c, &byte, 1, &state);
+      if (n_used == static_cast<size_t>(-2)) continue;  // more of the character follows
+      if (n_used != static_cast<size_t>(-1)) return 1;
+      state = {};  // no character: passed over, as the editor does
+    }
+    return -1;
+  }
 
   // Nothing at the end of input, and after Ctrl-C.
   std::optional<std::string> read(const char* its_prompt) {
@@ -100,6 +125,7 @@ struct LineReader::Editor {
     return CC_REFRESH;
   }
 
+  const Interrupt& interrupt;
   std::string path;
   std::string prompt;
   EditLine* line = nullptr;
@@ -108,7 +134,7 @@ struct LineReader::Editor {
 
 LineReader::LineReader(Interrupt& interrupt, std::string path) : interrupt_(interrupt) {
   if (isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1)
-    editor_ = std::make_unique<Editor>(std::move(path));
+    editor_ = std::make_unique<Editor>(interrupt_, std::move(path));
 }
 
 LineReader::~LineReader() = default;

@@ -17,6 +17,7 @@ import unittest
 
 PROGRAM, TREE = sys.argv[1], pathlib.Path(sys.argv[2])
 MODEL = str(TREE / "tests/golden/qwen3-f16.gguf")
+SLOW_MODEL = str(TREE / "models/longhaul-pathfinder-q8_0.gguf")  # a prompt of one layer is read at once
 
 
 def run(*arguments, stdin=b"", stdout=subprocess.PIPE):
@@ -311,7 +312,7 @@ class CtrlC(unittest.TestCase):
     """While a long prompt is read in one piece, which takes many seconds."""
 
     def interrupted(self, *arguments):
-        process = subprocess.Popen([PROGRAM, "generate", "-m", MODEL, "-c", "1M", *arguments], stdin=subprocess.PIPE,
+        process = subprocess.Popen([PROGRAM, "generate", "-m", SLOW_MODEL, "-c", "1M", *arguments], stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         process.stdin.write(b"abcdefgh " * 60000)  # returns once the model is loaded and most of it is taken
         process.stdin.close()
@@ -337,7 +338,7 @@ class CtrlC(unittest.TestCase):
             n_read = int(err.split(f"[{state}: ")[1].split(" of ")[0])
             n_all = int(err.split(" of ")[1].split(" tokens")[0])
             self.assertLess(n_read, n_all)
-            status, _, err = run("generate", "-m", MODEL, "-c", "1M", "-n", "1", "--load-state", state)
+            status, _, err = run("generate", "-m", SLOW_MODEL, "-c", "1M", "-n", "1", "--load-state", state)
             self.assertEqual(status, 0, err)
             self.assertIn(f"{n_read} tokens restored", err)
 

@@ -1,6 +1,7 @@
 #include "apps/stream.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -44,10 +45,16 @@ std::string Stream::progress() const {
 bool Stream::print(std::string_view text) {
   bar_.reset();
   errno = 0;
-  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0)
-    return true;
-  write_error_ = errno;
-  return false;
+  // Not through a buffer of stdio: Ctrl-C interrupts a write that waits for a terminal, and what was
+  // not written then goes out here.
+  bool is_good = std::fflush(stdout) == 0;
+  while (is_good && !text.empty()) {
+    const ssize_t n = ::write(STDOUT_FILENO, text.data(), text.size());
+    if (n >= 0) text.remove_prefix(static_cast<size_t>(n));
+    is_good = n >= 0 || errno == EINTR;
+  }
+  if (!is_good) write_error_ = errno;
+  return is_good;
 }
 
 void Stream::draw(size_t max_tokens) {

@@ -217,10 +217,10 @@ class ChatInAPipe(unittest.TestCase):
 
     def test_a_full_context_stops_or_drops_the_oldest(self):
         message = "abcdefgh" * 10 + "\n"
-        stopped = self.chat(message * 8, "-c", "256")[2]
+        stopped = self.chat(message * 8, "-c", "256", "--temp", "0")[2]
         self.assertIn("tokens of the context are taken", stopped)
         self.assertIn("--on-full drop always does", stopped)
-        turns, err = self.turns(message * 8, "-c", "256", "--on-full", "drop", "--system", "S")
+        turns, err = self.turns(message * 8, "-c", "256", "--on-full", "drop", "--system", "S", "--temp", "0")
         self.assertIn("of the conversation dropped", err)
         self.assertEqual(turns[0]["role"], "system")
         self.assertEqual([turn["role"] for turn in turns[1:3]], ["user", "assistant"])

@@ -139,7 +139,6 @@ class Page(unittest.TestCase):
 
     def test_a_strip_shows_what_steps_read(self):
         self.open({"longhaul.settings": json.dumps({**SETTINGS, "attention": "resa"})})
-        self.send("a")
         strip = self.browser.find_element(By.ID, "strip")
         shown = "const s = arguments[0]; return [s.ariaLabel ?? '', [...s.querySelectorAll('i')].map((i) => Number(i.style.opacity))]"
 
@@ -148,8 +147,14 @@ class Page(unittest.TestCase):
             count = re.search(r"read \d+ of (\d+) parts", label)
             return count and len(parts) == int(count[1]) and min(parts) < max(parts) == 1
 
-        self.await_("a sparse step", is_sparse)
-        self.await_("a rectification", lambda: strip.find_elements(By.TAG_NAME, "b"))
+        # The answer of a second or less may be over before anybody looks.
+        for _ in range(10):
+            self.browser.find_element(By.ID, "new").click()
+            self.send("a")
+            self.await_("a sparse step, or the end", lambda: is_sparse() or self.is_over())
+            if is_sparse():
+                break
+        self.assertTrue(is_sparse(), "no strip in ten answers")
         self.shoot("strip")
         self.await_("the end", self.is_over)
         self.await_("no strip", lambda: not strip.is_displayed())

