@@ -51,9 +51,9 @@ install(FILES README.md CHANGELOG.md DESTINATION ${doc_dir})
 install(DIRECTORY docs DESTINATION ${doc_dir} FILES_MATCHING PATTERN *.md PATTERN *.svg)
 install(DIRECTORY examples DESTINATION ${doc_dir})
 
-# The licence, and those of the libraries that are compiled in, where Debian keeps them.
+# The licence, and those of the libraries that are compiled in, where Debian keeps them; that of Boost does not ask for it.
 file(READ LICENSE copyright)
-foreach(package libcli11-dev nlohmann-json3-dev libexpected-dev libhwy-dev libfmt-dev libboost1.81-dev libjs-marked)
+foreach(package libcli11-dev nlohmann-json3-dev libexpected-dev libhwy-dev libfmt-dev libjs-marked)
   if(EXISTS /usr/share/doc/${package}/copyright)
     file(READ /usr/share/doc/${package}/copyright text)
     string(APPEND copyright "\n\n==== Compiled in: ${package} ====\n\n${text}")
