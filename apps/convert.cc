@@ -5,11 +5,11 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
-#include <thread>
 
 #include "apps/commands.h"
 #include "apps/options.h"
 #include "base/result.h"
+#include "parallel/cores.h"
 
 namespace longhaul {
 namespace {
@@ -38,7 +38,7 @@ void add_convert(CLI::App& app, CommandBody& chosen) {
   CLI::App& command =
       *app.add_subcommand("convert", "a Hugging Face checkpoint folder to a GGUF file");
   const auto arguments = std::make_shared<ConvertArguments>();
-  arguments->options.n_threads = std::max(1U, std::thread::hardware_concurrency());
+  arguments->options.n_threads = usable_cores();
   command
       .add_option(
           "folder", arguments->folder,

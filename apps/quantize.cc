@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <memory>
-#include <thread>
 
 #include "apps/commands.h"
 #include "apps/options.h"
 #include "apps/table.h"
 #include "base/result.h"
+#include "parallel/cores.h"
 
 namespace longhaul {
 namespace {
@@ -55,7 +55,7 @@ void add_quantize(CLI::App& app, CommandBody& chosen) {
   CLI::App& command =
       *app.add_subcommand("quantize", "a GGUF file with its matrices in other types");
   const auto arguments = std::make_shared<QuantizeArguments>();
-  arguments->n_threads = std::max(1U, std::thread::hardware_concurrency());
+  arguments->n_threads = usable_cores();
   command.add_option("in", arguments->in, "the file to read; part 1 of a split one")
       ->required()
       ->check(CLI::ExistingFile)
